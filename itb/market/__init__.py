@@ -1,0 +1,1 @@
+"""The vocabulary: timeframe, instrument, bars, fills."""

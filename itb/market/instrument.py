@@ -1,0 +1,111 @@
+"""Instruments: what is traded, and the rounding rules of the venue."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from functools import cached_property
+
+_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB")
+
+
+def canonical_symbol(text: str) -> str:
+    """Give a symbol its one stored spelling, ``BASE/QUOTE`` or ``BASE/QUOTE:SETTLE`` for a perpetual.
+
+    Raises ``ValueError`` when base and quote cannot be told apart.
+
+    >>> [canonical_symbol(s) for s in ("BTCUSDT", "btc/usdt", "BTC-USDT", "BTC/USDT:USDT", "BTC_USDT_USDT")]
+    ['BTC/USDT', 'BTC/USDT', 'BTC/USDT', 'BTC/USDT:USDT', 'BTC/USDT:USDT']
+    """
+    name = text.strip().upper()
+    parts = [part for part in re.split(r"[/:_-]", name) if part]
+    if not parts or not all(part.isalnum() for part in parts):
+        raise ValueError(f'symbol must look like "BTC/USDT" or "BTC/USDT:USDT", was {text!r}')
+    if len(parts) == 1:
+        quote = next((q for q in _QUOTES if name.endswith(q) and len(name) > len(q)), None)
+        if quote is None:
+            raise ValueError(f'cannot split symbol {text!r} into base and quote; write it as "BASE/QUOTE"')
+        parts = [name.removesuffix(quote), quote]
+    if len(parts) > 3:
+        raise ValueError(f'symbol must look like "BTC/USDT" or "BTC/USDT:USDT", was {text!r}')
+    base, quote, *settle = parts
+    return f"{base}/{quote}" + (f":{settle[0]}" if settle else "")
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What is traded: price tick, quantity step, minimum quantity (base) and minimum notional (quote).
+
+    Rounding never rounds a quantity up, and never lets a price be worse than asked for.
+
+    >>> btc = Instrument("BTC/USDT", tick=Decimal("0.01"), step=Decimal("0.00001"), min_notional=Decimal("5"))
+    >>> btc.quantise(Decimal("0.0123456789"))
+    Decimal('0.01234')
+    >>> btc.refusal(Decimal("0.0001"), Decimal("20000"))
+    'notional 2.0000 USDT is below the minimum 5 USDT'
+    """
+
+    symbol: str
+    tick: Decimal = Decimal("0.01")
+    step: Decimal = Decimal("0.00001")
+    min_qty: Decimal = Decimal("0.00001")
+    min_notional: Decimal = Decimal(5)
+
+    def __post_init__(self) -> None:
+        if canonical_symbol(self.symbol) != self.symbol:
+            raise ValueError(f"symbol must be written {canonical_symbol(self.symbol)!r}, was {self.symbol!r}")
+        if self.tick <= 0 or self.step <= 0 or self.min_qty < 0 or self.min_notional < 0:
+            raise ValueError(
+                f"{self.symbol}: tick and step must be above 0, minima at least 0, were tick {self.tick}, "
+                f"step {self.step}, min_qty {self.min_qty}, min_notional {self.min_notional}"
+            )
+
+    @property
+    def base(self) -> str:
+        """The coin that is bought and sold."""
+        return self.symbol.split("/")[0]
+
+    @property
+    def quote(self) -> str:
+        """The currency that prices are in."""
+        return self.symbol.split("/")[1].split(":")[0]
+
+    @property
+    def is_perpetual(self) -> bool:
+        """Whether this is a perpetual contract (``BASE/QUOTE:SETTLE``)."""
+        return ":" in self.symbol
+
+    def quantise(self, qty: Decimal) -> Decimal:
+        """Round a quantity (>= 0, base units) down to the step."""
+        return (qty / self.step).to_integral_value(ROUND_DOWN) * self.step
+
+    def quantise_price(self, price: Decimal, *, is_buy: bool) -> Decimal:
+        """Round a limit price (quote) to the tick: down for a buy, up for a sell, so never to a worse price."""
+        down = (price / self.tick).to_integral_value(ROUND_DOWN) * self.tick
+        return down if is_buy or down == price else down + self.tick
+
+    @cached_property
+    def _step(self) -> tuple[float, int]:
+        return float(self.step), max(0, -int(self.step.normalize().as_tuple().exponent))
+
+    def floor_qty(self, qty: float) -> float:
+        """Round a research quantity (float >= 0) down to the step, never above ``qty``; at most one step below.
+
+        >>> Instrument("BTC/USDT", step=Decimal("0.001")).floor_qty(0.0129)
+        0.012
+        """
+        step, digits = self._step
+        steps = int(qty / step)
+        if round((steps + 1) * step, digits) <= qty:
+            steps += 1  # 0.3 / 0.1 is 2.9999999999999996
+        floored = round(steps * step, digits)
+        return floored if floored <= qty else round((steps - 1) * step, digits)
+
+    def refusal(self, qty: Decimal, price: Decimal) -> str | None:
+        """Why the venue would refuse this order, or ``None`` if it would not."""
+        if qty < self.min_qty or qty <= 0:
+            return f"quantity {qty} {self.base} is below the minimum {self.min_qty} {self.base}"
+        if qty * price < self.min_notional:
+            return f"notional {qty * price} {self.quote} is below the minimum {self.min_notional} {self.quote}"
+        return None
