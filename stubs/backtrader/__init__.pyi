@@ -1,0 +1,74 @@
+from . import analyzers as analyzers
+from . import broker as broker
+from . import brokers as brokers
+from . import errors as errors
+from . import feed as feed
+from . import feeds as feeds
+from . import indicators as indicators
+from . import metabase as metabase
+from . import observers as observers
+from . import order as order
+from . import sizers as sizers
+from . import utils as utils
+from .analyzer import Analyzer as Analyzer
+from .analyzer import TimeFrameAnalyzerBase as TimeFrameAnalyzerBase
+from .broker import BrokerBase as BrokerBase
+from .cerebro import Cerebro as Cerebro
+from .cerebro import OptReturn as OptReturn
+from .comminfo import CommInfoBase as CommInfoBase
+from .comminfo import CommissionInfo as CommissionInfo
+from .dataseries import OHLC as OHLC
+from .dataseries import DataSeries as DataSeries
+from .dataseries import OHLCDateTime as OHLCDateTime
+from .dataseries import TimeFrame as TimeFrame
+from .errors import BacktraderError as BacktraderError
+from .errors import StrategySkipError as StrategySkipError
+from .feed import AbstractDataBase as AbstractDataBase
+from .feed import DataBase as DataBase
+from .functions import All as All
+from .functions import And as And
+from .functions import Any as Any
+from .functions import DivByZero as DivByZero
+from .functions import If as If
+from .functions import Max as Max
+from .functions import Min as Min
+from .functions import Or as Or
+from .functions import Sum as Sum
+from .indicator import Indicator as Indicator
+from .linebuffer import LineActions as LineActions
+from .linebuffer import LineBuffer as LineBuffer
+from .linebuffer import LineNum as LineNum
+from .lineiterator import DataAccessor as DataAccessor
+from .lineiterator import IndicatorBase as IndicatorBase
+from .lineiterator import LineIterator as LineIterator
+from .lineiterator import ObserverBase as ObserverBase
+from .lineiterator import StrategyBase as StrategyBase
+from .lineroot import LineRoot as LineRoot
+from .lineroot import LineSingle as LineSingle
+from .lineseries import LineSeries as LineSeries
+from .metabase import ItemCollection as ItemCollection
+from .metabase import MetaParams as MetaParams
+from .observer import Observer as Observer
+from .order import BuyOrder as BuyOrder
+from .order import Order as Order
+from .order import OrderBase as OrderBase
+from .order import OrderData as OrderData
+from .order import OrderExecutionBit as OrderExecutionBit
+from .order import SellOrder as SellOrder
+from .position import Position as Position
+from .sizer import Sizer as Sizer
+from .sizer import SizerBase as SizerBase
+from .strategy import SignalStrategy as SignalStrategy
+from .strategy import Strategy as Strategy
+from .trade import Trade as Trade
+from .trade import TradeHistory as TradeHistory
+from .utils import date2num as date2num
+from .utils import num2date as num2date
+from .utils import num2time as num2time
+from .utils import time2num as time2num
+
+__version__: str
+__btversion__: tuple[int, ...]
+
+ind = indicators
+obs = observers

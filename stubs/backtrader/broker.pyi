@@ -1,0 +1,79 @@
+from typing import Any
+
+from .comminfo import CommInfoBase
+from .metabase import MetaParams, ParamsBase
+from .order import Order
+from .position import Position
+
+class MetaBroker(MetaParams): ...
+
+class BrokerBase(ParamsBase, metaclass=MetaBroker):
+    comminfo: dict[str | None, CommInfoBase]
+    cerebro: Any
+    def __init__(self, **kwargs: Any) -> None: ...
+    def init(self) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def add_order_history(self, orders: Any, notify: bool = False) -> None: ...
+    def set_fund_history(self, fund: Any) -> None: ...
+    def getcommissioninfo(self, data: Any) -> CommInfoBase: ...
+    def setcommission(
+        self,
+        commission: float = 0.0,
+        margin: float | None = None,
+        mult: float = 1.0,
+        commtype: int | None = None,
+        percabs: bool = True,
+        stocklike: bool = False,
+        interest: float = 0.0,
+        interest_long: bool = False,
+        leverage: float = 1.0,
+        automargin: bool | float = False,
+        name: str | None = None,
+    ) -> None: ...
+    def addcommissioninfo(self, comminfo: CommInfoBase, name: str | None = None) -> None: ...
+    def getcash(self) -> float: ...
+    def getvalue(self, datas: Any = None) -> float: ...
+    def get_fundshares(self) -> float: ...
+    def get_fundvalue(self) -> float: ...
+    def set_fundmode(self, fundmode: bool, fundstartval: float | None = None) -> None: ...
+    def get_fundmode(self) -> bool: ...
+    @property
+    def fundshares(self) -> float: ...
+    @property
+    def fundvalue(self) -> float: ...
+    fundmode: bool
+    def getposition(self, data: Any) -> Position: ...
+    def submit(self, order: Order) -> Order: ...
+    def cancel(self, order: Order) -> Any: ...
+    def buy(
+        self,
+        owner: Any,
+        data: Any,
+        size: float,
+        price: float | None = None,
+        plimit: float | None = None,
+        exectype: int | None = None,
+        valid: Any = None,
+        tradeid: int = 0,
+        oco: Order | None = None,
+        trailamount: float | None = None,
+        trailpercent: float | None = None,
+        **kwargs: Any,
+    ) -> Order: ...
+    def sell(
+        self,
+        owner: Any,
+        data: Any,
+        size: float,
+        price: float | None = None,
+        plimit: float | None = None,
+        exectype: int | None = None,
+        valid: Any = None,
+        tradeid: int = 0,
+        oco: Order | None = None,
+        trailamount: float | None = None,
+        trailpercent: float | None = None,
+        **kwargs: Any,
+    ) -> Order: ...
+    def next(self) -> None: ...

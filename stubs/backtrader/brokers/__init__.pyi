@@ -1,0 +1,2 @@
+from .bbroker import BackBroker as BackBroker
+from .bbroker import BrokerBack as BrokerBack

@@ -1,0 +1,2 @@
+from .pandafeed import PandasData as PandasData
+from .pandafeed import PandasDirectData as PandasDirectData

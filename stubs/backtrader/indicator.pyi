@@ -1,0 +1,9 @@
+from typing import Any
+
+from .lineiterator import IndicatorBase
+
+class Indicator(IndicatorBase):
+    aliased: Any
+    def preonce_via_prenext(self, start: int, end: int) -> None: ...
+    def oncestart_via_nextstart(self, start: int, end: int) -> None: ...
+    def once_via_next(self, start: int, end: int) -> None: ...

@@ -1,0 +1,5 @@
+from .lineiterator import ObserverBase
+
+class Observer(ObserverBase):
+    _stclock: bool
+    def start(self) -> None: ...
