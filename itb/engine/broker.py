@@ -1,0 +1,162 @@
+"""backtrader's own broker without its per-bar and per-order overhead: bit-equal to the stock one."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import backtrader as bt
+from backtrader.brokers.bbroker import BackBroker
+from backtrader.order import BuyOrder, SellOrder
+
+from itb.engine.orders import LightBuy, LightSell, make_order
+
+
+class Execution(NamedTuple):
+    """One execution and the account right after it; ``bar`` counts from 0, ``order_id`` from 1 in a run."""
+
+    bar: int
+    order_id: int
+    qty: float
+    price: float
+    fee: float
+    fee_quote: float
+    reason: str
+    cash: float
+    position: float
+    position_price: float
+    fee_account: float = 0.0
+
+
+class LeanBroker(BackBroker):
+    """The stock broker, bit for bit, at a fraction of its cost, with a log of executions.
+
+    Skipped where they cannot have an effect: interest and date arithmetic on every bar (no commission scheme charges
+    interest and all are stock-like), the metaclass work of order objects (no trailing, no ``valid``).
+    """
+
+    def start(self) -> None:
+        super().start()
+        self.log: list[Execution] = []
+        self.fee_account = 0.0
+        self._first_ref: int | None = None
+        self._lean = not (self._userhist or self._fundhist) and not any(
+            info.p.interest or not info.stocklike for info in self.comminfo.values()
+        )
+
+    @property
+    def is_lean(self) -> bool:
+        """Whether nothing in this run needs the stock broker's work on every bar."""
+        return bool(self._lean and self.p.filler is None)
+
+    def order_id(self, order: Any) -> int:
+        """Count of the order within this run, from 1 (backtrader's ``ref`` counts over the whole process)."""
+        if self._first_ref is None:
+            self._first_ref = order.ref
+        return int(order.ref - self._first_ref) + 1
+
+    def next(self) -> None:
+        """Work the queue of orders for one bar."""
+        if not self._lean:
+            super().next()
+            return
+        while self._toactivate:
+            self._toactivate.popleft().activate()
+        if self.submitted and self.p.checksubmit:
+            self.check_submitted()
+        if self.pending:
+            self._work_pending()
+        self._get_value()
+
+    def _work_pending(self) -> None:
+        pending = self.pending
+        pending.append(None)
+        while (order := pending.popleft()) is not None:
+            if order.expire():
+                self.notify(order)
+                self._ococheck(order)
+                self._bracketize(order, cancel=True)
+            elif not order.active():
+                pending.append(order)
+            else:
+                self._try_exec(order)
+                if order.alive():
+                    pending.append(order)
+                elif order.status == bt.Order.Completed:
+                    self._bracketize(order)
+
+    def _execute(self, order: Any, ago: Any = None, price: Any = None, *args: Any, **kwargs: Any) -> Any:
+        before = len(order.executed.exbits)
+        result = super()._execute(order, ago, price, *args, **kwargs)
+        if ago is not None and len(order.executed.exbits) > before:
+            bit = order.executed.exbits[-1]
+            self._record(order, bit.size, bit.price, bit.comm, bit.comm)
+        return result
+
+    def _record(self, order: Any, qty: float, price: float, fee: float, fee_quote: float) -> None:
+        position = self.positions[order.data]
+        self.log.append(
+            Execution(
+                bar=len(order.data) - 1,
+                order_id=self.order_id(order),
+                qty=qty,
+                price=price,
+                fee=fee,
+                fee_quote=fee_quote,
+                reason=order.info.get("reason", "user") if order.info else "user",
+                cash=self.cash,
+                position=position.size,
+                position_price=position.price,
+                fee_account=self.fee_account,
+            )
+        )
+
+    def buy(self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any) -> Any:
+        """Queue a buy order; arguments as in backtrader."""
+        return self._queue(LightBuy, BuyOrder, owner, data, size, price, plimit, **kwargs)
+
+    def sell(self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any) -> Any:
+        """Queue a sell order; arguments as in backtrader."""
+        return self._queue(LightSell, SellOrder, owner, data, size, price, plimit, **kwargs)
+
+    def _queue(
+        self,
+        light: Any,
+        stock: Any,
+        owner: Any,
+        data: Any,
+        size: Any,
+        price: Any,
+        plimit: Any,
+        exectype: Any = None,
+        valid: Any = None,
+        tradeid: int = 0,
+        oco: Any = None,
+        trailamount: Any = None,
+        trailpercent: Any = None,
+        parent: Any = None,
+        transmit: bool = True,
+        histnotify: bool = False,
+        _checksubmit: bool = True,
+        **info: Any,
+    ) -> Any:
+        fields = {
+            "owner": owner,
+            "data": data,
+            "size": size,
+            "price": price,
+            "pricelimit": plimit,
+            "exectype": exectype,
+            "valid": valid,
+            "tradeid": tradeid,
+            "parent": parent,
+            "transmit": transmit,
+        }
+        if valid is None and trailamount is None and trailpercent is None and not histnotify:
+            order = make_order(light, fields)
+        else:
+            order = stock(**fields, trailamount=trailamount, trailpercent=trailpercent, histnotify=histnotify)
+        self.order_id(order)
+        if info:
+            order.addinfo(**info)
+        self._ocoize(order, oco)
+        return self.submit(order, check=_checksubmit)

@@ -1,0 +1,226 @@
+"""The broker of every itb backtest: backtrader's arithmetic under a venue's rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from itb.engine.broker import Execution, LeanBroker
+from itb.engine.shields import Shields
+from itb.engine.venue import Rejection, Venue
+
+_RESTING = (bt.Order.Limit, bt.Order.StopLimit)
+
+
+class VenueBroker(LeanBroker):
+    """Fill orders by a :class:`itb.engine.venue.Venue`.
+
+    With costs in quote, no filters and no protection its cash and values are bit-equal to the stock broker's
+    (``set_checksubmit(False)``, ``set_slippage_perc(s, slip_out=True)``). On top of it:
+
+    * inside a bar, market orders fill at the open first, then orders that rest, then protective legs;
+    * an entry sent with ``protect=Protection(...)`` gets its stop and target the moment it fills: they work in the
+      entry bar too, and end with the position;
+    * quantities are floored to the step, too small orders refused, and everything refused is kept in ``rejected``;
+    * a bar that touches both legs is recorded in ``shields.ambiguous``.
+    """
+
+    params: Any = (("venue", Venue()), ("checksubmit", False))
+
+    def start(self) -> None:
+        super().start()
+        self.venue: Venue = self.p.venue
+        self.rejected: list[Rejection] = []
+        self.shields = Shields(self)
+        self.base_price = 0.0  # the market's price at the last fill, before slippage
+        self._share = 0.0
+
+    # -- orders coming in
+
+    def _queue(
+        self, light: Any, stock: Any, owner: Any, data: Any, size: Any, price: Any, plimit: Any, **kw: Any
+    ) -> Any:
+        venue = self.venue
+        is_buy = light.ordtype == bt.Order.Buy
+        if venue.instrument is not None:
+            size = venue.quantise(size)
+            price = None if price is None else venue.quantise_price(price, is_buy=is_buy)
+            plimit = None if plimit is None else venue.quantise_price(plimit, is_buy=is_buy)
+        return super()._queue(light, stock, owner, data, size, price, plimit, **kw)
+
+    def submit(self, order: Any, check: bool = True) -> Any:
+        """Take an order, or refuse it as the venue would."""
+        venue = self.venue
+        qty, price = abs(order.size), order.created.price
+        why = "trading has not started" if len(order.data) - 1 < venue.trading_start else venue.refusal(qty, price)
+        if why is None:
+            return super().submit(order, check=check)
+        order.submit()
+        order.reject()
+        self._refuse(order, qty, price, why)
+        return order
+
+    def _refuse(self, order: Any, qty: float, price: float, why: str) -> None:
+        order.addinfo(refusal=why)
+        reason = order.info.get("reason", "user")
+        self.rejected.append(Rejection(len(order.data) - 1, qty, price, why, reason))
+        self.notify(order)
+
+    # -- one bar
+
+    def next(self) -> None:
+        """Settle funding, then fill what this bar fills."""
+        if self.venue.funding:
+            self._settle_funding()
+        while self._toactivate:
+            self._toactivate.popleft().activate()
+        if self.pending:
+            self._work_pending()
+        self._get_value()
+
+    def _work_pending(self) -> None:
+        waiting = [order for order in self.pending if not self.shields.holds(order)]
+        for order in sorted(waiting, key=lambda order: bool(order.exectype != bt.Order.Market)):
+            if not order.alive() or not order.active():
+                continue
+            if order.expire():
+                self.remove(order)
+                self.notify(order)
+                self._ococheck(order)
+                self._bracketize(order, cancel=True)
+                continue
+            self._try_exec(order)
+            if not order.alive():
+                self.remove(order)
+                if order.status == bt.Order.Completed:
+                    self._bracketize(order)
+                    self.shields.raise_for(order)
+        self.shields.work()
+
+    def remove(self, order: Any) -> None:
+        """Take an order out of the queue, if it is there."""
+        if order in self.pending:
+            self.pending.remove(order)
+
+    def fill_leg(self, order: Any, price: float) -> None:
+        """Fill a protective leg at the market's ``price``: stops slip, targets do not."""
+        self._weigh(order)
+        if order.exectype == bt.Order.Limit:
+            self._execute(order, ago=0, price=price)
+        else:
+            slip = self._slip_up if order.isbuy() else self._slip_down
+            self._execute(order, ago=0, price=slip(price, price))
+        if not order.alive():
+            self.remove(order)
+
+    def _settle_funding(self) -> None:
+        for data, position in self.positions.items():
+            bar = len(data) - 1
+            rate = self.venue.funding.get(bar)
+            if rate is None or not position.size:
+                continue
+            price = data.open[0]
+            paid = rate * position.size * price
+            self.cash -= paid
+            self.log.append(
+                Execution(
+                    bar,
+                    0,
+                    0.0,
+                    price,
+                    paid,
+                    paid,
+                    "funding",
+                    self.cash,
+                    position.size,
+                    position.price,
+                    self.fee_account,
+                )
+            )
+
+    # -- prices
+
+    def _try_exec(self, order: Any) -> None:
+        self._weigh(order)
+        super()._try_exec(order)
+
+    def _weigh(self, order: Any) -> None:
+        volume = order.data.volume[0] if self.venue.costs.impact_bps else 0.0
+        self._share = abs(order.executed.remsize) / volume if volume > 0 else 1.0
+
+    def _try_exec_market(self, order: Any, popen: float, phigh: float, plow: float) -> None:
+        if order.data.datetime[0] <= order.created.dt:
+            return
+        prices = self.venue.buy_price if order.isbuy() else self.venue.sell_price
+        price = popen if prices is None else float(prices[len(order.data) - 1])
+        slip = self._slip_up if order.isbuy() else self._slip_down
+        self._execute(order, ago=0, price=slip(phigh if order.isbuy() else plow, price))
+
+    def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
+        self.base_price = price
+        return price if lim else price * (1 + self.venue.costs.slippage(self._share))
+
+    def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
+        self.base_price = price
+        return price if lim else price * (1 - self.venue.costs.slippage(self._share))
+
+    # -- money
+
+    def _execute(self, order: Any, ago: Any = None, price: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if ago is None:
+            return super()._execute(order, ago, price, *args, **kwargs)
+        if price is None:
+            return None
+        costs = self.venue.costs
+        rate = costs.maker_fee if order.exectype in _RESTING else costs.taker_fee
+        qty = order.executed.remsize
+        in_base = costs.fee_currency == "base" and qty > 0
+        # A fee taken in base: fewer coins arrive for the same money.
+        net = qty * (1 - rate) if in_base else qty
+        net_price = qty * price / net if in_base else price
+        cash_rate = rate if costs.fee_currency == "quote" or (costs.fee_currency == "base" and qty < 0) else 0.0
+        position = self.positions[order.data]
+        cost_price = position.price
+        _, _, opened, closed = position.pseudoupdate(net, net_price)
+        # The order of operations is the stock broker's own: another order would move the last bit.
+        cash = self.cash
+        closed_fee = opened_fee = pnl = 0.0
+        if closed:
+            pnl = -closed * (net_price - cost_price)
+            cash += -closed * cost_price + pnl
+            closed_fee = abs(closed) * cash_rate * net_price
+            cash -= closed_fee
+        unpaid = 0.0
+        if opened:
+            opened_fee = abs(opened) * cash_rate * net_price
+            left = cash - opened * net_price - opened_fee
+            if left < 0.0:
+                unpaid, opened, opened_fee = -left, 0.0, 0.0
+            else:
+                cash = left
+        filled = closed + opened
+        if filled:
+            self.cash = cash
+            size_after, price_after, _, _ = position.update(filled, net_price)
+            if in_base and not unpaid:
+                order.executed.remsize = filled
+            order.execute(
+                order.data.datetime[ago], filled, net_price, closed, -closed * cost_price, closed_fee,
+                opened, opened * net_price, opened_fee, None, pnl, size_after, price_after,
+            )  # fmt: skip
+            order.addcomminfo(self.getcommissioninfo(order.data))
+            gross = qty if in_base and not unpaid else filled
+            fee_quote = closed_fee + opened_fee if cash_rate else abs(gross) * rate * price
+            if not cash_rate and not in_base:
+                self.fee_account -= fee_quote
+            self._record(order, gross, price, gross - filled if in_base else fee_quote, fee_quote)
+            self.notify(order)
+            self._ococheck(order)
+        if unpaid:
+            order.margin()
+            why = f"{unpaid:.2f} short of the cash it needs at {net_price}"
+            self._refuse(order, abs(qty), net_price, why)
+            self._ococheck(order)
+            self._bracketize(order, cancel=True)
+        return None
