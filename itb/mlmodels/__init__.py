@@ -1,0 +1,1 @@
+"""Models: labels, purged walk-forward training, model files, timelines, grades."""

@@ -1,0 +1,11 @@
+"""Labels: the only thing in the house that looks forward."""
+
+from __future__ import annotations
+
+from itb.mlmodels.labels.column import Label, LabelColumn
+from itb.mlmodels.labels.future_return import FutureReturn
+from itb.mlmodels.labels.highlow2 import HighLow2
+
+LABELS: dict[str, type[FutureReturn | HighLow2]] = {"future_return": FutureReturn, "highlow2": HighLow2}
+
+__all__ = ["LABELS", "FutureReturn", "HighLow2", "Label", "LabelColumn"]
