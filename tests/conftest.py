@@ -1,0 +1,86 @@
+"""What every test shares: fixed seeds, no network beyond this machine, real data where it is at hand."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parent.parent
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# The same examples in every run; `make soak` tries many more, chosen anew each time.
+settings.register_profile("test", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.register_profile("soak", deadline=None, max_examples=2_000, print_blob=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if config.getoption("markexpr") == "soak" else "test")
+
+
+def real_data_dir() -> Path:
+    """Where real market data may lie: ``ITB_DATA_DIR``, or ``shared/data`` beside the repository."""
+    return Path(os.environ.get("ITB_DATA_DIR", ROOT.parent / "shared" / "data"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = real_data_dir()
+    if folder.is_dir():
+        return
+    absent = pytest.mark.skip(reason=f"no real data: {folder} is not a folder; set ITB_DATA_DIR to run this test")
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Give the path of a real data file (``"binance/BTCUSDT-1h.parquet"``), or skip and say which one is absent."""
+
+    def find(name: str) -> Path:
+        path = real_data_dir() / name
+        if not path.exists():
+            pytest.skip(f"no real data: {path} is absent; set ITB_DATA_DIR to run this test")
+        return path
+
+    return find
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_this_machine() -> Iterator[None]:
+    """Refuse every connection and name look-up that would leave this machine."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple):
+            _refuse_elsewhere(address[0])
+        connect(self, address)
+
+    def look_up_here(host: Any, *args: Any, **kwargs: Any) -> Any:
+        _refuse_elsewhere(host)
+        return look_up(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        patch.setattr(socket, "getaddrinfo", look_up_here)
+        yield
+
+
+def _refuse_elsewhere(host: str | bytes | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in {None, "", "localhost"}:
+        return
+    try:
+        here = ipaddress.ip_address(str(name)).is_loopback
+    except ValueError:
+        here = False
+    if not here:
+        raise OSError(f"tests talk to this machine only, not to {name}")
