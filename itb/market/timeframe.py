@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Ms = TypeVar("Ms", int, "np.ndarray[tuple[int, ...], np.dtype[np.int64]]")
 

@@ -1,0 +1,62 @@
+"""The environment: an owner-only ``.env`` beside the config, and the secrets that come from nowhere else."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
+
+from itb.errors import ConfigError
+
+ENV_FILE = ".env"
+PREFIX = "ITB_"
+
+
+class Secrets(BaseSettings):
+    """Keys of an exchange account, read from ``ITB_EXCHANGE_API_KEY`` and ``ITB_EXCHANGE_API_SECRET``.
+
+    Public market data needs none. Printing, dumping or failing shows ``**********``.
+
+    >>> Secrets(exchange_api_key="hunter2").exchange_api_key
+    SecretStr('**********')
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    exchange_api_key: SecretStr | None = None
+    exchange_api_secret: SecretStr | None = None
+
+
+def load_secrets(folder: Path) -> Secrets:
+    """Read the secrets from the environment, then from ``folder/.env``.
+
+    Raises :class:`itb.errors.ConfigError` when others can read that file.
+    """
+    env_file = folder / ENV_FILE
+    if not env_file.is_file():
+        return Secrets()
+    _refuse_shared(env_file)
+    return Secrets(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings adds it without its mypy plugin
+
+
+def read_env_file(env_file: Path) -> dict[str, str]:
+    """Give the variables of an ``.env`` file, names in lower case.
+
+    Raises :class:`itb.errors.ConfigError` when others can read the file or it is not text.
+    """
+    _refuse_shared(env_file)
+    try:
+        found = DotEnvSettingsSource(Secrets, env_file=env_file, case_sensitive=False).env_vars
+    except UnicodeDecodeError:
+        raise ConfigError(f"{env_file}: not a text file; expected lines such as ITB_DATA__TIMEFRAME=1h") from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _refuse_shared(env_file: Path) -> None:
+    mode = stat.S_IMODE(env_file.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError(
+            f"{env_file}: others can read it (mode {mode:04o}), and secrets go there; run: chmod 600 {env_file}"
+        )

@@ -1,0 +1,147 @@
+"""The whole config as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, PrivateAttr
+
+from itb.config.messages import Location, dotted
+from itb.config.sections import (
+    BacktestSection,
+    DataSection,
+    FeaturePart,
+    InstrumentSection,
+    LabelPart,
+    ModelPart,
+    Part,
+    PluginsSection,
+    RunsSection,
+    Section,
+    StrategyPart,
+    SyntheticPart,
+    WalkForwardSection,
+)
+from itb.market.costs import Costs
+
+DEFAULT_FEATURES = (FeaturePart(family="talib"),)
+DEFAULT_LABEL = LabelPart.model_validate({"horizon": 12})
+
+
+class Config(Section):
+    """Every setting of a run, checked; built by :func:`itb.config.load_config` or from Python.
+
+    The keys of features, label, model, strategy and synthetic market are checked when the part is built
+    (:mod:`itb.config.parts`), since that takes the packages which compute.
+
+    >>> config = Config()
+    >>> str(config.data.timeframe), config.costs.taker_fee_bps, config.source is None
+    ('1h', 10.0, True)
+    """
+
+    data: DataSection = DataSection()
+    synthetic: SyntheticPart = SyntheticPart()
+    instrument: InstrumentSection = InstrumentSection()
+    features: tuple[FeaturePart, ...] = Field(default=DEFAULT_FEATURES, min_length=1)
+    label: LabelPart = DEFAULT_LABEL
+    model: ModelPart = ModelPart()
+    walkforward: WalkForwardSection = WalkForwardSection()
+    strategy: StrategyPart = StrategyPart()
+    costs: Costs = Costs()
+    backtest: BacktestSection = BacktestSection()
+    runs: RunsSection = RunsSection()
+    plugins: PluginsSection = PluginsSection()
+
+    _source: Path | None = PrivateAttr(default=None)
+    _folder: Path = PrivateAttr(default_factory=Path)
+    _origins: dict[Location, str] = PrivateAttr(default_factory=dict)
+
+    def of(self, source: Path | None, folder: Path, origins: Mapping[Location, str]) -> Config:
+        """Give the same settings with a memory of where they come from."""
+        copy = self.model_copy()
+        copy._source, copy._folder, copy._origins = source, folder, dict(origins)
+        return copy
+
+    @property
+    def source(self) -> Path | None:
+        """The file the settings come from; ``None`` when there is none and the defaults speak."""
+        return self._source
+
+    @property
+    def folder(self) -> Path:
+        """The project folder: relative paths are seen from here."""
+        return self._folder
+
+    def locate(self, path: Path | str) -> Path:
+        """Resolve a path of the config.
+
+        >>> Config().locate("/data/x.parquet")
+        PosixPath('/data/x.parquet')
+        """
+        return self._folder / path
+
+    @property
+    def data_root(self) -> Path:
+        """Folder of the bar store."""
+        return self.locate(self.data.root)
+
+    @property
+    def runs_root(self) -> Path:
+        """Folder of the runs' capsules."""
+        return self.locate(self.runs.root)
+
+    def complaint(self, location: Location, message: str) -> str:
+        """Word what is wrong with a setting: who set it, its name, the message.
+
+        >>> Config().complaint(("label", "horizon"), "must be at least 1 bar, was 0")
+        'built-in defaults: label.horizon: must be at least 1 bar, was 0'
+        """
+        return f"{origin_of(location, self._origins, self._source)}: {dotted(location)}: {message}"
+
+    def plain(self) -> dict[str, Any]:
+        """Give the settings as plain tables, named as in the file; what is not set is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def origin_of(location: Location, origins: Mapping[Location, str], source: Path | None) -> str:
+    """Say who set ``location``: the longest override that leads to it, else the file, else an override below it."""
+    for length in range(len(location), 0, -1):
+        if location[:length] in origins:
+            return origins[location[:length]]
+    if source is not None:
+        return str(source)
+    below = (origin for at, origin in origins.items() if at[: len(location)] == location)
+    return next(below, "built-in defaults")
+
+
+def parts() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Section -> the key that names its part, and the section's defaults.
+
+    >>> parts()["label"]
+    ('kind', {'kind': 'future_return', 'horizon': 12})
+    """
+    defaults = {name: field.default for name, field in Config.model_fields.items()}
+    return {
+        name: (part.selector, part.model_dump(mode="json"))
+        for name, part in defaults.items()
+        if isinstance(part, Part) and part.selector is not None
+    }
+
+
+def known_keys() -> dict[Location, list[str]]:
+    """Table -> the keys it may hold, as the file writes them; tables with free keys are left out.
+
+    >>> known_keys()["runs",]
+    ['root']
+    """
+    keys: dict[Location, list[str]] = {(): list(Config.model_fields), ("features", 0): ["family"]}
+    for name, field in Config.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            keys[name,] = [inner.serialization_alias or own for own, inner in kind.model_fields.items()]
+        elif isinstance(kind, type) and not issubclass(kind, BaseModel):
+            keys[name,] = [inner.name for inner in fields(kind)]
+    return keys

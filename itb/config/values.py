@@ -1,0 +1,150 @@
+"""Kinds of value a setting can have: a moment, a length of time, a timeframe, a symbol, a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from itb.market.instrument import canonical_symbol
+from itb.market.timeframe import DAY_MS, MINUTE_MS, Timeframe
+
+_SPAN_UNITS = {"m": MINUTE_MS, "h": 60 * MINUTE_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A length of time, or a number of bars: exactly one of ``ms`` and ``count`` is set.
+
+    >>> Span.parse("180d").bars(Timeframe.parse("1h"))
+    4320
+    >>> Span.parse(500).bars(Timeframe.parse("1h"))
+    500
+    """
+
+    ms: int | None = None
+    count: int | None = None
+
+    @classmethod
+    def parse(cls, value: object) -> Span:
+        """Read ``"180d"`` (m, h, d, w) or a number of bars; raise ``ValueError`` for anything else."""
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return cls(count=value)
+        if isinstance(value, str) and value[-1:] in _SPAN_UNITS and value[:-1].isdecimal() and int(value[:-1]) > 0:
+            return cls(ms=int(value[:-1]) * _SPAN_UNITS[value[-1]])
+        raise ValueError(f'expected a length such as "180d", "12h" or a number of bars above 0, was {value!r}')
+
+    def bars(self, timeframe: Timeframe) -> int:
+        """How many bars of ``timeframe`` cover this length (rounded up)."""
+        if self.count is not None:
+            return self.count
+        assert self.ms is not None
+        return -(-self.ms // timeframe.ms)
+
+    def plain(self) -> str | int:
+        """Give the value as the config file writes it.
+
+        >>> Span.parse("48h").plain()
+        '2d'
+        """
+        if self.count is not None:
+            return self.count
+        assert self.ms is not None
+        unit = next(u for u in ("d", "h", "m") if self.ms % _SPAN_UNITS[u] == 0)
+        return f"{self.ms // _SPAN_UNITS[unit]}{unit}"
+
+
+def to_moment(value: object) -> datetime:
+    """Read an ISO date or time as an aware UTC time; what names no zone is taken as UTC.
+
+    >>> to_moment("2024-03-01").isoformat()
+    '2024-03-01T00:00:00+00:00'
+    >>> to_moment("2024-03-01T02:00:00+02:00").isoformat()
+    '2024-03-01T00:00:00+00:00'
+    """
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = value.isoformat()
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
+    except ValueError:
+        raise ValueError(f"expected a date such as 2024-03-01 or 2024-03-01T12:00:00Z, was {value!r}") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def plain_moment(time: datetime) -> str:
+    """Print a moment as the config file writes it: a date at midnight UTC, else date and time.
+
+    >>> plain_moment(to_moment("2024-03-01T00:00"))
+    '2024-03-01'
+    """
+    if (time.hour, time.minute, time.second, time.microsecond) == (0, 0, 0, 0):
+        return time.date().isoformat()
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def to_ms(time: datetime | None) -> int | None:
+    """UTC milliseconds of a moment; ``None`` stays ``None``."""
+    return None if time is None else round(time.timestamp() * 1000)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"expected text in quotes, was {value!r}")
+
+
+def _timeframe(value: object) -> Timeframe:
+    return value if isinstance(value, Timeframe) else Timeframe.parse(_text(value))
+
+
+def _span(value: object) -> Span:
+    return value if isinstance(value, Span) else Span.parse(value)
+
+
+def _path(value: object) -> Path:
+    return value if isinstance(value, Path) else Path(_text(value))
+
+
+def _decimal(value: object) -> Decimal:
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        number = Decimal("NaN")
+    if number.is_finite():
+        return number
+    raise ValueError(f"expected a number, was {value!r}")
+
+
+TimeframeValue = Annotated[
+    Timeframe,
+    PlainValidator(_timeframe),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[mhdw]$"}),
+]
+SpanValue = Annotated[
+    Span,
+    PlainValidator(_span),
+    PlainSerializer(Span.plain),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]*[mhdw]$"}, {"type": "integer", "minimum": 1}]}
+    ),
+]
+Moment = Annotated[
+    datetime,
+    PlainValidator(to_moment),
+    PlainSerializer(plain_moment),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
+Folder = Annotated[Path, PlainValidator(_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
+Number = Annotated[
+    Decimal,
+    PlainValidator(_decimal),
+    PlainSerializer(float),
+    WithJsonSchema({"type": "number"}),
+]
+Symbol = Annotated[str, AfterValidator(canonical_symbol)]
+Count = Annotated[int, Field(ge=0)]
