@@ -1,1 +1,1 @@
-"""backtrader tamed: bulk lines and feed, light orders, a broker with a venue's rules, and stepping that skips idle bars."""
+"""backtrader tamed: bulk feed, light orders, a broker with a venue's rules, stepping that skips idle bars."""

@@ -10,6 +10,9 @@ from backtrader.order import BuyOrder, SellOrder
 
 from itb.engine.orders import LightBuy, LightSell, make_order
 
+_DEFAULTS = {"exectype": None, "valid": None, "tradeid": 0, "parent": None, "transmit": True}
+_STOCK_ONLY = ("trailamount", "trailpercent", "histnotify")
+
 
 class Execution(NamedTuple):
     """One execution and the account right after it; ``bar`` counts from 0, ``order_id`` from 1 in a run."""
@@ -38,6 +41,7 @@ class LeanBroker(BackBroker):
         super().start()
         self.log: list[Execution] = []
         self.fee_account = 0.0
+        self.sent: list[Any] = []
         self._first_ref: int | None = None
         self._lean = not (self._userhist or self._fundhist) and not any(
             info.p.interest or not info.stocklike for info in self.comminfo.values()
@@ -110,53 +114,32 @@ class LeanBroker(BackBroker):
             )
         )
 
-    def buy(self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any) -> Any:
+    def buy(  # type: ignore[override]  # the rest of the arguments passes through by name
+        self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any
+    ) -> Any:
         """Queue a buy order; arguments as in backtrader."""
         return self._queue(LightBuy, BuyOrder, owner, data, size, price, plimit, **kwargs)
 
-    def sell(self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any) -> Any:
+    def sell(  # type: ignore[override]  # as above
+        self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any
+    ) -> Any:
         """Queue a sell order; arguments as in backtrader."""
         return self._queue(LightSell, SellOrder, owner, data, size, price, plimit, **kwargs)
 
     def _queue(
-        self,
-        light: Any,
-        stock: Any,
-        owner: Any,
-        data: Any,
-        size: Any,
-        price: Any,
-        plimit: Any,
-        exectype: Any = None,
-        valid: Any = None,
-        tradeid: int = 0,
-        oco: Any = None,
-        trailamount: Any = None,
-        trailpercent: Any = None,
-        parent: Any = None,
-        transmit: bool = True,
-        histnotify: bool = False,
-        _checksubmit: bool = True,
-        **info: Any,
+        self, light: Any, stock: Any, owner: Any, data: Any, size: Any, price: Any, plimit: Any, **asked: Any
     ) -> Any:
-        fields = {
-            "owner": owner,
-            "data": data,
-            "size": size,
-            "price": price,
-            "pricelimit": plimit,
-            "exectype": exectype,
-            "valid": valid,
-            "tradeid": tradeid,
-            "parent": parent,
-            "transmit": transmit,
-        }
-        if valid is None and trailamount is None and trailpercent is None and not histnotify:
+        fields = {"owner": owner, "data": data, "size": size, "price": price, "pricelimit": plimit}
+        fields |= {name: asked.pop(name, default) for name, default in _DEFAULTS.items()}
+        special = {name: asked.pop(name) for name in _STOCK_ONLY if name in asked}
+        oco, check = asked.pop("oco", None), asked.pop("_checksubmit", True)
+        if fields["valid"] is None and not any(value is not None and value is not False for value in special.values()):
             order = make_order(light, fields)
         else:
-            order = stock(**fields, trailamount=trailamount, trailpercent=trailpercent, histnotify=histnotify)
+            order = stock(**fields, **special)
         self.order_id(order)
-        if info:
-            order.addinfo(**info)
+        self.sent.append(order)
+        if asked:
+            order.addinfo(**asked)
         self._ocoize(order, oco)
-        return self.submit(order, check=_checksubmit)
+        return self.submit(order, check=check)

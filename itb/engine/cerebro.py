@@ -121,11 +121,10 @@ class Cerebro(bt.Cerebro):
             _move(lines, bar)
             self.visited += 1
             self._brokernotify()
-            if self._event_stop:
-                return
-            strategy._notify()
-            _call(strategy, bar, first)
-            strategy.clear()
+            if not self._event_stop:
+                strategy._notify()
+                _call(strategy, bar, first)
+                strategy.clear()
             if self._event_stop:
                 return
 
@@ -168,8 +167,9 @@ def _why_not_dense(cerebro: Any, strategies: list[Any]) -> str:
 
 
 def _why_not_sparse(strategy: Any) -> str:
-    """Why every bar must be visited, or an empty text."""
-    if not isinstance(strategy, DecidesSparsely):
+    """Say why every bar must be visited, or give an empty text."""
+    says = isinstance(strategy, DecidesSparsely)
+    if not says:
         return "the strategy does not say where it may act, so it gets every bar"
     if strategy.analyzers:
         return "an analyzer wants every bar"

@@ -38,7 +38,7 @@ class BarsFeed(bt.feed.DataBase):
 
     params: Any = (("bars", None), ("scores", None))
 
-    def __init__(self) -> None:
+    def __init__(self, **_params: Any) -> None:
         bars: Bars = self.p.bars
         super().__init__()
         self.bars = bars

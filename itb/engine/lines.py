@@ -44,3 +44,20 @@ def lines_below(part: Any) -> Iterator[Any]:
     yield from part.lines if hasattr(part, "lines") else [part]  # an empty line set is falsy: ask for it by name
     for inner in getattr(part, "_lineiterators", {}).get(LineIterator.IndType, []):
         yield from lines_below(inner)
+
+
+def first_at_least(values: FloatArray, level: float, *, offset: int = 0) -> int:
+    """Index of the first value at or above ``level``, plus ``offset``; past the end when there is none.
+
+    Looks in windows that double, so a near answer costs little in a long array. NaN is never found.
+
+    >>> first_at_least(np.array([1.0, 3.0, 2.0]), 2.0)
+    1
+    """
+    start, width = 0, 64
+    while start < len(values):
+        found = values[start : start + width] >= level
+        if found.any():
+            return offset + start + int(found.argmax())
+        start, width = start + width, min(width * 4, 65_536)
+    return offset + len(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ class _Light:
                 hour=session.hour, minute=session.minute, second=session.second, microsecond=session.microsecond
             )
             if close < created:
-                close += datetime.timedelta(days=1)
+                close += dt.timedelta(days=1)
             end = self.__dict__["_dteos"] = self.data.date2num(close)
         return end
 
@@ -66,15 +66,15 @@ class _Light:
         return twin
 
 
-class LightBuy(_Light, BuyOrder):
+class LightBuy(_Light, BuyOrder):  # type: ignore[override]  # dteos is read-only here
     """A buy order."""
 
 
-class LightSell(_Light, SellOrder):
+class LightSell(_Light, SellOrder):  # type: ignore[override]  # as above
     """A sell order."""
 
 
-def make_order(cls: type[LightBuy] | type[LightSell], fields: dict[str, Any]) -> Any:
+def make_order(cls: type[LightBuy | LightSell], fields: dict[str, Any]) -> Any:
     """Build an order from backtrader's own constructor arguments, without its metaclass machinery.
 
     Only for orders without trailing and without ``valid``; the broker gives all others to the stock constructor.

@@ -102,9 +102,10 @@ class Shields:
             self._broker.notify(leg)
 
     def _touched(self, data: Any, shield: _Shield) -> tuple[Any, float] | None:
-        """The leg that fills in this bar and the market's price there, or ``None``."""
+        """Find the leg that fills in this bar and the market's price there, or ``None``."""
         bar = len(data) - 1
-        stop, target = (leg if leg is not None and leg.alive() else None for leg in (shield.stop, shield.target))
+        stop: Any = shield.stop if shield.stop is not None and shield.stop.alive() else None
+        target: Any = shield.target if shield.target is not None and shield.target.alive() else None
         side = 1 if shield.is_long else -1
         worst, best = (data.low[0], data.high[0]) if shield.is_long else (data.high[0], data.low[0])
         start = shield.base if bar == shield.bar else data.open[0]
@@ -117,17 +118,10 @@ class Shields:
         hits_stop = stop_price is not None and side * (worst - stop_price) <= 0
         hits_target = target_price is not None and side * (best - target_price) >= 0
         if hits_stop and hits_target:
-            assert stop_price is not None and target_price is not None
-            return (
-                (stop, stop_price)
-                if self._settle(bar, stop_price, target_price, shield) == "stop"
-                else (target, target_price)
-            )
-        if hits_stop:
-            return stop, stop_price  # type: ignore[return-value]  # hits_stop implies a price
+            hits_target = self._settle(bar, stop.created.price, target.created.price, shield) == "target"
         if hits_target:
-            return target, target_price  # type: ignore[return-value]  # as above
-        return None
+            return target, target.created.price
+        return (stop, stop.created.price) if hits_stop else None
 
     def _settle(self, bar: int, stop: float, target: float, shield: _Shield) -> Leg:
         venue = self._broker.venue

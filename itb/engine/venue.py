@@ -49,6 +49,11 @@ class Venue:
     funding: Mapping[int, float] = field(default_factory=dict)
     trading_start: int = 0
 
+    @property
+    def dust(self) -> float:
+        """Quantities below this cannot be traded: the step, or 0."""
+        return 0.0 if self.instrument is None else float(self.instrument.step)
+
     def quantise(self, qty: float) -> float:
         """Round a quantity (base units, either sign) towards zero to the venue's step."""
         if self.instrument is None:

@@ -80,22 +80,22 @@ class VenueBroker(LeanBroker):
         self._get_value()
 
     def _work_pending(self) -> None:
-        waiting = [order for order in self.pending if not self.shields.holds(order)]
+        waiting: list[Any] = [order for order in self.pending if not self.shields.holds(order)]
         for order in sorted(waiting, key=lambda order: bool(order.exectype != bt.Order.Market)):
             if not order.alive() or not order.active():
                 continue
+            self.remove(order)  # before it fills: a filled order that is still queued would cancel itself
             if order.expire():
-                self.remove(order)
                 self.notify(order)
                 self._ococheck(order)
                 self._bracketize(order, cancel=True)
                 continue
             self._try_exec(order)
-            if not order.alive():
-                self.remove(order)
-                if order.status == bt.Order.Completed:
-                    self._bracketize(order)
-                    self.shields.raise_for(order)
+            if order.alive():
+                self.pending.append(order)
+            elif order.status == bt.Order.Completed:
+                self._bracketize(order)
+                self.shields.raise_for(order)
         self.shields.work()
 
     def remove(self, order: Any) -> None:
@@ -105,14 +105,13 @@ class VenueBroker(LeanBroker):
 
     def fill_leg(self, order: Any, price: float) -> None:
         """Fill a protective leg at the market's ``price``: stops slip, targets do not."""
+        self.remove(order)
         self._weigh(order)
         if order.exectype == bt.Order.Limit:
             self._execute(order, ago=0, price=price)
         else:
             slip = self._slip_up if order.isbuy() else self._slip_down
             self._execute(order, ago=0, price=slip(price, price))
-        if not order.alive():
-            self.remove(order)
 
     def _settle_funding(self) -> None:
         for data, position in self.positions.items():

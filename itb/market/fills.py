@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeAlias
 
-FillReason = Literal["entry", "signal", "stop", "target", "trailing", "time", "reverse", "funding", "user"]
+FillReason: TypeAlias = str  # a strategy may name its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Fill:
     ``qty`` is signed (buys above 0, base units), ``price`` is in quote per base, ``fee`` is what was paid, in
     ``fee_currency`` (``"base"``, ``"quote"`` or another currency's name), ``fee_quote`` is its worth in quote at the
     time. ``bar`` counts bars from 0 and ``open_time`` is that bar's open in UTC milliseconds: a market order decided
-    at the close of bar ``t`` has ``bar == t + 1``. ``order_id`` counts orders from 1 within one run.
+    at the close of bar ``t`` has ``bar == t + 1``. ``order_id`` counts orders from 1 within one run. ``reason`` is
+    ``entry``, ``signal``, ``time``, ``stop``, ``target``, ``trailing``, ``funding`` or a strategy's own word.
     """
 
     bar: int

@@ -1,0 +1,1 @@
+"""Backtests: assemble Cerebro, run it, and give back everything that happened."""

@@ -1,0 +1,80 @@
+"""Everything a backtest leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from itb.engine.broker import LeanBroker
+    from itb.engine.venue import Ambiguity, Rejection
+    from itb.ledger.trades import Trade
+    from itb.market.bars import Bars, FloatArray
+    from itb.market.costs import Costs
+    from itb.market.fills import Fill
+
+
+@dataclass(frozen=True)
+class OrderRecord:
+    """One order: when it was sent (bar, from 0), what it asked for, and how it ended."""
+
+    order_id: int
+    bar: int
+    qty: float
+    kind: str
+    price: float
+    status: str
+    filled: float
+    reason: str
+
+    @classmethod
+    def of(cls, order: Any, broker: LeanBroker) -> OrderRecord:
+        """Describe a backtrader order of a finished run."""
+        return cls(
+            order_id=broker.order_id(order),
+            bar=order.plen - 1,
+            qty=order.size,
+            kind=order.getordername().lower(),
+            price=order.created.price,
+            status=order.getstatusname().lower(),
+            filled=order.executed.size,
+            reason=order.info.get("reason", "user") if order.info else "user",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestResult:
+    """A finished run: per bar ``cash``, ``position`` and ``equity`` at the close, and all that moved them.
+
+    ``start`` is the first bar whose decisions counted. ``equity = cash + position x close`` at every bar, but for a
+    separate fee account. ``visited`` bars of ``len(bars)`` were stepped on.
+    """
+
+    bars: Bars
+    start: int
+    starting_cash: float
+    costs: Costs
+    dust: float
+    cash: FloatArray
+    position: FloatArray
+    equity: FloatArray
+    fills: tuple[Fill, ...]
+    orders: tuple[OrderRecord, ...]
+    rejected: tuple[Rejection, ...]
+    ambiguous: tuple[Ambiguity, ...]
+    stepped: str
+    visited: int
+    why_not_sparse: str
+
+    @cached_property
+    def trades(self) -> tuple[Trade, ...]:
+        """Round trips, the open one last and marked at the last close."""
+        from itb.ledger.trades import round_trips
+
+        return tuple(round_trips(self.fills, self.bars, dust=self.dust))
+
+    @property
+    def end_value(self) -> float:
+        """Equity at the last close."""
+        return float(self.equity[-1])

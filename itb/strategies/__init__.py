@@ -1,0 +1,1 @@
+"""Strategies: backtrader strategies that turn scores into orders, and the pure rules they decide by."""

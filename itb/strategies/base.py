@@ -1,0 +1,98 @@
+"""What every itb strategy knows: the venue's terms, and its own past trades."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from itb.engine.venue import Venue
+from itb.ledger.trades import TradeBook
+from itb.market.costs import Costs
+from itb.market.fills import Fill
+
+if TYPE_CHECKING:
+    from itb.ledger.trades import TradeHistory
+
+
+class Strategy(bt.Strategy):
+    """A backtrader strategy with a trade history and a venue; keep decisions pure functions of them and the bars.
+
+    ``history`` (parameter) is a :class:`itb.ledger.trades.TradeHistory`; without one the strategy writes its own book
+    from the fills it is told. ``self.venue`` gives step, minima and fees on any broker, stock ones included.
+    """
+
+    params: Any = (("history", None),)
+    data: Any
+    broker: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._book: TradeBook | None = None
+        self._working: set[int] = set()
+
+    @property
+    def history(self) -> TradeHistory:
+        """Closed trades and the open one."""
+        given: TradeHistory | None = self.p.history
+        return self._own_book() if given is None else given
+
+    def _own_book(self) -> TradeBook:
+        if self._book is None:
+            self._book = TradeBook(self.data.bars.symbol, self.venue.dust)
+        return self._book
+
+    @property
+    def venue(self) -> Venue:
+        """The terms orders are filled on."""
+        offered = getattr(self.broker, "venue", None)
+        if isinstance(offered, Venue):
+            return offered
+        fee_bps = self.broker.getcommissioninfo(self.data).p.commission * 10_000
+        return Venue(costs=Costs(taker_fee_bps=fee_bps, maker_fee_bps=fee_bps, slippage_bps=0.0))
+
+    @property
+    def now(self) -> int:
+        """Open time of the current bar, UTC milliseconds."""
+        return int(self.data.bars.open_time[len(self.data) - 1])
+
+    @property
+    def bar_ms(self) -> int:
+        """Length of a bar in milliseconds."""
+        return int(self.data.bars.timeframe.ms)
+
+    @property
+    def held(self) -> float:
+        """Signed position in whole steps: dust below a step is nothing that can be sold."""
+        return self.venue.quantise(self.position.size)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a market order of this strategy is on its way."""
+        return bool(self._working)
+
+    def send(self, qty: float, reason: str, **kwargs: Any) -> Any:
+        """Send a market order: ``qty`` above 0 buys, below 0 sells."""
+        order = (self.buy if qty > 0 else self.sell)(size=abs(qty), reason=reason, **kwargs)
+        if order.alive():
+            self._working.add(order.ref)
+        return order
+
+    def notify_order(self, order: Any) -> None:
+        """Book fills; subclasses that override this call it first."""
+        if not order.alive():
+            self._working.discard(order.ref)
+        reason = order.info.get("reason", "user") if order.info else "user"
+        for bit in order.executed.iterpending():
+            fill = Fill(
+                bar=len(self.data) - 1,
+                open_time=self.now,
+                order_id=order.ref,
+                symbol=self.data.bars.symbol,
+                qty=bit.size,
+                price=bit.price,
+                fee=bit.comm,
+                fee_quote=bit.comm,
+                reason=reason,
+            )
+            self._own_book().add(fill)
