@@ -1,0 +1,79 @@
+"""What a learning algorithm and a fitted model must offer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from itb.market.bars import FloatArray
+
+FloatMatrix = npt.NDArray[np.float32]
+
+_CHUNK = 65_536
+
+
+class Model(Protocol):
+    """A fitted model: one score per row of features, each row's score independent of the rows beside it."""
+
+    @property
+    def note(self) -> str:
+        """What a person should know about the fit (did not converge, ...), or empty."""
+
+    @property
+    def importance(self) -> FloatArray:
+        """How much each feature matters: gain for trees, absolute coefficient for linear models."""
+
+    def predict(self, features: FloatMatrix) -> FloatArray:
+        """Score complete rows (no NaN, no infinity)."""
+
+    def to_bytes(self) -> bytes:
+        """Give the content of the model file; never pickle."""
+
+
+class Algorithm(Protocol):
+    """A way to learn: a frozen value object whose fields are the config keys."""
+
+    @property
+    def name(self) -> str:
+        """Name in the config and end of the score column's name."""
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether scores are probabilities of label 1; else they are estimates of the label."""
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Lowest and highest score it can give."""
+
+    @property
+    def suffix(self) -> str:
+        """End of the model file's name."""
+
+    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int) -> Model:
+        """Learn from complete rows; the same input and seed give the same model."""
+
+    def load(self, content: bytes) -> Model:
+        """Read a model file back; raise :class:`itb.errors.ModelError` for anything that is not one of its own."""
+
+
+def complete_rows(features: FloatMatrix) -> npt.NDArray[np.bool_]:
+    """Mark the rows in which every feature is a finite number.
+
+    >>> complete_rows(np.array([[1, 2], [np.nan, 2], [1, np.inf]], dtype=np.float32)).tolist()
+    [True, False, False]
+    """
+    marks = [np.isfinite(features[i : i + _CHUNK]).all(axis=1) for i in range(0, len(features), _CHUNK)]
+    return np.concatenate(marks) if marks else np.zeros(0, dtype=np.bool_)
+
+
+def score_rows(model: Model, features: FloatMatrix) -> FloatArray:
+    """Score every row; NaN where a feature is missing or infinite."""
+    scores = np.full(len(features), np.nan)
+    for i in range(0, len(features), _CHUNK):
+        part = np.ascontiguousarray(features[i : i + _CHUNK])
+        complete = np.isfinite(part).all(axis=1)
+        if complete.any():
+            scores[i : i + _CHUNK][complete] = model.predict(part if complete.all() else part[complete])
+    return scores

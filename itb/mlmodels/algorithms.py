@@ -1,0 +1,32 @@
+"""The table of learning algorithms, and which labels each of them can learn."""
+
+from __future__ import annotations
+
+from itb.mlmodels.algorithm import Algorithm
+from itb.mlmodels.boosting import LightGbm, LightGbmRegression
+from itb.mlmodels.linear import Linear, Logistic
+
+ALGORITHMS: dict[str, type[LightGbm | LightGbmRegression | Logistic | Linear]] = {
+    "lightgbm": LightGbm,
+    "lightgbm_regression": LightGbmRegression,
+    "logistic": Logistic,
+    "linear": Linear,
+}
+
+
+def column_name(label_name: str, algorithm: Algorithm) -> str:
+    """Name the score column of a label and an algorithm.
+
+    >>> column_name("high_20", LightGbm())
+    'high_20_lightgbm'
+    """
+    return f"{label_name}_{algorithm.name}"
+
+
+def check_can_learn(algorithm: Algorithm, label_name: str, *, is_binary: bool) -> None:
+    """Refuse a classifier for a label that is not 0 or 1, with ``ValueError``."""
+    if algorithm.is_classifier and not is_binary:
+        raise ValueError(
+            f"algorithm {algorithm.name!r} needs a label of 0 and 1, but {label_name!r} is a number; give the label a "
+            f'threshold, or use "lightgbm_regression" or "linear"'
+        )

@@ -1,0 +1,149 @@
+"""Gradient boosted trees by LightGBM: the only door to it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from itb.errors import ModelError
+from itb.market.bars import FloatArray
+from itb.mlmodels.algorithm import FloatMatrix
+
+if TYPE_CHECKING:
+    import lightgbm
+
+
+def _lightgbm() -> Any:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else OpenMP spins, 3-5x slower beside any busy process
+    import lightgbm
+
+    return lightgbm
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """A fitted LightGBM model; ``text`` is LightGBM's own format and all there is to it."""
+
+    text: str = field(repr=False)
+    note: str = ""
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        engine = _lightgbm()
+        if not self.text.startswith("tree\n"):
+            raise ModelError("not a LightGBM model: the file does not begin with 'tree'. Train it again.")
+        try:
+            booster: lightgbm.Booster = engine.Booster(model_str=self.text)
+        except engine.basic.LightGBMError as error:
+            raise ModelError(f"not a LightGBM model: {error}. Train it again.") from None
+        return booster
+
+    @property
+    def importance(self) -> FloatArray:
+        return np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
+
+    def predict(self, features: FloatMatrix) -> FloatArray:
+        """Score complete rows."""
+        return np.asarray(self._booster.predict(features, num_threads=1), dtype=np.float64)
+
+    def to_bytes(self) -> bytes:
+        """Give LightGBM's text format."""
+        return self.text.encode()
+
+
+@dataclass(frozen=True)
+class _Boosting:
+    rounds: int = 200
+    num_leaves: int = 31
+    learning_rate: float = 0.05
+    min_data_in_leaf: int = 20
+    feature_fraction: float = 1.0
+    bagging_fraction: float = 1.0
+    lambda_l2: float = 0.0
+    max_bin: int = 255
+
+    suffix: ClassVar[str] = ".txt"
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("rounds", 1), ("num_leaves", 2), ("min_data_in_leaf", 1), ("max_bin", 2)):
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name} must be at least {lowest}, was {getattr(self, name)}")
+        for name in ("learning_rate", "feature_fraction", "bagging_fraction"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, was {getattr(self, name)}")
+        if self.lambda_l2 < 0:
+            raise ValueError(f"lambda_l2 must be at least 0, was {self.lambda_l2}")
+
+    def _objective(self) -> str:
+        raise NotImplementedError
+
+    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int) -> Trees:
+        """Grow the trees on one thread, so that the same rows give the same bits on any machine load."""
+        engine = _lightgbm()
+        params = {
+            "objective": self._objective(),
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": self.feature_fraction,
+            "bagging_fraction": self.bagging_fraction,
+            "bagging_freq": int(self.bagging_fraction < 1),
+            "lambda_l2": self.lambda_l2,
+            "max_bin": self.max_bin,
+            "seed": seed,
+            "num_threads": 1,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
+        rows = engine.Dataset(features, label=labels, params=params, free_raw_data=True)
+        booster = engine.train(params, rows, num_boost_round=self.rounds)
+        return Trees(booster.model_to_string())  # scores come from the text alone, now and when loaded
+
+    def load(self, content: bytes) -> Trees:
+        """Read LightGBM's text format."""
+        model = Trees(content.decode(errors="replace"))
+        model._booster.num_feature()
+        return model
+
+
+@dataclass(frozen=True)
+class LightGbm(_Boosting):
+    """Probability that the label is 1, by boosted trees (LightGBM, objective binary). Field names are LightGBM's.
+
+    >>> rng = np.random.default_rng(1)
+    >>> features = rng.normal(size=(500, 3)).astype(np.float32)
+    >>> model = LightGbm(rounds=20).fit(features, (features[:, 1] > 0).astype(float), seed=1)
+    >>> int(model.importance.argmax()), model.predict(features[:1]).shape
+    (1, (1,))
+    """
+
+    name: ClassVar[str] = "lightgbm"
+    is_classifier: ClassVar[bool] = True
+    score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def _objective(self) -> str:
+        return "binary"
+
+
+@dataclass(frozen=True)
+class LightGbmRegression(_Boosting):
+    """Estimate of the label by boosted trees: its mean (``loss="l2"``), its median (``"l1"``), or ``"huber"``."""
+
+    loss: Literal["l2", "l1", "huber"] = "l2"
+
+    name: ClassVar[str] = "lightgbm_regression"
+    is_classifier: ClassVar[bool] = False
+    score_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss not in {"l2", "l1", "huber"}:
+            raise ValueError(f'loss must be "l2", "l1" or "huber", was {self.loss!r}')
+
+    def _objective(self) -> str:
+        return {"l2": "regression", "l1": "regression_l1", "huber": "huber"}[self.loss]

@@ -1,0 +1,196 @@
+"""One refit of a walk-forward: learn, write the model, score the block, keep the result."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.errors import ModelError
+from itb.mlmodels.algorithm import complete_rows, score_rows
+from itb.mlmodels.files import write_whole
+from itb.mlmodels.registry import Manifest, check_model, save_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.market.bars import FloatArray, IntArray
+    from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model
+    from itb.mlmodels.splits import Block
+
+RECENT_ROWS = 256
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """What all refits of one walk-forward share, small enough to be sent to a worker process."""
+
+    algorithm: Algorithm
+    column: str
+    label_name: str
+    feature_names: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    holdback_bars: int
+    min_train_rows: int
+    every_nth_row: int
+    timeframe_ms: int
+    seed: int
+    folder: Path
+
+    def path(self, number: int) -> Path:
+        """Where a refit's result is kept."""
+        return self.folder / "folds" / f"{number:05d}.npz"
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+
+@dataclass(frozen=True, eq=False)
+class FoldData:
+    """The arrays that refits read: features may be a memory map, of which only the needed rows are copied."""
+
+    features: FloatMatrix
+    values: FloatArray
+    known_at: IntArray
+    open_time: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What one refit left behind.
+
+    ``manifest`` is the file name of the model's manifest, empty when nothing was fitted, and then ``note`` says why.
+    ``rows`` bars were learned from, ``first_row`` to ``last_row``; the latest of their labels was known at
+    ``last_known``. ``test`` scores the block, ``recent`` the newest complete rows at the fit, ``held`` the held-back
+    rows.
+    """
+
+    number: int
+    manifest: str
+    note: str
+    rows: int
+    first_row: int
+    last_row: int
+    last_known: int
+    importance: FloatArray
+    test: FloatArray
+    recent: FloatArray
+    held: FloatArray
+
+
+def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
+    """Run one refit and keep its result; the same whatever process it runs in."""
+    block = job.blocks[number]
+    rows = _training_rows(job, data, block)
+    labels = data.values[rows]
+    refusal = _refusal(job, labels)
+    if refusal:
+        result = _nothing(job, data, number, refusal, len(rows))
+    else:
+        model = job.algorithm.fit(np.ascontiguousarray(data.features[rows]), labels, job.seed)
+        result = _score(job, data, number, rows, model)
+    write_whole(job.path(number), _pack(result))
+    return result
+
+
+def stored_fold(job: FoldJob, number: int) -> FoldResult | None:
+    """Give the kept result of a refit, or ``None`` if there is none that can be trusted."""
+    try:
+        result = _unpack(job.path(number).read_bytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    block = job.blocks[number]
+    if result.number != number or len(result.test) != block.test_stop - block.test_start:
+        return None
+    if result.manifest:
+        try:
+            check_model(job.models / result.manifest)
+        except ModelError:
+            return None
+    return result
+
+
+def _training_rows(job: FoldJob, data: FoldData, block: Block) -> IntArray:
+    rows = block.training_rows(data.known_at)
+    if job.every_nth_row > 1:  # counted from the epoch, so that a refit elsewhere in time keeps the same bars
+        rows = rows[data.open_time[rows] // job.timeframe_ms % job.every_nth_row == 0]
+    if not len(rows):
+        return rows
+    first = int(rows[0])
+    complete = complete_rows(data.features[first : int(rows[-1]) + 1])
+    return np.asarray(rows[complete[rows - first]], dtype=np.int64)
+
+
+def _refusal(job: FoldJob, labels: FloatArray) -> str:
+    if len(labels) < job.min_train_rows:
+        return f"only {len(labels)} rows with known label and all features, {job.min_train_rows} are needed"
+    if (labels == labels[0]).all():
+        return f"all {len(labels)} labels are {labels[0]:g}: nothing to tell apart"
+    return ""
+
+
+def _nothing(job: FoldJob, data: FoldData, number: int, note: str, rows: int) -> FoldResult:
+    block = job.blocks[number]
+    empty = np.zeros(0)
+    return FoldResult(
+        number=number,
+        manifest="",
+        note=note,
+        rows=rows,
+        first_row=block.fit_bar,
+        last_row=block.fit_bar,
+        last_known=-1,
+        importance=np.zeros(data.features.shape[1]),
+        test=np.full(block.test_stop - block.test_start, np.nan),
+        recent=empty,
+        held=empty,
+    )
+
+
+def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, model: Model) -> FoldResult:
+    block = job.blocks[number]
+    manifest = Manifest(
+        column=job.column,
+        label=job.label_name,
+        algorithm=job.algorithm.name,
+        settings=asdict(job.algorithm),  # type: ignore[call-overload]  # algorithms are frozen dataclasses
+        feature_names=job.feature_names,
+        rows=len(rows),
+        seed=job.seed,
+        trained_from=int(data.open_time[rows[0]]),
+        trained_until=int(data.open_time[rows[-1]]),
+        known_at=int(data.open_time[block.fit_bar]),
+        note=model.note,
+    )
+    known = data.features[block.train_start : block.fit_bar + 1]
+    newest = known[-4 * RECENT_ROWS :]
+    return FoldResult(
+        number=number,
+        manifest=save_model(model, job.algorithm, manifest, job.models),
+        note=model.note,
+        rows=len(rows),
+        first_row=int(rows[0]),
+        last_row=int(rows[-1]),
+        last_known=int(data.known_at[rows].max()),
+        importance=model.importance,
+        test=score_rows(model, data.features[block.test_start : block.test_stop]),
+        recent=score_rows(model, newest[complete_rows(newest)][-RECENT_ROWS:]),
+        held=score_rows(model, data.features[block.holdback_rows(data.known_at, job.holdback_bars)]),
+    )
+
+
+def _pack(result: FoldResult) -> bytes:
+    target = io.BytesIO()
+    columns: dict[str, Any] = {field.name: np.asarray(getattr(result, field.name)) for field in fields(result)}
+    np.savez(target, **columns)
+    return target.getvalue()
+
+
+def _unpack(content: bytes) -> FoldResult:
+    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+        found = {name: kept[name] for name in kept.files}
+    return FoldResult(**{name: value.item() if value.ndim == 0 else value for name, value in found.items()})

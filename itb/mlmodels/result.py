@@ -1,0 +1,75 @@
+"""What a walk-forward gives: scores, who gave them, and what each refit was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from itb.mlmodels.scores import WalkForwardScores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.market.bars import FloatArray
+    from itb.mlmodels.splits import Block
+    from itb.mlmodels.table import TrainingTable
+    from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One refit of a finished walk-forward: what it was allowed to see, what it saw, and who spoke afterwards."""
+
+    block: Block
+    entry: TimelineEntry
+    rows: int
+    first_row: int
+    last_row: int
+    last_known: int
+    importance: FloatArray
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class WalkForwardResult:
+    """Out-of-sample scores of one column, and everything needed to judge and to repeat them.
+
+    ``scores`` has one value per bar of the table, NaN where no model spoke. ``folder`` holds ``timeline.json`` and the
+    model files; ``fingerprint`` is that of data, settings, algorithm, seed and library versions.
+    """
+
+    column: str
+    low: float
+    high: float
+    is_classifier: bool
+    scores: FloatArray
+    table: TrainingTable
+    timeline: ModelTimeline
+    folds: tuple[Fold, ...]
+    folder: Path
+    fingerprint: str
+    fitted: int = field(default=0)
+
+    @property
+    def source(self) -> WalkForwardScores:
+        """The scores as a source that a data feed can carry."""
+        return WalkForwardScores(self.column, self.low, self.high, self.table.open_time, self.scores)
+
+    @property
+    def importance(self) -> FloatArray:
+        """Mean share of each feature over all fitted models; zeros if there was none."""
+        shares = [fold.importance / fold.importance.sum() for fold in self.folds if fold.importance.sum() > 0]
+        return np.mean(shares, axis=0) if shares else np.zeros(len(self.table.feature_names))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the scores should know: refits that failed, were refused, or did not converge."""
+        told = []
+        for fold in self.folds:
+            if not fold.entry.promoted:
+                told.append(f"refit {fold.block.number}: not promoted, {fold.entry.reason}")
+            elif fold.note:
+                told.append(f"refit {fold.block.number}: {fold.note}")
+        return tuple(told)

@@ -1,0 +1,268 @@
+"""Walk-forward training: refit again and again on what was known, and score what came next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from itb.errors import ModelError
+from itb.market.bars import IntArray
+from itb.mlmodels.algorithm import Algorithm, score_rows
+from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.files import sweep_drafts, write_whole
+from itb.mlmodels.fold import FoldData, FoldJob, FoldResult, fit_fold, stored_fold
+from itb.mlmodels.promotion import Evidence, PromotionRule, Sane, Verdict
+from itb.mlmodels.registry import check_model, library_versions, load_model
+from itb.mlmodels.result import Fold, WalkForwardResult
+from itb.mlmodels.splits import Block, Mode, walk_forward_blocks
+from itb.mlmodels.table import TrainingTable
+from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
+from itb.mlmodels.workers import available_cores, fit_in_processes, shared
+
+Progress = Callable[[int, int, str], None]
+
+_WORTH_A_PROCESS_S = 4.0
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """Refit every ``refit_every`` bars on bars whose label was known, and score the bars that follow.
+
+    The first refit happens as soon as ``train_bars`` bars are complete; ``"sliding"`` then learns from the last
+    ``train_bars`` bars, ``"expanding"`` from all so far. Labels that became known within ``embargo_bars`` of the fit
+    are left out. A model fitted at the close of bar t scores bars from t + ``refit_delay_bars`` on. With fewer than
+    ``min_train_rows`` usable rows, or one class only, nothing is fitted and the earlier model goes on speaking, as it
+    does when ``promotion`` refuses the new one. ``every_nth_row`` thins training rows (by open time, so that the same
+    bars are kept whenever training starts).
+    """
+
+    mode: Mode = "sliding"
+    train_bars: int = 4320
+    refit_every: int = 720
+    embargo_bars: int = 0
+    refit_delay_bars: int = 1
+    min_train_rows: int = 500
+    every_nth_row: int = 1
+    promotion: PromotionRule = field(default_factory=Sane)
+
+    def __post_init__(self) -> None:
+        if self.mode not in {"sliding", "expanding"}:
+            raise ValueError(f'mode must be "sliding" or "expanding", was {self.mode!r}')
+        lowest = {"train_bars": 2, "refit_every": 1, "embargo_bars": 0, "refit_delay_bars": 1, "min_train_rows": 2}
+        for name, least in {**lowest, "every_nth_row": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, was {getattr(self, name)}")
+        if self.embargo_bars + self.promotion.holdback_bars >= self.train_bars:
+            raise ValueError(
+                f"train_bars must exceed embargo_bars + held-back bars ({self.embargo_bars} + "
+                f"{self.promotion.holdback_bars}), was {self.train_bars}"
+            )
+
+    def blocks(self, bars: int) -> tuple[Block, ...]:
+        """Cut so many bars into refits."""
+        return walk_forward_blocks(
+            bars,
+            mode=self.mode,
+            train_bars=self.train_bars,
+            refit_every=self.refit_every,
+            embargo_bars=self.embargo_bars,
+            refit_delay_bars=self.refit_delay_bars,
+            holdback_bars=self.promotion.holdback_bars,
+        )
+
+    def run(
+        self,
+        table: TrainingTable,
+        algorithm: Algorithm,
+        folder: Path,
+        *,
+        workers: int = 1,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> WalkForwardResult:
+        """Train, score and keep everything in ``folder/<column>-<fingerprint>``; resume what an earlier run left there.
+
+        ``workers`` processes share the refits; 0 decides by how long a refit takes. The result does not depend on it.
+        ``progress`` is called with (done, total, what). Raises :class:`ModelError` when there is nothing to learn from.
+        """
+        check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
+        blocks = self.blocks(len(table))
+        if not blocks:
+            raise ModelError(
+                f"{len(table)} bars are too few: the first refit needs {self.train_bars} and scores the bar after the "
+                f"next {self.refit_delay_bars}. Load more bars, or shorten the training window."
+            )
+        table.refuse_unusable()
+        fingerprint = self._fingerprint(table, algorithm, seed)
+        column = column_name(table.label_name, algorithm)
+        home = folder / f"{column}-{fingerprint[:12]}"
+        job = FoldJob(
+            algorithm=algorithm,
+            column=column,
+            label_name=table.label_name,
+            feature_names=table.feature_names,
+            blocks=blocks,
+            holdback_bars=self.promotion.holdback_bars,
+            min_train_rows=self.min_train_rows,
+            every_nth_row=self.every_nth_row,
+            timeframe_ms=table.timeframe.ms,
+            seed=seed,
+            folder=home,
+        )
+        self._describe(home, table, algorithm, seed, fingerprint)
+        fitted = _fit_missing(job, table, workers, progress)
+        return self._assemble(job, table, fingerprint, fitted)
+
+    def _fingerprint(self, table: TrainingTable, algorithm: Algorithm, seed: int) -> str:
+        text = json.dumps([table.fingerprint, self._settings(algorithm, seed)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _settings(self, algorithm: Algorithm, seed: int) -> dict[str, Any]:
+        walk = asdict(self) | {"promotion": {"rule": type(self.promotion).__name__, **_fields(self.promotion)}}
+        learner = {"name": algorithm.name, **_fields(algorithm)}
+        return {
+            "walk_forward": walk,
+            "algorithm": learner,
+            "seed": seed,
+            "versions": {"itb": version("itb"), **library_versions()},
+        }
+
+    def _describe(self, home: Path, table: TrainingTable, algorithm: Algorithm, seed: int, fingerprint: str) -> None:
+        told = {"fingerprint": fingerprint, "table": table.fingerprint, **self._settings(algorithm, seed)}
+        home.mkdir(parents=True, exist_ok=True)
+        sweep_drafts(home)
+        write_whole(home / "plan.json", json.dumps(told, indent=1, sort_keys=True).encode())
+
+    def _assemble(self, job: FoldJob, table: TrainingTable, fingerprint: str, fitted: int) -> WalkForwardResult:
+        low, high = job.algorithm.score_range
+        timeline = ModelTimeline(job.column, low, high, table.feature_names)
+        scores = np.full(len(table), np.nan)
+        folds = []
+        speaking = ""
+        for block in job.blocks:
+            result = stored_fold(job, block.number)
+            if result is None:
+                raise ModelError(f"{job.path(block.number)}: vanished or damaged while running. Run again to resume.")
+            verdict = self._judge(job, table, block, result, speaking)
+            if verdict.promoted:
+                speaking = result.manifest
+                scores[block.test_start : block.test_stop] = result.test
+            elif speaking:
+                earlier = load_model(job.models / speaking, job.algorithm).model
+                scores[block.test_start : block.test_stop] = score_rows(
+                    earlier, table.features[block.test_start : block.test_stop]
+                )
+            entry = _entry(table, block, result, verdict)
+            timeline = timeline.appended(entry)
+            folds.append(_fold(block, entry, result))
+        kept = job.folder / "timeline.json"
+        if not (kept.exists() and ModelTimeline.load(kept).begins_with(timeline)):  # live retraining may have gone on
+            timeline.save(kept)
+        return WalkForwardResult(
+            column=job.column,
+            low=low,
+            high=high,
+            is_classifier=job.algorithm.is_classifier,
+            scores=scores,
+            table=table,
+            timeline=timeline,
+            folds=tuple(folds),
+            folder=job.folder,
+            fingerprint=fingerprint,
+            fitted=fitted,
+        )
+
+    def _judge(self, job: FoldJob, table: TrainingTable, block: Block, result: FoldResult, speaking: str) -> Verdict:
+        if not result.manifest:
+            return Verdict(promoted=False, reason=result.note)
+        rows = block.holdback_rows(table.label.known_at, self.promotion.holdback_bars)
+        earlier = load_model(job.models / speaking, job.algorithm) if speaking and len(rows) else None
+        return self.promotion.decide(
+            Evidence(
+                feature_names=check_model(job.models / result.manifest)[0].feature_names,
+                expected_names=table.feature_names,
+                is_classifier=job.algorithm.is_classifier,
+                recent=result.recent,
+                labels=table.label.values[rows],
+                candidate=result.held,
+                incumbent=earlier.scores(table.features[rows]) if earlier else None,
+                horizon=_reach(table.label.known_at),
+                seed=job.seed,
+            )
+        )
+
+
+def _fields(part: object) -> dict[str, Any]:
+    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else {}
+
+
+def _reach(known_at: IntArray) -> int:
+    rows = np.flatnonzero(known_at >= 0)
+    return int((known_at[rows] - rows).max()) if len(rows) else 1
+
+
+def _fit_missing(job: FoldJob, table: TrainingTable, workers: int, progress: Progress | None) -> int:
+    total = len(job.blocks)
+    missing = [block.number for block in job.blocks if stored_fold(job, block.number) is None]
+    done = total - len(missing)
+    if progress:
+        progress(done, total, f"training {job.column}")
+    data = FoldData(table.features, table.label.values, table.label.known_at, table.open_time)
+    for _ in _fit(job, data, missing, workers):
+        done += 1
+        if progress:
+            progress(done, total, f"training {job.column}")
+    return len(missing)
+
+
+def _fit(job: FoldJob, data: FoldData, missing: list[int], workers: int) -> Iterator[int]:
+    waiting = list(missing)
+    cores = workers or available_cores()
+    if workers == 0 and cores > 1:
+        for _ in range(2):  # the first refit pays for imports, so the second one tells how long a refit takes
+            start = time.perf_counter()
+            if waiting:
+                fit_fold(job, data, waiting[0])
+                yield waiting.pop(0)
+        if (time.perf_counter() - start) * len(waiting) < _WORTH_A_PROCESS_S:
+            cores = 1
+    if cores > 1 and len(waiting) > 1:
+        with shared(data, job.folder) as place:
+            yield from fit_in_processes(job, place, waiting, cores)
+        return
+    for number in waiting:
+        fit_fold(job, data, number)
+        yield number
+
+
+def _entry(table: TrainingTable, block: Block, result: FoldResult, verdict: Verdict) -> TimelineEntry:
+    return TimelineEntry(
+        trained_until=int(table.open_time[result.last_row]),
+        known_at=int(table.open_time[block.fit_bar]),
+        speaks_from=int(table.open_time[block.test_start]),
+        file=f"models/{result.manifest}" if result.manifest else "",
+        promoted=verdict.promoted,
+        reason=verdict.reason,
+        rows=result.rows,
+    )
+
+
+def _fold(block: Block, entry: TimelineEntry, result: FoldResult) -> Fold:
+    return Fold(
+        block=block,
+        entry=entry,
+        rows=result.rows,
+        first_row=result.first_row,
+        last_row=result.last_row,
+        last_known=result.last_known,
+        importance=result.importance,
+        note=result.note,
+    )

@@ -1,0 +1,126 @@
+"""Refits in processes of their own: one thread each, arrays shared through files, the same bits as in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.errors import ItbError, ModelError
+from itb.mlmodels.fold import FoldData, FoldJob, fit_fold
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+_STOP = -1
+
+
+def available_cores() -> int:
+    """Give how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def shared(data: FoldData, folder: Path) -> Iterator[Path]:
+    """Write the arrays where workers can map them, as long as the context lasts; give the folder."""
+    place = folder / f"shared.{os.getpid()}.draft"
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in ("features", "values", "known_at", "open_time"):
+            source = getattr(data, name)
+            target = np.lib.format.open_memmap(place / f"{name}.npy", mode="w+", dtype=source.dtype, shape=source.shape)
+            for i in range(0, len(source), 65_536):
+                target[i : i + 65_536] = source[i : i + 65_536]
+            target.flush()
+            del target
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def fit_in_processes(job: FoldJob, place: Path, numbers: Sequence[int], workers: int) -> Iterator[int]:
+    """Run refits in ``workers`` processes; give the number of each as it is done, in whatever order.
+
+    Each result is in its file by then. Workers are spawned, not forked, and end by themselves if this process is
+    killed. Raises :class:`ModelError` when a refit fails or a worker dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = list(reversed(numbers))
+    running: dict[Connection, tuple[SpawnProcess, int]] = {}
+    try:
+        for _ in range(min(workers, len(waiting))):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, job, place), daemon=True)
+            with _environment():
+                process.start()
+            theirs.close()
+            running[ours] = (process, waiting.pop())
+            ours.send(running[ours][1])
+        while running:
+            for line in wait(list(running)):
+                assert isinstance(line, Connection)
+                process, number = running[line]
+                _receive(line, process, number)
+                yield number
+                if waiting:
+                    running[line] = (process, waiting.pop())
+                    line.send(running[line][1])
+                else:
+                    del running[line]
+                    line.send(_STOP)
+                    process.join()
+                    line.close()
+    finally:
+        for line, (process, _) in running.items():
+            process.terminate()
+            process.join()
+            line.close()
+
+
+def _receive(line: Connection, process: SpawnProcess, number: int) -> None:
+    try:
+        complaint: str = line.recv()
+    except EOFError:
+        process.join()
+        code = process.exitcode
+        hint = "its own message is above" if code == 1 else "if memory ran out: workers = 1, or raise every_nth_row"
+        raise ModelError(f"a worker process died (exit code {code}) in refit {number}; {hint}") from None
+    if complaint:
+        raise ModelError(f"refit {number}: {complaint}")
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    before: dict[str, Any] = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(line: Connection, job: FoldJob, place: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that started this one
+    names = ("features", "values", "known_at", "open_time")
+    data = FoldData(*(np.load(place / f"{name}.npy", mmap_mode="r") for name in names))
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody is there any more
+        while (number := line.recv()) != _STOP:
+            try:
+                fit_fold(job, data, number)
+            except (ItbError, ValueError, OSError, MemoryError, ArithmeticError) as error:
+                line.send(f"{type(error).__name__}: {error}")
+            else:
+                line.send("")
