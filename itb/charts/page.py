@@ -1,0 +1,170 @@
+"""The whole page: sections in the order in which a sceptic asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from itb.charts import html_parts as parts
+from itb.charts.cost_figures import cost_figure
+from itb.charts.data import Table
+from itb.charts.encoding import escape, json_for_page
+from itb.charts.equity_figures import equity_figure
+from itb.charts.market_figures import market_figure
+from itb.charts.model_figures import calibration_figure, fold_figure, importance_figure
+from itb.charts.thinning import DETAIL
+from itb.charts.trade_figures import trade_figures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from itb.charts.data import ReportData
+    from itb.charts.figure import Figure
+
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_THINNED = (
+    "Lines are thinned to their lowest and highest points per stretch, so no extreme is lost; "
+    "zoom in (drag across, double-click to return) to see more."
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that the navigation names; empty ones are left out."""
+
+    key: str
+    name: str
+    html: str
+    lead: str = ""
+
+
+def render(data: ReportData) -> str:
+    """Write the page: one HTML document that needs nothing from outside and may not fetch anything."""
+    figures: list[Figure] = []
+    sections = [section for section in _sections(data, figures) if section.html]
+    links = "".join(f'<a href="#{section.key}">{section.name}</a>' for section in sections)
+    body = "".join(
+        f'<section id="{section.key}"><h2>{section.name}</h2>'
+        + (f'<p class="lead">{section.lead}</p>' if section.lead else "")
+        + f"{section.html}</section>"
+        for section in sections
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="color-scheme" content="light dark"><meta name="generator" content="itb">'
+        f"<title>{escape(data.title)}</title><style>{_asset('report.css')}</style></head><body>"
+        f'{_header(data)}<nav aria-label="Sections">{links}</nav><main>{body}</main>'
+        f"<footer>Run {escape(data.run_id)}{_made(data)}. Times are UTC. Past results promise nothing.</footer>"
+        f'<script type="application/json" id="figures">{json_for_page([figure.spec() for figure in figures])}</script>'
+        f"<script>{_plotly()}</script><script>{_asset('report.js')}</script></body></html>\n"
+    )
+
+
+def _header(data: ReportData) -> str:
+    looks = "" if data.looks is None else f"<span>look no. {data.looks:,} at this stretch of market</span>"
+    return (
+        f'<header><div class="top"><div class="badges">{parts.badges(data)}</div>'
+        '<button type="button" id="theme" aria-label="Switch between light and dark">◐</button></div>'
+        f'<h1>{escape(data.title)}</h1><p class="summary">{escape(data.summary)}</p>'
+        f'<p class="meta"><span>run <code>{escape(data.run_id)}</code></span>{_period(data)}{looks}</p></header>'
+    )
+
+
+def _period(data: ReportData) -> str:
+    if data.equity is None or not len(data.equity.close_time):
+        return ""
+    first, last = (str(data.equity.close_time[i].astype("datetime64[ms]"))[:10] for i in (0, -1))
+    return f"<span>{first} to {last}</span><span>{len(data.equity.close_time):,} bars</span>"
+
+
+def _made(data: ReportData) -> str:
+    return f", written {escape(data.created)}" if data.created else ""
+
+
+def _sections(data: ReportData, figures: list[Figure]) -> list[Section]:
+    def draw(*drawn: Figure) -> str:
+        figures.extend(drawn)
+        return "".join(parts.figure_block(figure) for figure in drawn)
+
+    return [
+        Section("overview", "Overview", _overview(data)),
+        Section("equity-section", "Equity", _equity(data, draw), _THINNED),
+        Section("market", "Market", draw(*_markets(data)), "Candles redraw as you zoom, down to single bars."),
+        Section("months", "Months", _months(data)),
+        Section("trades", "Trades", _trades(data, draw)),
+        Section("model", "Model", _model(data, draw)),
+        Section("costs", "Costs", draw(cost_figure(data.costs)) if data.costs else ""),
+        Section("inside", "Inside the bar", _inside(data), _INSIDE),
+        Section("rejected", "Rejected orders", _rejected(data)),
+        Section("figures-table", "All figures", parts.metric_table(data.metrics) if data.metrics else ""),
+        Section("manifest", "Manifest", parts.manifest(data.manifest), "Everything needed to run this again."),
+    ]
+
+
+_INSIDE = (
+    "Where a bar touches both the stop and the target, its prices do not say which came first. Two complete runs were "
+    "made: stop first (the headline) and target first. They are scenarios, not bounds."
+)
+
+
+def _equity(data: ReportData, draw: Callable[..., str]) -> str:
+    return draw(equity_figure(data.equity)) if data.equity is not None and len(data.equity.close_time) else ""
+
+
+def _months(data: ReportData) -> str:
+    return parts.month_table(data.equity) if data.equity is not None and len(data.equity.close_time) else ""
+
+
+def _overview(data: ReportData) -> str:
+    tiles, notes = parts.tiles(data.metrics), parts.notes(data.notes)
+    return (f'<div class="tiles">{tiles}</div>' if tiles else "") + (f'<ul class="notes">{notes}</ul>' if notes else "")
+
+
+def _markets(data: ReportData) -> list[Figure]:
+    shown = [panel for panel in data.markets if len(panel.bars)]
+    each = DETAIL // max(1, len(shown))
+    return [market_figure(panel, data.trades or (), f"market-{place}", each) for place, panel in enumerate(shown)]
+
+
+def _trades(data: ReportData, draw: Callable[..., str]) -> str:
+    if data.trades is None:
+        return ""
+    drawn = trade_figures(data.trades)
+    if not drawn:
+        return '<p class="empty">No trade was closed.</p>'
+    return f'<div class="grid three">{draw(*drawn)}</div>'
+
+
+def _model(data: ReportData, draw: Callable[..., str]) -> str:
+    folds = draw(*(fold_figure(quality, f"fold-{place}") for place, quality in enumerate(data.folds) if quality.labels))
+    left = draw(calibration_figure(data.calibration)) if data.calibration and len(data.calibration.predicted) else ""
+    right = draw(importance_figure(data.importance)) if data.importance and data.importance.names else ""
+    return "".join(f'<div class="grid two">{part}</div>' for part in (folds, left + right) if part)
+
+
+def _inside(data: ReportData) -> str:
+    scenarios = parts.table(data.scenarios) if data.scenarios else ""
+    if data.ambiguous is None:
+        return scenarios
+    trades = parts.table(data.ambiguous) if data.ambiguous.rows else '<p class="empty">No trade was ambiguous.</p>'
+    return f"{scenarios}<h3>Ambiguous trades</h3>{trades}"
+
+
+def _rejected(data: ReportData) -> str:
+    rows = tuple((reason, f"{count:,}") for reason, count in data.rejected)
+    return parts.table(Table(("Reason", "Orders"), rows)) if rows else ""
+
+
+@cache
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
