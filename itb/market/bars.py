@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 FloatArray = np.ndarray[tuple[int], np.dtype[np.float64]]
 IntArray = np.ndarray[tuple[int], np.dtype[np.int64]]
 
+BoolArray = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
 OHLCV = ("open", "high", "low", "close", "volume")
+SUMMED = ("volume", "quote_volume", "trades", "taker_buy_base")  # 0 where nothing was traded, added up over bars
 
 
 def utc(time_ms: int) -> str:
@@ -74,7 +77,15 @@ class Bars:
         """
         import pandas as pd
 
-        times = pd.DatetimeIndex(frame["timestamp"] if "timestamp" in frame.columns else frame.index)
+        stamps = frame["timestamp"] if "timestamp" in frame.columns else frame.index
+        if not pd.api.types.is_datetime64_any_dtype(stamps.dtype):
+            raise BarsError(
+                f"{symbol} {timeframe}: the bars' times are of type {stamps.dtype}; expected a datetime index "
+                "or a datetime column named 'timestamp'"
+            )
+        times = pd.DatetimeIndex(stamps)
+        if times.hasnans:
+            raise BarsError(f"{symbol} {timeframe}: row {int(times.isna().argmax())} has no time; drop it first")
         times = times.tz_localize("UTC") if times.tz is None else times.tz_convert("UTC")
         numeric = frame.drop(columns="timestamp", errors="ignore").select_dtypes("number")
         _require_columns(symbol, timeframe, list(numeric.columns))
@@ -85,10 +96,15 @@ class Bars:
     def from_arrow(cls, table: pa.Table, symbol: str, timeframe: Timeframe) -> Bars:
         """Read an Arrow table with a ``timestamp`` column (any unit, UTC or naive) and numeric columns."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        _require_columns(symbol, timeframe, table.column_names)
-        stamp = pc.cast(table["timestamp"], pa.timestamp("ms", "UTC"))
+        _require_columns(symbol, timeframe, [name for name in table.column_names if _is_number(table.field(name).type)])
+        stamp = table["timestamp"] if "timestamp" in table.column_names else pa.nulls(table.num_rows)
+        if not pa.types.is_timestamp(stamp.type) or stamp.null_count:
+            raise BarsError(
+                f"{symbol} {timeframe}: expected a column 'timestamp' with a time in every row, "
+                f"found type {stamp.type} with {stamp.null_count} rows empty"
+            )
+        stamp = stamp.cast(pa.timestamp("ms", "UTC"), safe=False)
         names = [field.name for field in table.schema if field.name != "timestamp" and _is_number(field.type)]
         columns = {name: table[name].cast(pa.float64()).to_numpy() for name in names}
         return cls.of(symbol, timeframe, stamp.cast(pa.int64()).to_numpy(), **columns)
@@ -216,6 +232,8 @@ def _require_columns(symbol: str, timeframe: Timeframe, names: list[str]) -> Non
 
 
 def _freeze(bars: Bars) -> None:
+    if bars.open_time.ndim != 1:
+        raise BarsError(f"{bars.label}: open times must be one-dimensional, were of shape {bars.open_time.shape}")
     _require_columns(bars.symbol, bars.timeframe, list(bars.columns))
     order = [*OHLCV, *(name for name in bars.columns if name not in OHLCV)]
     columns = {}
@@ -231,21 +249,40 @@ def _freeze(bars: Bars) -> None:
     object.__setattr__(bars, "open_time", times)
 
 
+class Fault(NamedTuple):
+    """What is wrong with one bar: its row and the rest of a sentence that names the bar."""
+
+    row: int
+    text: str
+
+
+def first_fault(timeframe: Timeframe, open_time: IntArray, columns: Mapping[str, FloatArray]) -> Fault | None:
+    """Find a bar that breaks a promise of :class:`Bars` by itself, whatever the order of the rows.
+
+    >>> columns = {name: np.array([1.0, 2.0]) for name in OHLCV} | {"high": np.array([1.0, 1.5])}
+    >>> first_fault(Timeframe.parse("1m"), np.array([60_000, 0]), columns)
+    Fault(row=1, text='breaks low <= open, close <= high; check the column order of the source')
+    """
+    low, high = columns["low"], columns["high"]
+    opened, closed = columns["open"], columns["close"]
+    checks = [
+        (timeframe.floor(open_time) != open_time, f"is not on the grid of {timeframe}"),
+        *((~np.isfinite(columns[name]), f"has no finite {name}; expected a number in every bar") for name in OHLCV),
+        (low <= 0, "has a price that is not above 0; expected positive prices"),
+        (columns["volume"] < 0, "has a negative volume; expected 0 or more"),
+        (
+            (low > np.minimum(opened, closed)) | (high < np.maximum(opened, closed)),
+            "breaks low <= open, close <= high; check the column order of the source",
+        ),
+    ]
+    return next((Fault(int(bad.argmax()), text) for bad, text in checks if bad.any()), None)
+
+
 def _check(bars: Bars) -> None:
-    times = bars.open_time
-    _refuse_first(bars, bars.timeframe.floor(times) != times, "is not on the grid of", str(bars.timeframe))
-    backwards = np.zeros(len(times), dtype=bool)
-    backwards[1:] = np.diff(times) <= 0
-    _refuse_first(bars, backwards, "does not come after the bar before it;", "sort the bars and drop repeats")
-    for name in OHLCV:
-        _refuse_first(bars, ~np.isfinite(bars[name]), f"has no finite {name};", "expected a number in every bar")
-    _refuse_first(bars, bars.low <= 0, "has a price that is not above 0;", "expected positive prices")
-    _refuse_first(bars, bars.volume < 0, "has a negative volume;", "expected 0 or more")
-    inside = (bars.low <= np.minimum(bars.open, bars.close)) & (bars.high >= np.maximum(bars.open, bars.close))
-    _refuse_first(bars, ~inside, "breaks low <= open, close <= high;", "check the column order of the source")
-
-
-def _refuse_first(bars: Bars, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], what: str, expected: str) -> None:
-    if bad.any():
-        row = int(bad.argmax())
-        raise BarsError(f"{bars.label}: bar {utc(bars.open_time[row])} (row {row}) {what} {expected}")
+    fault = first_fault(bars.timeframe, bars.open_time, bars.columns)
+    backwards = np.diff(bars.open_time) <= 0
+    if fault is None and backwards.any():
+        row = int(backwards.argmax()) + 1
+        fault = Fault(row, "does not come after the bar before it; sort the bars and drop repeats")
+    if fault is not None:
+        raise BarsError(f"{bars.label}: bar {utc(bars.open_time[fault.row])} (row {fault.row}) {fault.text}")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from functools import cached_property
 
-_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB")
+QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB")
+_EXACT = Context(prec=80, rounding=ROUND_DOWN)  # the default 28 digits would round a long quantity up
 
 
 def canonical_symbol(text: str) -> str:
     """Give a symbol its one stored spelling, ``BASE/QUOTE`` or ``BASE/QUOTE:SETTLE`` for a perpetual.
 
-    Raises ``ValueError`` when base and quote cannot be told apart.
+    Raises ``ValueError`` when base and quote cannot be told apart (``DOTUSD`` could be DOT/USD or DO/TUSD).
 
     >>> [canonical_symbol(s) for s in ("BTCUSDT", "btc/usdt", "BTC-USDT", "BTC/USDT:USDT", "BTC_USDT_USDT")]
     ['BTC/USDT', 'BTC/USDT', 'BTC/USDT', 'BTC/USDT:USDT', 'BTC/USDT:USDT']
@@ -23,14 +24,21 @@ def canonical_symbol(text: str) -> str:
     if not parts or not all(part.isalnum() for part in parts):
         raise ValueError(f'symbol must look like "BTC/USDT" or "BTC/USDT:USDT", was {text!r}')
     if len(parts) == 1:
-        quote = next((q for q in _QUOTES if name.endswith(q) and len(name) > len(q)), None)
-        if quote is None:
-            raise ValueError(f'cannot split symbol {text!r} into base and quote; write it as "BASE/QUOTE"')
-        parts = [name.removesuffix(quote), quote]
+        parts = _split(name)
     if len(parts) > 3:
         raise ValueError(f'symbol must look like "BTC/USDT" or "BTC/USDT:USDT", was {text!r}')
     base, quote, *settle = parts
     return f"{base}/{quote}" + (f":{settle[0]}" if settle else "")
+
+
+def _split(name: str) -> list[str]:
+    pairs = [[name.removesuffix(quote), quote] for quote in QUOTES if name.endswith(quote) and name != quote]
+    if not pairs:
+        raise ValueError(f'cannot split symbol {name!r} into base and quote; write it as "BASE/QUOTE"')
+    if len(pairs) > 1 and len(pairs[0][0]) <= 2:
+        readings = " or ".join("/".join(pair) for pair in reversed(pairs))
+        raise ValueError(f'symbol {name!r} could be {readings}; write it as "BASE/QUOTE"')
+    return pairs[0]
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,12 @@ class Instrument:
 
     def quantise(self, qty: Decimal) -> Decimal:
         """Round a quantity (>= 0, base units) down to the step."""
-        return (qty / self.step).to_integral_value(ROUND_DOWN) * self.step
+        return _floor(qty, self.step)
 
     def quantise_price(self, price: Decimal, *, is_buy: bool) -> Decimal:
         """Round a limit price (quote) to the tick: down for a buy, up for a sell, so never to a worse price."""
-        down = (price / self.tick).to_integral_value(ROUND_DOWN) * self.tick
-        return down if is_buy or down == price else down + self.tick
+        down = _floor(price, self.tick)
+        return down if is_buy or down == price else _EXACT.add(down, self.tick)
 
     @cached_property
     def _step(self) -> tuple[float, int]:
@@ -100,7 +108,7 @@ class Instrument:
         if round((steps + 1) * step, digits) <= qty:
             steps += 1  # 0.3 / 0.1 is 2.9999999999999996
         floored = round(steps * step, digits)
-        return floored if floored <= qty else round((steps - 1) * step, digits)
+        return floored if floored <= qty else float(self.quantise(Decimal(qty)))
 
     def refusal(self, qty: Decimal, price: Decimal) -> str | None:
         """Why the venue would refuse this order, or ``None`` if it would not."""
@@ -109,3 +117,7 @@ class Instrument:
         if qty * price < self.min_notional:
             return f"notional {qty * price} {self.quote} is below the minimum {self.min_notional} {self.quote}"
         return None
+
+
+def _floor(value: Decimal, unit: Decimal) -> Decimal:
+    return _EXACT.multiply(_EXACT.divide(value, unit).to_integral_value(ROUND_DOWN), unit)
