@@ -18,6 +18,7 @@ import pytest
 
 from itb.config import load_config
 from itb.errors import ItbError
+from itb.indicators.series import SERIES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -49,6 +50,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def commands(reference: ModuleType) -> dict[str, Any]:
     return dict(reference.command_tree())
+
+
+@pytest.fixture(scope="module")
+def tables(reference: ModuleType) -> list[Any]:
+    """Every section of the config and every part that a section can name."""
+    return list(reference.tables())
 
 
 def words(page: Path) -> str:
@@ -95,17 +102,23 @@ def test_every_command_and_option_is_documented(site: Path, commands: dict[str, 
                 assert parameter.help or option == "--help", f"{name} {option} has no help text"
 
 
-def test_every_key_is_documented_and_has_a_meaning(site: Path, reference: ModuleType) -> None:
+def test_every_key_is_documented_and_has_a_meaning(site: Path, tables: list[Any]) -> None:
     page = (site / "reference" / "configuration.html").read_text()
-    keys = reference.config_keys()
+    keys = [(table.section, table.part, key) for table in tables for key in table.keys]
     assert len(keys) > 50
-    assert [key for key in keys if f"<code>{key.rpartition('.')[2]}</code>" not in page] == []
-    assert re.findall(r"<td><code>(\w+)</code></td>\s*<td>.*?</td>\s*<td>.*?</td>\s*<td></td>", page) == []
+    assert [(section, key.name) for section, _, key in keys if f"<code>{key.name}</code>" not in page] == []
+    assert [(section, part, key.name) for section, part, key in keys if not key.meaning] == []
 
 
-def test_no_meaning_is_kept_for_a_key_that_is_gone(reference: ModuleType) -> None:
-    keys = {(key.partition(".")[0], key.rpartition(".")[2]) for key in reference.config_keys()}
-    assert {(section, name) for section, names in reference.MEANINGS.items() for name in names} - keys == set()
+def test_no_meaning_is_kept_for_a_key_that_is_gone(reference: ModuleType, tables: list[Any]) -> None:
+    used = {(table.section, key.name, key.meaning) for table in tables for key in table.keys}
+    kept = {(section, name, said) for section, names in reference.MEANINGS.items() for name, said in names.items()}
+    assert kept - used == set()
+
+
+def test_every_series_is_documented(site: Path) -> None:
+    page = (site / "reference" / "configuration.html").read_text()
+    assert [name for name in SERIES if f"<code>{name}</code>" not in page] == []
 
 
 def test_every_error_is_documented(site: Path, reference: ModuleType) -> None:
@@ -143,9 +156,9 @@ def test_every_config_that_is_shown_is_valid(page: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_every_key_that_is_spoken_of_exists(page: Path, reference: ModuleType) -> None:
-    keys = {re.sub(r"\.\w+(?=\.)", "", key) for key in reference.config_keys()}
-    sections = "|".join({key.partition(".")[0] for key in keys})
+def test_every_key_that_is_spoken_of_exists(page: Path, tables: list[Any]) -> None:
+    keys = {f"{table.section}.{key.name}" for table in tables for key in table.keys}
+    sections = "|".join({table.section for table in tables})
     text = page.read_text()
     spoken = set(re.findall(rf"`((?:{sections})\.[a-z_]+)\b[^`(]*`", text))
     spoken |= set(re.findall(rf"--set ((?:{sections})\.[a-z_]+)=", text))
