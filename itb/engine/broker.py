@@ -98,21 +98,20 @@ class LeanBroker(BackBroker):
 
     def _record(self, order: Any, qty: float, price: float, fee: float, fee_quote: float) -> None:
         position = self.positions[order.data]
-        self.log.append(
-            Execution(
-                bar=len(order.data) - 1,
-                order_id=self.order_id(order),
-                qty=qty,
-                price=price,
-                fee=fee,
-                fee_quote=fee_quote,
-                reason=order.info.get("reason", "user") if order.info else "user",
-                cash=self.cash,
-                position=position.size,
-                position_price=position.price,
-                fee_account=self.fee_account,
-            )
+        order.executed.exbits[-1].execution = execution = Execution(
+            bar=len(order.data) - 1,
+            order_id=self.order_id(order),
+            qty=qty,
+            price=price,
+            fee=fee,
+            fee_quote=fee_quote,
+            reason=order.info.get("reason", "user") if order.info else "user",
+            cash=self.cash,
+            position=position.size,
+            position_price=position.price,
+            fee_account=self.fee_account,
         )
+        self.log.append(execution)
 
     def buy(  # type: ignore[override]  # the rest of the arguments passes through by name
         self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any

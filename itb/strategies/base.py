@@ -12,6 +12,7 @@ from itb.market.costs import Costs
 from itb.market.fills import Fill
 
 if TYPE_CHECKING:
+    from itb.engine.broker import Execution
     from itb.ledger.trades import TradeHistory
 
 
@@ -82,17 +83,27 @@ class Strategy(bt.Strategy):
         """Book fills; subclasses that override this call it first."""
         if not order.alive():
             self._working.discard(order.ref)
-        reason = order.info.get("reason", "user") if order.info else "user"
         for bit in order.executed.iterpending():
-            fill = Fill(
-                bar=len(self.data) - 1,
-                open_time=self.now,
-                order_id=order.ref,
-                symbol=self.data.bars.symbol,
-                qty=bit.size,
-                price=bit.price,
-                fee=bit.comm,
-                fee_quote=bit.comm,
-                reason=reason,
-            )
-            self._own_book().add(fill)
+            self._own_book().add(self._fill(order, bit))
+
+    def _fill(self, order: Any, bit: Any) -> Fill:
+        """Describe an execution: as the venue booked it where it says so, else as backtrader does."""
+        booked: Execution | None = getattr(bit, "execution", None)
+        qty, price, fee, fee_quote = (
+            (bit.size, bit.price, bit.comm, bit.comm)
+            if booked is None
+            else (booked.qty, booked.price, booked.fee, booked.fee_quote)
+        )
+        currency = self.venue.costs.fee_currency
+        return Fill(
+            bar=len(self.data) - 1,
+            open_time=self.now,
+            order_id=order.ref,
+            symbol=self.data.bars.symbol,
+            qty=qty,
+            price=price,
+            fee=fee,
+            fee_quote=fee_quote,
+            fee_currency="quote" if currency == "base" and qty < 0 else currency,
+            reason=order.info.get("reason", "user") if order.info else "user",
+        )

@@ -1,0 +1,64 @@
+"""The strategy that itb runs is a plain backtrader strategy: on the stock engine it does the same, bit for bit."""
+
+import backtrader as bt
+import pytest
+
+from itb.backtest.run import Backtest
+from itb.engine.feed import BarsFeed
+from itb.engine.venue import Venue
+from itb.market.costs import Costs
+from itb.strategies.ml_threshold import MLThreshold
+
+CASES = [
+    {},
+    {"stop_loss": 0.01},
+    {"stop_loss": 0.008, "take_profit": 0.01},
+    {"allow_short": True},
+    {"allow_short": True, "take_profit": 0.01, "max_bars": 6, "cooldown_bars": 3},
+    {"stop_loss": 0.02, "trailing_stop": 0.006},
+    {"sizing": "volatility_target", "volatility_window": 20},
+]
+
+
+class Fills(bt.Analyzer):
+    """What backtrader itself says was filled."""
+
+    def start(self):
+        self.rets = []
+        self.values = []
+
+    def notify_order(self, order):
+        bits = order.executed.iterpending()
+        self.rets.extend((len(self.data) - 1, bit.size, bit.price, bit.comm) for bit in bits)
+
+    def notify_cashvalue(self, cash, value):
+        self.values.append((cash, value))
+
+
+def stock_run(bars, scores, settings, fee, slip):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker.setcash(10_000.0)
+    cerebro.broker.setcommission(fee)
+    cerebro.broker.set_checksubmit(False)
+    if slip:
+        cerebro.broker.set_slippage_perc(slip, slip_out=True)
+    cerebro.adddata(BarsFeed(bars=bars, scores=scores))
+    cerebro.addstrategy(MLThreshold, **settings)
+    cerebro.addanalyzer(Fills, _name="fills")
+    return cerebro.run()[0].analyzers.fills
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_stock_backtrader_fills_the_same_orders_at_the_same_prices(case, by_hand, as_source):
+    for seed in range(12):
+        bars = by_hand.market(300, seed + 50 * case)
+        scores = as_source(bars, by_hand.scores(len(bars), seed))
+        settings = {"buy_threshold": 0.65, "sell_threshold": 0.4, "protection_from": "next_bar"} | CASES[case]
+        slip_bps = 0 if "take_profit" in settings else seed % 2 * 5  # the stock broker slips limit orders too
+        stock = stock_run(bars, scores, settings, 0.001, slip_bps * 1e-4)
+        venue = Venue(costs=Costs(10, 10, slippage_bps=slip_bps))
+        ours = Backtest(MLThreshold, settings, 10_000.0, venue).run(bars, scores)
+        assert ours.stepped == "sparse"
+        assert [(f.bar, f.qty, f.price, f.fee) for f in ours.fills] == stock.rets
+        assert ours.cash.tolist() == [cash for cash, _ in stock.values]
+        assert ours.equity.tolist() == [value for _, value in stock.values]
