@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from itb.charts.encoding import pack
@@ -23,18 +24,21 @@ def cost_figure(curve: CostCurve) -> Figure:
         "hovertemplate": "%{y:+.2%}<extra>net return</extra>",
     }
     tall: Spec = {"yref": "paper", "y0": 0, "y1": 1}
-    level = curve.charged_bps
-    shapes = [rule(x0=level, x1=level, **tall), rule(xref="paper", x0=0, x1=1, y0=0, y1=0, dash="solid")]
-    top = {"yref": "paper", "y": 1, "yanchor": "bottom"}
-    labels = [mark(f"charged {number(level, 1)} bps", x=level, **top)]
-    if curve.break_even_bps is None:
-        said = "No cost is low enough: the fills have no gross edge."
+    shapes = [rule(xref="paper", x0=0, x1=1, y0=0, y1=0, dash="solid")]
+    labels: list[Spec] = []
+    level, at = curve.charged_bps, curve.break_even_bps
+    charged = "" if math.isnan(level) else f" {number(level, 1)} bps were charged."
+    if charged:
+        shapes.append(rule(x0=level, x1=level, **tall))
+        labels.append(mark(f"charged {number(level, 1)} bps", x=level, yref="paper", y=1, yanchor="bottom"))
+    if at is None:
+        said = f"No cost is low enough: the fills have no gross edge.{charged}"
     else:
-        at = curve.break_even_bps
-        said = f"The same fills end level with cash at {number(at, 1)} bps a side; {number(level, 1)} bps were charged."
-        shapes.append(rule(x0=at, x1=at, color=ACCENT if at >= level else BAD, **tall))
+        said = f"The same fills end level with cash at {number(at, 1)} bps a side.{charged}"
+        color = BAD if charged and at < level else ACCENT
+        shapes.append(rule(x0=at, x1=at, color=color, **tall))
         text = mark(f"break-even {number(at, 1)} bps", x=at, yref="paper", y=0.02, yanchor="bottom", xanchor="left")
-        labels.append({**text, "xshift": 4, "font": {"color": ACCENT if at >= level else BAD, "size": 11}})
+        labels.append({**text, "xshift": 4, "font": {"color": color, "size": 11}})
     return Figure(
         "cost-curve",
         "Net return of the same fills at other costs",

@@ -148,7 +148,7 @@ class CostCurve:
     """Net return of the same fills at other costs (one-way basis points, fractions of the starting cash).
 
     ``break_even_bps`` is the cost at which the return equals cash, ``None`` when there is no gross edge;
-    ``charged_bps`` is the cost the run charged.
+    ``charged_bps`` is the cost the run charged (NaN without fills).
     """
 
     one_way_bps: FloatArray

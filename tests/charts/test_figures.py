@@ -112,3 +112,8 @@ def test_month_table_has_a_row_a_year_and_the_hold_beside_it(equity: EquityCurve
     assert '<th scope="row">2023</th>' in html
     assert html.count('class="num hold"') == 1
     assert 'class="num hold"' not in month_table(replace(equity, hold=None))
+
+
+def test_run_without_fills_has_a_cost_curve_without_a_charge(costs: CostCurve) -> None:
+    figure = cost_figure(replace(costs, charged_bps=float("nan"), break_even_bps=None))
+    assert figure.layout["annotations"] == []
