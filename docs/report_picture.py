@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("report", type=Path, help="the report.html of a run")
     parser.add_argument("-o", "--out", type=Path, default=Path("docs/assets/report.png"))
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=1800)
+    parser.add_argument("--height", type=int, default=2090)
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
     asked = parser.parse_args()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)

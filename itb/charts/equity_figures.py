@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from itb.charts.encoding import escape, pack, pack_times
+from itb.charts.encoding import figure_text, pack, pack_times
 from itb.charts.figure import BAD, HOLD, STRATEGY, Figure, Spec, axis, layout, time_axis, title
 from itb.charts.thinning import DETAIL, thin_line
 from itb.ledger.equity import drawdown
@@ -37,7 +37,7 @@ def equity_figure(curve: EquityCurve, detail: int = DETAIL) -> Figure:
         traces,
         layout(
             xaxis=time_axis(anchor="y2"),
-            yaxis=axis(domain=[0.34, 1], title=title(escape(curve.currency or "equity")), tickformat=",~r"),
+            yaxis=axis(domain=[0.34, 1], title=title(figure_text(curve.currency or "equity")), tickformat=",~r"),
             yaxis2=axis(domain=[0, 0.28], title=title("drawdown"), tickformat=".0%", rangemode="tozero", nticks=5),
             showlegend=True,
         ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from itb.charts.encoding import escape, pack, pack_times
+from itb.charts.encoding import figure_text, pack, pack_times
 from itb.charts.figure import (
     ACCENT,
     BAD,
@@ -48,7 +48,7 @@ def market_figure(panel: MarketPanel, trades: Sequence[Trade], key: str, detail:
         {
             "type": "candlestick",
             "lod": "candles",
-            "name": escape(panel.bars.symbol),
+            "name": figure_text(panel.bars.symbol),
             "t": pack_times(candles.time),
             "o": pack(candles.open),
             "h": pack(candles.high),
@@ -76,7 +76,7 @@ def market_figure(panel: MarketPanel, trades: Sequence[Trade], key: str, detail:
             {
                 "type": "scatter",
                 "lod": "line",
-                "name": escape(score.column),
+                "name": figure_text(score.column),
                 "x": pack_times(panel.bars.open_time[kept]),
                 "y": pack(score.values[kept]),
                 "yaxis": "y2",
@@ -109,20 +109,22 @@ def _market_layout(panel: MarketPanel) -> Spec:
     for region in panel.regions:
         box = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": region.start, "x1": region.stop}
         shapes.append({**box, "layer": "below", "line": {"width": 0}, "fillcolor": BAND})
-        labels.append(mark(escape(region.name), x=region.start, xanchor="left", y=0.99, yref="paper", yanchor="top"))
+        labels.append(
+            mark(figure_text(region.name), x=region.start, xanchor="left", y=0.99, yref="paper", yanchor="top")
+        )
     for score in panel.scores:
         for name, level in score.thresholds.items():
             shapes.append(rule(xref="paper", x0=0, x1=1, yref="y2", y0=level, y1=level, color=INK, dash="4px,3px"))
-            text = f"{escape(name)} {significant(level, 4)}"
+            text = f"{figure_text(name)} {significant(level, 4)}"
             labels.append(mark(text, xref="paper", x=1, xanchor="left", xshift=4, yref="y2", y=level, yanchor="middle"))
     if len(panel.scores) == 1:
         place = {"xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 0.275, "yanchor": "bottom"}
-        labels.append(mark(escape(panel.scores[0].column), **place))
+        labels.append(mark(figure_text(panel.scores[0].column), **place))
     extra: Spec = {"yaxis2": axis(domain=[0, 0.27], title=title("score"))} if panel.scores else {}
     quote = panel.bars.symbol.split("/")[-1].split(":")[0]
     return layout(
         xaxis=time_axis(rangeslider={"visible": False}, anchor="y2" if panel.scores else "y"),
-        yaxis=axis(domain=[0.33, 1] if panel.scores else [0, 1], title=title(escape(quote)), tickformat=",~r"),
+        yaxis=axis(domain=[0.33, 1] if panel.scores else [0, 1], title=title(figure_text(quote)), tickformat=",~r"),
         shapes=shapes,
         annotations=labels,
         showlegend=True,
@@ -172,7 +174,7 @@ def _entries(name: str, trades: Sequence[Trade], shape: str) -> list[Spec]:
 
 def _exits(name: str, trades: Sequence[Trade], color: str) -> list[Spec]:
     text = [
-        f"<b>exit: {escape(trade.exit_reason)}</b> at {significant(trade.exit_price, 7)}, "
+        f"<b>exit: {figure_text(trade.exit_reason)}</b> at {significant(trade.exit_price, 7)}, "
         f"{number(trade.pnl, signed=True)} ({percent(trade.return_, 2)}) after {trade.bars_held:,} bars"
         for trade in trades
     ]

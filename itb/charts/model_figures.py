@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from itb.charts.encoding import escape, pack
+from itb.charts.encoding import figure_text, pack
 from itb.charts.figure import ACCENT, HOLD, MUTED, STRATEGY, Figure, Spec, axis, layout, mark, rule, title
 from itb.charts.wording import significant
 
@@ -21,12 +21,12 @@ def fold_figure(quality: FoldQuality, key: str) -> Figure:
     above = quality.values - quality.base
     bars: Spec = {
         "type": "bar",
-        "x": [escape(label) for label in quality.labels],
+        "x": [figure_text(label) for label in quality.labels],
         "y": pack(above, "f8"),
         "base": quality.base,
         "customdata": pack(quality.values, "f8"),
         "marker": {"color": [STRATEGY if gain > 0 else HOLD for gain in above], "line": {"width": 0}},
-        "hovertemplate": f"%{{x}}: {escape(quality.metric)} %{{customdata:.4f}}<extra></extra>",
+        "hovertemplate": f"%{{x}}: {figure_text(quality.metric)} %{{customdata:.4f}}<extra></extra>",
     }
     at_base = rule(xref="paper", x0=0, x1=1, y0=quality.base, y1=quality.base, dash="solid")
     shapes, labels = [at_base], [_side_mark(f"guessing {significant(quality.base, 3)}", quality.base, below=True)]
@@ -40,7 +40,7 @@ def fold_figure(quality: FoldQuality, key: str) -> Figure:
         layout(
             hovermode="closest",
             xaxis=axis(type="category", showgrid=False, nticks=8, tickangle=0),
-            yaxis=axis(title=title(escape(quality.metric))),
+            yaxis=axis(title=title(figure_text(quality.metric))),
             shapes=shapes,
             annotations=labels,
             margin={"l": 8, "r": 84, "t": 12, "b": 8},
@@ -106,7 +106,7 @@ def importance_figure(importance: Importance) -> Figure:
     bars: Spec = {
         "type": "bar",
         "orientation": "h",
-        "y": [escape(importance.names[i]) for i in order],
+        "y": [figure_text(importance.names[i]) for i in order],
         "x": pack(importance.values[order], "f8"),
         "marker": {"color": STRATEGY, "line": {"width": 0}},
         "hovertemplate": "%{y}: %{x:.4~r}<extra></extra>",
@@ -114,11 +114,11 @@ def importance_figure(importance: Importance) -> Figure:
     total = len(importance.names)
     return Figure(
         "importance",
-        f"Most used features ({escape(importance.kind)})",
+        f"Most used features ({importance.kind})",
         [bars],
         layout(
             hovermode="closest",
-            xaxis=axis(title=title(escape(importance.kind)), rangemode="tozero", nticks=6),
+            xaxis=axis(title=title(figure_text(importance.kind)), rangemode="tozero", nticks=6),
             yaxis=axis(showgrid=False, type="category", dtick=1, tickfont={"color": MUTED, "size": 10}),
         ),
         height=max(160, 60 + 17 * len(order)),

@@ -77,8 +77,9 @@ def _header(data: ReportData) -> str:
 def _period(data: ReportData) -> str:
     if data.equity is None or not len(data.equity.close_time):
         return ""
+    count = len(data.equity.close_time)
     first, last = (str(data.equity.close_time[i].astype("datetime64[ms]"))[:10] for i in (0, -1))
-    return f"<span>{first} to {last}</span><span>{len(data.equity.close_time):,} bars</span>"
+    return f"<span>{first} to {last}</span><span>{count:,} bar{'s' * (count != 1)}</span>"
 
 
 def _made(data: ReportData) -> str:

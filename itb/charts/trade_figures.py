@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from itb.charts.encoding import escape, pack
+from itb.charts.encoding import figure_text, pack
 from itb.charts.figure import ACCENT, DOWN, MUTED, UP, Figure, Spec, axis, layout, mark, rule, title
 from itb.charts.wording import percent
 
@@ -102,7 +102,7 @@ def _reasons(closed: Sequence[Trade]) -> Figure:
         "type": "bar",
         "orientation": "h",
         "width": 0.55,
-        "y": [f"{escape(reason)} · {len(gains[reason]):,}" for reason in order],
+        "y": [f"{figure_text(reason)} · {len(gains[reason]):,}" for reason in order],
         "x": [total[reason] for reason in order],
         "marker": {"color": [UP if total[reason] > 0 else DOWN for reason in order], "line": {"width": 0}},
         "hovertemplate": "%{y} trades: %{x:,.2f} in all<extra></extra>",

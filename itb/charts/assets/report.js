@@ -78,7 +78,10 @@
   };
 
   const SHOW = {
-    line: (trace, full, range) => Object.assign(trace, thin(full.x, full.y, ...window_(full.x, range))),
+    line: (trace, full, range) => {
+      Object.assign(trace, thin(full.x, full.y, ...window_(full.x, range)));
+      if (trace.x.length === 1) trace.mode = "markers";
+    },
     points: (trace, full, range) => {
       const kept = [];
       for (let at = 0; at < full.x.length; at += 1) if (full.x[at] >= range[0] && full.x[at] <= range[1]) kept.push(at);
@@ -123,11 +126,12 @@
     },
   };
 
-  const whole = (full) => full.reduce(([start, stop], data) => {
+  const pad = ([start, stop]) => (start === stop ? [start - DAY / 2, stop + DAY / 2] : [start, stop]);
+  const whole = (full) => pad(full.reduce(([start, stop], data) => {
     const xs = data && (data.t || data.x || data.x0);
     if (!xs || !xs.length) return [start, stop];
     return [Math.min(start, xs[0]), Math.max(stop, xs[xs.length - 1])];
-  }, [Infinity, -Infinity]);
+  }, [Infinity, -Infinity]));
 
   // --- drawing -----------------------------------------------------------------------------------------------------
   function paint(figure) {
