@@ -1,0 +1,131 @@
+"""The feature set: ordered, named columns for a model, computed alike on a whole history and on its end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from itb.indicators.bar_features import BarSeries, TimeOfClose
+from itb.indicators.feature import ColumnFamily, Feature
+from itb.indicators.rolling_stats import RollingRatio, RollingStats
+from itb.indicators.series import SERIES
+from itb.indicators.talib_features import TalibFeatures
+from itb.market.bars import OHLCV, Bars, FloatArray
+
+ModelInput = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
+FEATURES = {
+    "talib": TalibFeatures,
+    "stats": RollingStats,
+    "ratio": RollingRatio,
+    "series": BarSeries,
+    "time": TimeOfClose,
+}
+"""The feature families by the name they have in a config."""
+
+_GROUP, _ROWS = 32, 4096  # columns and rows turned at a time, so that a turn stays in a core's cache
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features side by side, as float32: what a model is trained on, in a batch and live.
+
+    The first rows of each column are NaN while it warms up, so no number depends on where the history starts. Raises
+    ``ValueError`` if two columns have the same name.
+
+    >>> from itb.datafeeds.waves import sinus
+    >>> features = FeatureSet((BarSeries(("log_return",)), RollingStats(("zscore",), (10,), ("close",))))
+    >>> features.names, features.warmup
+    (('log_return', 'close_zscore_10'), 9)
+    >>> bars = sinus(bars=100)
+    >>> bool((features.tail(bars, 3) == features.compute(bars)[-3:]).all())
+    True
+    """
+
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        if not self.features:
+            raise ValueError("a feature set must hold at least one feature, was empty")
+        twice = [name for name in dict.fromkeys(self.names) if self.names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two features make the column {twice[0]!r}; leave one of them out")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in order."""
+        return tuple(name for feature in self.features for name in feature.names)
+
+    @cached_property
+    def warmup(self) -> int:
+        """How many earlier bars decide a row: the most that any column needs."""
+        return max(feature.warmup for feature in self.features)
+
+    def compute(self, bars: Bars) -> ModelInput:
+        """Compute a float32 array of shape (bars, names), row by row in memory; NaN while a column warms up."""
+        matrix = np.empty((len(bars), len(self.names)), dtype=np.float32)
+        buffer = np.empty((min(_GROUP, len(self.names)), len(bars)), dtype=np.float32)
+        done = filled = 0
+        with np.errstate(over="ignore"):
+            for column in self._columns(bars):
+                buffer[filled] = column
+                filled += 1
+                if filled == len(buffer) or done + filled == len(self.names):
+                    _turn(buffer[:filled], matrix[:, done : done + filled])
+                    done, filled = done + filled, 0
+        return matrix
+
+    def tail(self, bars: Bars, n: int = 1) -> ModelInput:
+        """Compute the last ``n`` rows from the last ``warmup + n`` bars: the numbers that ``compute`` gives there."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1 row, was {n}")
+        return self.compute(bars.tail(self.warmup + n))[-n:]
+
+    def _columns(self, bars: Bars) -> Iterator[FloatArray]:
+        for feature in self.features:
+            if isinstance(feature, ColumnFamily):
+                yield from feature.columns(bars)
+            else:
+                yield from feature(bars).T
+
+
+def _turn(rows: ModelInput, into: ModelInput) -> None:
+    for start in range(0, len(into), _ROWS):
+        into[start : start + _ROWS] = rows[:, start : start + _ROWS].T
+
+
+def default_features(columns: Collection[str] = OHLCV) -> FeatureSet:
+    """Give the default feature set: stationary, cheap, 60 columns from OHLCV alone.
+
+    Returns and shape of the last bars, momentum over 2 to 168 bars, distance from means and extremes, oscillators,
+    trend strength, volatility at four scales and its ratios, tails, volume, time of day and week. If ``columns`` (of
+    the bars at hand) has ``taker_buy_base`` and ``trades``, the taker share and the size of trades are added.
+
+    >>> len(default_features().names), default_features().warmup
+    (60, 651)
+    """
+    features: list[Feature] = [
+        BarSeries(("log_return",), lags=(0, 1, 2, 3)),
+        BarSeries(("range", "body", "close_location", "gap")),
+        TalibFeatures(("ROCP",), windows=(2, 4, 8, 12, 24, 48, 96, 168)),
+        TalibFeatures(("SMA",), windows=(6, 12, 24, 72, 168), relative="close"),
+        TalibFeatures(("LINEARREG_SLOPE",), windows=(12, 48), relative="close"),
+        TalibFeatures(("RSI",), windows=(7, 14, 21)),
+        TalibFeatures(("NATR", "ADX", "WILLR", "CCI", "AROONOSC", "MFI", "CMF"), windows=(14,)),
+        TalibFeatures(("MACDEXT",), relative="close"),
+        TalibFeatures(("ULTOSC", "BOP")),
+        RollingStats(("std",), windows=(6, 24, 72, 168)),
+        RollingStats(("skew", "kurtosis"), windows=(72,)),
+        RollingStats(("zscore", "position"), windows=(24, 72, 168), inputs=("close",)),
+        RollingStats(("zscore",), windows=(24, 168), inputs=("volume",)),
+        RollingRatio(pairs=((3, 24), (24, 168)), inputs=("volume", "range")),
+        TimeOfClose(),
+    ]
+    if all(name in columns for name in SERIES["taker_share"].needs):
+        features.append(RollingStats(("mean",), windows=(1, 6, 12, 24, 48), inputs=("taker_share",)))
+    if all(name in columns for name in SERIES["trade_size"].needs):
+        features.append(RollingRatio(pairs=((3, 24), (24, 168)), inputs=("trade_size",)))
+    return FeatureSet(tuple(features))

@@ -1,0 +1,208 @@
+"""TA-Lib as features: any function by name, over any windows and inputs, with all its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from itb.indicators.feature import ColumnFamily, require
+from itb.indicators.relative import relative_name, relative_to
+from itb.indicators.series import complete_series, series_warmup
+from itb.indicators.talib_table import (
+    CUMULATIVE,
+    PLACES,
+    PRODUCTS,
+    Parameters,
+    TalibFunction,
+    talib_function,
+    talib_warmup,
+)
+from itb.market.bars import Bars, FloatArray
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of one function and the columns that come out of it."""
+
+    function: TalibFunction
+    inputs: tuple[str, ...]
+    parameters: Parameters
+    change_over: int
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    warmup: int
+
+
+@dataclass(frozen=True)
+class TalibFeatures(ColumnFamily):
+    """Columns computed by TA-Lib functions.
+
+    Every function is called with every window (its ``timeperiod``; a function without one is called once, an empty
+    ``windows`` means TA-Lib's default) and, if it reads one free series, with every input. ``inputs`` are columns of
+    the bars or names of :data:`itb.indicators.series.SERIES`; empty means TA-Lib's default (``close``). A function of
+    two free series (BETA, CORREL, ADD, ...) takes exactly two inputs; columns that a function reads by name (high,
+    low, close of ATR) are found by themselves. ``parameters`` are passed to the functions that have them.
+
+    A column is named ``<inputs>_<FUNCTION>[_<output>][_<window>][_<parameter><value>...]``, where the output is named
+    if there are several and only parameters that were given appear: ``close_SMA_20``, ``high_low_close_ATR_14``,
+    ``close_MACD_macdhist``, ``close_BBANDS_upperband_20_nbdevup2.5``.
+
+    ``relative`` names a column, usually ``close``, by which price levels become stationary: levels (SMA, BBANDS, SAR)
+    turn into ``value / close - 1``, distances (ATR, MACD, MOM, STDDEV) into ``value / close``, VAR into ``value /
+    close^2``, each with ``_rel_close`` added to its name. Pure numbers (RSI, ADX, CORREL) stay as they are.
+
+    NaN in the first rows (see :mod:`itb.indicators.talib_table` for each function's warm-up), where TA-Lib gives
+    infinity or no number (division by 0, ACOS of a price), and where ``relative`` is 0. An input with a NaN inside is
+    refused. MAXINDEX, MININDEX and MINMAXINDEX give how many bars ago the extreme was, not its place in the array.
+    OBV, AD, PVT, WAD, CUMSUM, NVI and PVI never forget where the history started and are refused; ``windowed = true``
+    gives their change over each window instead (a ratio - 1 for NVI and PVI): ``close_volume_OBV_24``.
+
+    >>> family = TalibFeatures(("SMA", "MACD"), windows=(5, 20), relative="close")
+    >>> family.names[:3]
+    ('close_SMA_5_rel_close', 'close_SMA_20_rel_close', 'close_MACD_macd_rel_close')
+    >>> family.warmup  # MACD: 33 bars to its first value, and 30 periods of 26
+    813
+    """
+
+    functions: tuple[str, ...]
+    windows: tuple[int, ...] = ()
+    inputs: tuple[str, ...] = ()
+    parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
+    relative: str = ""
+    windowed: bool = False
+
+    def __post_init__(self) -> None:
+        require("functions", self.functions)
+        for name in ("windows", "inputs"):
+            if getattr(self, name):
+                require(name, getattr(self, name))
+        functions = [talib_function(name) for name in self.functions]
+        for key in self.parameters:
+            if not any(key in function.parameters for function in functions):
+                known = sorted({name for function in functions for name in function.parameters})
+                raise ValueError(
+                    f"parameters: none of the functions has {key!r}; they have {', '.join(known) or 'none'}"
+                )
+        if "timeperiod" in self.parameters:
+            raise ValueError("timeperiod does not belong into parameters; name it in windows")
+        if self.windows and not any(function.has_window or function.name in CUMULATIVE for function in functions):
+            raise ValueError(f"windows: none of {', '.join(self.functions)} has a window; use parameters")
+        for function in functions:
+            self._check(function)
+        require("columns", self.names)
+
+    def _check(self, function: TalibFunction) -> None:
+        free, given = len(function.free_inputs), len(self.inputs)
+        if given and free == 0:
+            fixed = ", ".join(function.fixed_inputs)
+            raise ValueError(f"{function.name} reads {fixed} by itself; leave inputs empty, or list it separately")
+        if given and free > 1 and given != free:
+            raise ValueError(f"{function.name} reads {free} series; inputs must name {free}, was {self.inputs}")
+        if "periods" in function.free_inputs and not given:
+            raise ValueError(f"{function.name} needs a series of periods; name both in inputs")
+        if function.name == "VWAP":
+            raise ValueError(
+                'VWAP runs from the start of the history; use VWMA with inputs = ["typical_price"] and windows'
+            )
+        if function.never_forgets and not (function.name in CUMULATIVE and self.windowed and self.windows):
+            way = "set windowed = true and windows to use its change over a window"
+            raise ValueError(
+                f"{function.name} never settles: its level depends on where the history starts; "
+                + (way if function.name in CUMULATIVE else "use another function")
+            )
+
+    @cached_property
+    def _calls(self) -> tuple[_Call, ...]:
+        return tuple(
+            self._call(function, inputs, window)
+            for function in map(talib_function, self.functions)
+            for inputs in self._input_sets(function)
+            for window in self._windows_of(function)
+        )
+
+    def _input_sets(self, function: TalibFunction) -> list[tuple[str, ...]]:
+        free = self.inputs or function.free_inputs
+        if len(function.free_inputs) == 1:
+            return [(name, *function.fixed_inputs) for name in free]
+        return [(*(free if function.free_inputs else ()), *function.fixed_inputs)]
+
+    def _windows_of(self, function: TalibFunction) -> tuple[int, ...]:
+        if function.name in CUMULATIVE:
+            return self.windows
+        if not function.has_window:
+            return (0,)
+        return self.windows or (int(function.parameters["timeperiod"]),)
+
+    def _call(self, function: TalibFunction, inputs: tuple[str, ...], window: int) -> _Call:
+        given = {
+            key: _of_type(key, value, function.parameters[key])
+            for key, value in self.parameters.items()
+            if key in function.parameters
+        }
+        parameters = {**function.parameters, **given}
+        if function.has_window:
+            parameters["timeperiod"] = window
+        kinds = tuple(function.kind(output) for output in function.outputs)
+        names = []
+        for output, kind in zip(function.outputs, kinds, strict=True):
+            parts = [*inputs, function.name, output if len(kinds) > 1 else "", str(window) if window else ""]
+            parts += [f"{key}{value}" for key, value in given.items()]
+            names.append(relative_name("_".join(part for part in parts if part), kind, self.relative))
+        warmup = max(map(series_warmup, inputs)) + talib_warmup(function.name, parameters)
+        change_over = window if function.name in CUMULATIVE else 0
+        return _Call(function, inputs, parameters, change_over, tuple(names), kinds, warmup + change_over)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in order."""
+        return tuple(name for call in self._calls for name in call.names)
+
+    @cached_property
+    def warmup(self) -> int:
+        """How many earlier bars decide a value, over all columns."""
+        return max(call.warmup for call in self._calls)
+
+    def columns(self, bars: Bars) -> Iterator[FloatArray]:
+        """Compute the columns one by one."""
+        inputs: dict[str, FloatArray] = {}
+        for call in self._calls:
+            for name in call.inputs:
+                if name not in inputs:
+                    inputs[name] = complete_series(bars, name)
+            for output, kind in zip(_outputs(call, [inputs[name] for name in call.inputs]), call.kinds, strict=True):
+                column = relative_to(_as_column(call, output), kind, bars, self.relative)
+                column[: call.warmup] = np.nan
+                yield column
+
+
+def _of_type(key: str, value: float, default: float) -> float:
+    if isinstance(default, int) and value != int(value):
+        raise ValueError(f"parameters: {key} must be a whole number, was {value}")
+    return type(default)(value)
+
+
+def _outputs(call: _Call, arrays: list[FloatArray]) -> tuple[FloatArray, ...]:
+    from talib import _ta_lib
+
+    function: Callable[..., FloatArray | tuple[FloatArray, ...]] = getattr(_ta_lib, call.function.name)
+    outputs = function(*arrays, **call.parameters)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def _as_column(call: _Call, output: FloatArray) -> FloatArray:
+    column = output.astype(np.float64, copy=False)
+    name = call.function.name
+    if name in PLACES:
+        column = np.arange(len(column)) - column
+    elif call.change_over:
+        earlier = column[: -call.change_over] if call.change_over < len(column) else column[:0]
+        later = column[len(column) - len(earlier) :]
+        change = np.full(len(column), np.nan)
+        change[len(column) - len(earlier) :] = later / earlier - 1 if name in PRODUCTS else later - earlier
+        column = change
+    if call.function.may_be_infinite:
+        column[np.isinf(column)] = np.nan
+    return column
