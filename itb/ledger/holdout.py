@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 class Holdout:
     """Where research on ``market`` stops: bars that are not complete by ``from_ms`` (UTC milliseconds) are sealed.
 
-    ``from_ms`` is ``None`` where no hold-out was fixed. ``is_included`` says that this run may look beyond it;
-    ``seen_by`` names the runs, this one among them, that did so or were allowed to.
+    ``from_ms`` is ``None`` where no hold-out was fixed. ``is_included`` says that this run, ``run_id``, may look beyond
+    it; ``seen_by`` names the runs, this one among them, that did so or were allowed to, in order.
     """
 
     market: str
     from_ms: int | None = None
     is_included: bool = False
     seen_by: tuple[str, ...] = ()
+    run_id: str = ""
 
     def research(self, bars: Bars) -> Bars:
         """Give the bars that this run may look at.
@@ -51,13 +52,13 @@ class Holdout:
         """One sentence for the report."""
         if self.from_ms is None:
             return f"No hold-out is fixed for {self.market}: nothing here was kept for a final test."
-        since = f"the hold-out of {self.market} from {utc(self.from_ms)}"
-        if self.seen_by:
-            runs = "1 run" if len(self.seen_by) == 1 else f"{len(self.seen_by)} runs"
-            return (
-                f"{since[0].upper()}{since[1:]} has been seen, by {runs} (first {self.seen_by[0]}): it proves nothing."
-            )
-        return f"{since[0].upper()}{since[1:]} is sealed: no run has looked at it."
+        which = f"hold-out of {self.market} from {utc(self.from_ms)}"
+        if not self.seen_by:
+            return f"The {which} is sealed: no run has looked at it."
+        if self.seen_by == (self.run_id,):
+            return f"The {which} is seen by this run, the first: from now on it is research data like any other."
+        runs = "1 run" if len(self.seen_by) == 1 else f"{len(self.seen_by)} runs"
+        return f"The {which} has been seen, by {runs} (first {self.seen_by[0]}): figures on it are no first look."
 
 
 def enter_holdout(
@@ -81,8 +82,8 @@ def enter_holdout(
     >>> register = Register(pathlib.Path(tempfile.mkdtemp()) / "register.sqlite")
     >>> enter_holdout(register, "BTC", 60_000, include=False, time=1, run_id="r1", command="train").note
     'The hold-out of BTC from 1970-01-01 00:01 UTC is sealed: no run has looked at it.'
-    >>> enter_holdout(register, "BTC", None, include=True, time=2, run_id="r2", command="backtest").note
-    'The hold-out of BTC from 1970-01-01 00:01 UTC has been seen, by 1 run (first r2): it proves nothing.'
+    >>> enter_holdout(register, "BTC", None, include=True, time=2, run_id="r2", command="backtest").seen_by
+    ('r2',)
     """
     if from_ms is None:
         seal = register.sealed(market)
@@ -102,4 +103,5 @@ def enter_holdout(
         register.add_opening(Opening(market, seal.from_ms, time, run_id, command))
     let_in = [(opening.time, opening.run_id) for opening in register.holdout_openings(market)]
     looked = [(look.time, look.run_id) for look in register.looks(market, from_ms=seal.from_ms)]
-    return Holdout(market, seal.from_ms, include, tuple(dict.fromkeys(run for _, run in sorted(looked + let_in))))
+    seen_by = tuple(dict.fromkeys(run for _, run in sorted(looked + let_in)))
+    return Holdout(market, seal.from_ms, include, seen_by, run_id)
