@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def load_config(
     ]
     settings = [_anchored(setting, home) for setting in settings]
     _refuse_secrets(tables, source, settings)
-    origins: dict[Location, str] = {setting.at: setting.origin for setting in settings}
+    origins = dict.fromkeys(_leaves(tables), str(source)) | {setting.at: setting.origin for setting in settings}
     config = _checked(stacked(tables, settings, parts()), source, origins).of(source, home, origins)
     _refuse_foreign_code(config, settings)
     return config
@@ -90,6 +90,14 @@ def _checked(tables: dict[str, Any], source: Path | None, origins: Mapping[Locat
             for at, message in problems(error, keys)
         ]
     raise ConfigError("\n".join(lines))
+
+
+def _leaves(tables: Mapping[str, Any], at: Location = ()) -> Iterator[Location]:
+    for key, item in tables.items():
+        if isinstance(item, Mapping):
+            yield from _leaves(item, (*at, key))
+        else:
+            yield (*at, key)
 
 
 def _iso(value: Any) -> str:

@@ -92,6 +92,19 @@ def problems(error: ValidationError, keys: Mapping[Location, list[str]]) -> list
     return [_problem(place, details, keys) for place, details in found.items()]
 
 
+def own_key(at: Location, message: str, known: Iterable[str]) -> tuple[Location, str]:
+    """Where a part's own message begins with one of its keys, let the key say the place.
+
+    >>> own_key(("label",), "horizon must be at least 1 bar, was 0", ["horizon"])
+    (('label', 'horizon'), 'must be at least 1 bar, was 0')
+    """
+    for name in known:
+        for start in (f"{name} must", f"{name}: "):
+            if message.startswith(start):
+                return (*at, name), message.removeprefix(name).lstrip(": ")
+    return at, message
+
+
 def shown(value: Any) -> str:
     """Print a value as a config file would, cut when long.
 
@@ -128,10 +141,9 @@ def _problem(place: Location, details: list[ErrorDetails], keys: Mapping[Locatio
         return place, "missing; this key has no default"
     if kind == "value_error":
         message = str(first["ctx"]["error"])
-        own = next((name for name in keys.get(_pattern(place), []) if message.startswith(f"{name} must")), None)
-        if own is not None:
-            return (*place, own), message.removeprefix(f"{own} ")
-        return place, message.removeprefix(f"{place[-1]} ") if place else message
+        if place and message.startswith(f"{place[-1]} "):
+            return place, message.removeprefix(f"{place[-1]} ")
+        return own_key(place, message, keys.get(_pattern(place), []))
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
     return place, f"expected {wanted}, was {shown(first['input'])}"
 

@@ -27,8 +27,27 @@ from itb.config.sections import (
 )
 from itb.market.costs import Costs
 
-DEFAULT_FEATURES = (FeaturePart(family="talib"),)
-DEFAULT_LABEL = LabelPart.model_validate({"horizon": 12})
+DEFAULT_FEATURES = tuple(
+    FeaturePart.model_validate(family)
+    for family in (
+        {"family": "series", "inputs": ["log_return"], "lags": [0, 1, 2, 3, 5, 8]},
+        {"family": "series", "inputs": ["range", "body", "close_location"]},
+        {"family": "stats", "functions": ["mean", "std"], "windows": [6, 12, 24, 72, 168]},
+        {"family": "stats", "functions": ["skew", "kurtosis"], "windows": [72, 168]},
+        {"family": "stats", "functions": ["zscore", "position"], "windows": [12, 24, 72, 168], "inputs": ["close"]},
+        {"family": "stats", "functions": ["slope"], "windows": [6, 24, 72], "inputs": ["close"], "relative": "close"},
+        {"family": "stats", "functions": ["rank"], "windows": [24, 168], "inputs": ["volume", "range"]},
+        {"family": "ratio", "pairs": [[6, 48], [24, 168]], "inputs": ["volume", "range"]},
+        {"family": "talib", "functions": ["RSI"], "windows": [7, 14, 28]},
+        {"family": "talib", "functions": ["EMA", "LINEARREG"], "windows": [6, 24], "relative": "close"},
+        {"family": "talib", "functions": ["MACD", "BBANDS"], "relative": "close"},
+        {"family": "talib", "functions": ["ATR", "ADX", "PLUS_DI", "MINUS_DI", "CCI", "MFI"], "relative": "close"},
+        {"family": "time"},
+    )
+)
+"""Columns that any bars have: no family here reads more than open, high, low, close and volume."""
+
+DEFAULT_LABEL = LabelPart.model_validate({"horizon": 12, "threshold": 0.0})
 
 
 class Config(Section):
@@ -69,6 +88,11 @@ class Config(Section):
     def source(self) -> Path | None:
         """The file the settings come from; ``None`` when there is none and the defaults speak."""
         return self._source
+
+    @property
+    def origins(self) -> Mapping[Location, str]:
+        """Who set each key that was set: a file, a variable, an option."""
+        return self._origins
 
     @property
     def folder(self) -> Path:
@@ -121,7 +145,7 @@ def parts() -> dict[str, tuple[str, dict[str, Any]]]:
     """Section -> the key that names its part, and the section's defaults.
 
     >>> parts()["label"]
-    ('kind', {'kind': 'future_return', 'horizon': 12})
+    ('kind', {'kind': 'future_return', 'horizon': 12, 'threshold': 0.0})
     """
     defaults = {name: field.default for name, field in Config.model_fields.items()}
     return {

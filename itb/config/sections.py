@@ -69,19 +69,23 @@ class DataSection(Section):
         default=None,
         validation_alias="from",
         serialization_alias="from",
+        examples=["2022-01-01"],
         description="First open time that is used (UTC).",
     )
     stop: Moment | None = Field(
         default=None,
         validation_alias="to",
         serialization_alias="to",
+        examples=["2024-01-01"],
         description="Bars that open at this time or later are not used (UTC).",
     )
     holdout_from: Moment | None = Field(
-        default=None, description="Start of the sealed hold-out: research stops before it unless it is asked for."
+        default=None,
+        examples=["2023-08-01"],
+        description="Start of the sealed hold-out: research stops before it unless it is asked for.",
     )
     detail_timeframe: TimeframeValue | None = Field(
-        default=None, description="Finer stored bars that settle what happened first inside a bar."
+        default=None, examples=["1m"], description="Finer stored bars that settle what happened first inside a bar."
     )
 
     @property
@@ -167,6 +171,14 @@ class ModelPart(Part):
     seed: Count = Field(default=0, description="Seed of everything random in training.")
 
 
+class PromotionPart(Part):
+    """The rule by which a freshly fitted model replaces the one before; the same in a backtest and live."""
+
+    selector: ClassVar[str | None] = "rule"
+
+    rule: str = Field(default="sane", description="Name of the rule; its own keys follow.")
+
+
 class WalkForwardSection(Section):
     """How often the model is trained again, on what, and when it starts to speak."""
 
@@ -190,9 +202,17 @@ class WalkForwardSection(Section):
     every_nth_row: int = Field(
         default=1, ge=1, description="Train on every n-th row only: faster, and labels overlap less."
     )
+    promotion: PromotionPart = Field(
+        default=PromotionPart(), description="Who may speak: a rule's name, or a table that sets its keys."
+    )
     workers: Count = Field(
         default=0, description="Processes that train folds; 0 takes what the machine has. Results do not change."
     )
+
+    @field_validator("promotion", mode="before")
+    @classmethod
+    def _read_bare_name(cls, value: object) -> object:
+        return {"rule": value} if isinstance(value, str) else value
 
 
 class StrategyPart(Part):
@@ -227,7 +247,9 @@ class BacktestSection(Section):
         'backtrader; "auto" takes the fastest that fits.',
     )
     funding: str | None = Field(
-        default=None, description="Funding rates of a perpetual: a file, or the name of a stored series."
+        default=None,
+        examples=["funding.parquet"],
+        description="Funding rates of a perpetual: a file, or the name of a stored series.",
     )
 
 

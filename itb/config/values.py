@@ -91,6 +91,11 @@ def to_ms(time: datetime | None) -> int | None:
     return None if time is None else round(time.timestamp() * 1000)
 
 
+def from_ms(time_ms: int) -> datetime:
+    """Give the moment of UTC milliseconds."""
+    return datetime.fromtimestamp(time_ms / 1000, tz=UTC)
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value

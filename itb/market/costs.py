@@ -11,10 +11,25 @@ BPS = 1e-4
 class Costs:
     """Fees and slippage of one side of a trade, in basis points (1 bp = 0.0001 of the notional).
 
-    ``fee_currency`` is ``"quote"``, ``"base"`` (spot venues take a buy's fee from the coins bought, so the position is
-    smaller; sells pay in quote) or the name of a third currency such as ``"BNB"`` (fees leave a separate account and
-    are valued in quote when paid). Slippage moves the price of market and stop orders against the order by
+    Slippage moves the price of market and stop orders against the order by
     ``slippage_bps + spread_bps / 2 + impact_bps x min(1, qty / bar volume)``; limit orders do not slip.
+
+    Parameters
+    ----------
+    taker_fee_bps
+        Fee of market and stop orders.
+    maker_fee_bps
+        Fee of limit orders.
+    fee_currency
+        ``"quote"``, ``"base"`` (spot venues take a buy's fee from the coins bought, so the position is smaller; sells
+        pay in quote) or the name of a third currency such as ``"BNB"`` (fees leave a separate account and are valued
+        in quote when paid).
+    slippage_bps
+        What a market or stop order loses to the price in any case.
+    spread_bps
+        Distance between best bid and best ask, of which an order pays half.
+    impact_bps
+        What an order as large as the bar's volume loses on top; smaller orders in proportion.
 
     >>> Costs().one_way_bps
     15.0

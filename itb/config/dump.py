@@ -1,0 +1,58 @@
+"""A config as text: TOML that loads back to it, and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from itb.config.model import Config, origin_of
+from itb.config.toml import to_toml
+
+_IMMATERIAL = {"data": ("root",), "walkforward": ("workers",), "runs": ("root",)}
+
+
+def config_hash(config: Config) -> str:
+    """Fingerprint what can change a result, as 64 hexadecimal digits.
+
+    Folders and the number of workers cannot, and do not count; neither does the order of keys.
+
+    >>> from itb.config import load_config
+    >>> config_hash(load_config(overrides=["runs.root=else"], environ={})) == config_hash(Config())
+    True
+    """
+    tables = config.plain()
+    for section, names in _IMMATERIAL.items():
+        for name in names:
+            tables[section].pop(name)
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+
+
+def dump_toml(config: Config, *, origins: bool = False) -> str:
+    """Write every setting in force as TOML that loads back to an equal config; keys that are not set are left out.
+
+    ``origins`` adds to each key who set it. The keys of parts are those that were given: what a part takes by default
+    stands in its own definition.
+
+    >>> print(dump_toml(Config()).splitlines()[1])
+    exchange = "synthetic"
+    """
+    tables = config.plain()
+    notes = {at: _origin(config, at) for at in _leaves(tables)} if origins else {}
+    return to_toml(tables, notes)
+
+
+def _origin(config: Config, at: tuple[str, ...]) -> str:
+    return origin_of(at, config.origins, None).replace("built-in defaults", "default")
+
+
+def _leaves(tables: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, item in tables.items():
+        if isinstance(item, Mapping):
+            yield from _leaves(item, (*at, key))
+        elif isinstance(item, list) and item and isinstance(item[0], Mapping):
+            for name in dict.fromkeys(name for inner in item for name in inner):
+                yield (*at, key, name)
+        else:
+            yield (*at, key)

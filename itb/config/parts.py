@@ -1,0 +1,262 @@
+"""From a config's tables to the parts they name: features, label, algorithm, promotion rule, strategy, market."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from itb.config.messages import Location, own_key, problems, unknown_key, unknown_name
+from itb.config.model import Config
+from itb.config.sections import Part
+from itb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from itb.datafeeds.synthetic import SyntheticMarket
+    from itb.indicators.feature import Feature
+    from itb.indicators.feature_set import FeatureSet
+    from itb.mlmodels.algorithm import Algorithm
+    from itb.mlmodels.labels import Label
+    from itb.mlmodels.promotion import PromotionRule
+
+Built = TypeVar("Built")
+
+SECTIONS: dict[str, Location] = {
+    "synthetic": ("synthetic",),
+    "features": ("features",),
+    "label": ("label",),
+    "model": ("model",),
+    "promotion": ("walkforward", "promotion"),
+    "strategy": ("strategy",),
+}
+"""What has parts, and where it stands in the config."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of a part: its type, and its default (``inspect.Parameter.empty`` where it must be given)."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+
+def registry(of: str) -> Mapping[str, type]:
+    """Give the table of the parts that a section (see ``SECTIONS``) may name.
+
+    >>> sorted(registry("label"))
+    ['future_return', 'highlow2']
+    """
+    match of:
+        case "features":
+            from itb.indicators.feature_set import FEATURES
+
+            return FEATURES
+        case "label":
+            from itb.mlmodels.labels import LABELS
+
+            return LABELS
+        case "model":
+            from itb.mlmodels.algorithms import ALGORITHMS
+
+            return ALGORITHMS
+        case "promotion":
+            from itb.mlmodels.promotion import Sane, SkillGate
+
+            return {"sane": Sane, "skill_gate": SkillGate}
+        case "strategy":
+            from itb.strategies.ml_threshold import MLThreshold
+
+            return {"MLThreshold": MLThreshold}
+        case "synthetic":
+            from itb.datafeeds.synthetic import SyntheticMarket
+
+            return {"synthetic": SyntheticMarket}
+    raise ValueError(f"of must be one of {', '.join(SECTIONS)}, was {of!r}")
+
+
+def parameters(of: str, part: type) -> tuple[Parameter, ...]:
+    """List what a part can be told in the config, in the order of its signature.
+
+    >>> [parameter.name for parameter in parameters("label", registry("label")["future_return"])]
+    ['horizon', 'threshold', 'direction', 'alias']
+    """
+    taken = {"symbols", "timeframe"} if of == "synthetic" else set()  # [data] has them
+    settings: Any = getattr(part, "Settings", part)
+    hints = get_type_hints(settings) | get_type_hints(settings.__init__)
+    made = {field.name: field.default_factory for field in fields(settings)} if is_dataclass(settings) else {}
+    return tuple(
+        Parameter(given.name, hints.get(given.name, Any), _default(given, made.get(given.name, MISSING)))
+        for given in inspect.signature(settings).parameters.values()
+        if given.name not in taken
+    )
+
+
+def _default(given: inspect.Parameter, factory: Any) -> Any:
+    return given.default if factory is MISSING else factory()
+
+
+def keys_model(of: str, part: type) -> type[BaseModel]:
+    """Give what checks a part's keys and their types, as a pydantic model whose aliases are the keys."""
+    known: dict[str, Any] = {
+        f"key_{i}": (p.annotation, Field(alias=p.name) if p.is_required else Field(default=p.default, alias=p.name))
+        for i, p in enumerate(parameters(of, part))
+    }
+    config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, protected_namespaces=()
+    )
+    return create_model(part.__name__, __config__=config, **known)
+
+
+def feature_set(config: Config) -> FeatureSet:
+    """Build the configured features, in order.
+
+    Raises :class:`itb.errors.ConfigError`, as all builders here do, with one line for each key that is wrong.
+    """
+    from itb.indicators.feature_set import FeatureSet
+
+    built: list[Feature] = []
+    complaints: list[str] = []
+    for i, part in enumerate(config.features):
+        try:
+            built.append(_named(config, "features", part, ("features", i)))
+        except ConfigError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+    return _tell(config, ("features",), lambda: FeatureSet(tuple(built)))
+
+
+def label(config: Config) -> Label:
+    """Build the configured label."""
+    built: Label = _named(config, "label", config.label, ("label",))
+    return built
+
+
+def algorithm(config: Config) -> Algorithm:
+    """Build the configured algorithm."""
+    built: Algorithm = _named(config, "model", config.model, ("model",))
+    return built
+
+
+def promotion(config: Config) -> PromotionRule:
+    """Build the configured promotion rule."""
+    built: PromotionRule = _named(config, "promotion", config.walkforward.promotion, SECTIONS["promotion"])
+    return built
+
+
+def synthetic_market(config: Config) -> SyntheticMarket:
+    """Build the built-in market for the configured symbols and timeframe."""
+    from itb.datafeeds.synthetic import SyntheticMarket
+
+    def make(**settings: Any) -> SyntheticMarket:
+        return SyntheticMarket(symbols=config.data.symbols, timeframe=config.data.timeframe, **settings)
+
+    return _build(config, "synthetic", SyntheticMarket, config.synthetic.settings, ("synthetic",), make)
+
+
+def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
+    """Check the keys of ``[strategy]`` against a strategy class and give them as its parameters.
+
+    A class attribute ``Settings`` (a frozen dataclass) says keys, types and limits; without one the names of
+    backtrader's ``params`` do.
+    """
+    settings = config.strategy.settings
+    if hasattr(strategy, "Settings"):
+        made = _build(config, "strategy", strategy, settings, ("strategy",), strategy.Settings)
+        return {name: getattr(made, name) for name in settings}
+    known = list(strategy.params._getkeys()) if hasattr(strategy, "params") else []
+    _raise(config, [(("strategy", key), unknown_key(key, known)) for key in settings if key not in known])
+    return settings
+
+
+def check(config: Config) -> None:
+    """Build every part once and throw it away; raise with one line for each thing that is wrong.
+
+    Also looks at what must fit together: the algorithm can learn the label, the strategy's thresholds lie in the
+    score's range. A strategy named by module or file is not imported: its keys are checked when it is.
+    """
+    complaints: list[str] = []
+    for builds in (_builders(config), _matches(config)):
+        for build in builds:
+            try:
+                build()
+            except ConfigError as error:
+                complaints.append(str(error))
+        if complaints:
+            raise ConfigError("\n".join(complaints))
+
+
+def _builders(config: Config) -> Iterator[Callable[[], object]]:
+    yield lambda: feature_set(config)
+    yield lambda: label(config)
+    yield lambda: algorithm(config)
+    yield lambda: promotion(config)
+    if config.data.is_synthetic:
+        yield lambda: synthetic_market(config)
+    if ":" not in config.strategy.name:
+        yield lambda: strategy_settings(config, _chosen(config, "strategy", config.strategy, ("strategy",)))
+
+
+def _matches(config: Config) -> Iterator[Callable[[], object]]:
+    from itb.mlmodels.algorithms import check_can_learn
+
+    learns, learned = algorithm(config), label(config)
+    at = ("model", "algorithm")
+    yield lambda: _tell(config, at, lambda: check_can_learn(learns, learned.name, is_binary=learned.is_binary))
+    settings: Any = getattr(registry("strategy").get(config.strategy.name), "Settings", None)
+    if hasattr(settings, "check_range"):
+        made = settings(**config.strategy.settings)
+        known = list(config.strategy.settings)
+        yield lambda: _tell(config, ("strategy",), lambda: made.check_range(*learns.score_range), known)
+
+
+def _chosen(config: Config, of: str, part: Part, at: Location) -> type:
+    table = registry(of)
+    if part.chosen not in table:
+        assert part.selector is not None
+        what = {"features": "family", "model": "algorithm", "promotion": "rule"}.get(of, of)
+        raise ConfigError(config.complaint((*at, part.selector), unknown_name(what, part.chosen, table)))
+    return table[part.chosen]
+
+
+def _named(config: Config, of: str, part: Part, at: Location) -> Any:
+    chosen = _chosen(config, of, part, at)
+    return _build(config, of, chosen, part.settings, at, chosen)
+
+
+def _build(
+    config: Config, of: str, part: type, settings: Mapping[str, Any], at: Location, make: Callable[..., Built]
+) -> Built:
+    known = [parameter.name for parameter in parameters(of, part)]
+    try:
+        checked = keys_model(of, part).model_validate_json(json.dumps(settings, default=str), strict=True)
+    except ValidationError as error:
+        _raise(config, [((*at, *place), message) for place, message in problems(error, {(): known})])
+        raise
+    keys = type(checked).model_fields
+    given = {str(keys[name].alias): getattr(checked, name) for name in checked.model_fields_set}
+    return _tell(config, at, lambda: make(**given), known)
+
+
+def _tell(config: Config, at: Location, act: Callable[[], Built], known: Sequence[str] = ()) -> Built:
+    """Act; what a part refuses with ``ValueError`` becomes a complaint about the key it names."""
+    try:
+        return act()
+    except ValueError as error:
+        place, message = own_key(at, str(error), known)
+        raise ConfigError(config.complaint(place, message)) from None
+
+
+def _raise(config: Config, found: list[tuple[Location, str]]) -> None:
+    if found:
+        raise ConfigError("\n".join(config.complaint(at, message) for at, message in found))

@@ -1,0 +1,170 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from itb.config import Config, load_config
+from itb.config import parts as config_parts
+from itb.config.parts import SECTIONS, check, feature_set, keys_model, parameters, registry, strategy_settings
+from itb.errors import ConfigError
+from itb.mlmodels.algorithms import check_can_learn
+from itb.mlmodels.labels import FutureReturn
+from itb.mlmodels.promotion import Sane, SkillGate
+
+Write = Callable[[str], Path]
+
+
+def complaint(build: Callable[[Config], object], *overrides: str) -> str:
+    config = load_config(overrides=overrides)
+    with pytest.raises(ConfigError) as caught:
+        build(config)
+    return str(caught.value)
+
+
+def test_the_defaults_build_and_fit_each_other(project: Path) -> None:
+    config = load_config()
+    check(config)
+    features, label = feature_set(config), config_parts.label(config)
+    assert len(features.names) > 50
+    check_can_learn(config_parts.algorithm(config), label.name, is_binary=label.is_binary)
+    assert features.warmup < config.walkforward.train.bars(config.data.timeframe)
+
+
+def test_keys_become_the_parts_fields(write: Write) -> None:
+    write(
+        """
+        [label]
+        horizon = 24
+        threshold = 0.01
+        direction = "down"
+        [model]
+        algorithm = "logistic"
+        c = 2
+        [walkforward.promotion]
+        rule = "skill_gate"
+        bars = 100
+        [synthetic]
+        bars = 50
+        """
+    )
+    config = load_config(options={"--symbol": ["ETHUSDT"], "--timeframe": "4h"})
+    assert config_parts.label(config) == FutureReturn(24, 0.01, "down")
+    assert config_parts.algorithm(config).name == "logistic"
+    assert config_parts.promotion(config) == SkillGate(bars=100)
+    market = config_parts.synthetic_market(config)
+    assert (market.length, market.symbols, str(market.timeframe)) == (50, ("ETH/USDT",), "4h")
+
+
+def test_a_promotion_rule_may_be_a_bare_name(write: Write) -> None:
+    write('[walkforward]\npromotion = "sane"')
+    assert config_parts.promotion(load_config()) == Sane()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '[label]\nkind = "futur_return"',
+            'itb.toml: label.kind: unknown label "futur_return"; did you mean "future_return"?',
+        ),
+        ('[label]\nkind = "x"', 'itb.toml: label.kind: unknown label "x"; expected one of future_return, highlow2'),
+        ("[label]\nhorizn = 3\nhorizon = 3", 'itb.toml: label.horizn: unknown key; did you mean "horizon"?'),
+        ("[label]\nthreshold = 0.1", "itb.toml: label.horizon: missing; this key has no default"),
+        ("[label]\nhorizon = 0", "itb.toml: label.horizon: must be at least 1 bar, was 0"),
+        ("[label]\nhorizon = 2.5", "itb.toml: label.horizon: expected a whole number, was 2.5"),
+        ('[label]\nhorizon = 2\ndirection = "left"', 'itb.toml: label.direction: expected "up" or "down", was "left"'),
+        (
+            '[model]\nalgorithm = "lightgmb"',
+            'itb.toml: model.algorithm: unknown algorithm "lightgmb"; did you mean "lightgbm"?',
+        ),
+        ("[model]\nrounds = 0", "itb.toml: model.rounds: must be at least 1, was 0"),
+        (
+            "[walkforward.promotion]\nrul = 1",
+            "itb.toml: walkforward.promotion.rul: unknown key; expected refuse_constant",
+        ),
+        ("[synthetic]\nbars = 0", "itb.toml: synthetic.bars: must be from 1 to"),
+        ("[synthetic]\nbar = 10", 'itb.toml: synthetic.bar: unknown key; did you mean "bars"?'),
+        (
+            "[strategy]\nbuy_treshold = 0.6",
+            'itb.toml: strategy.buy_treshold: unknown key; did you mean "buy_threshold"?',
+        ),
+        (
+            '[strategy]\nname = "MLTreshold"',
+            'itb.toml: strategy.name: unknown strategy "MLTreshold"; did you mean "MLThreshold"?',
+        ),
+        ("[strategy]\nbuy_threshold = 0.1", "itb.toml: strategy.buy_threshold: must be above sell_threshold"),
+        (
+            '[[features]]\nfamily = "tallib"',
+            'itb.toml: features[1].family: unknown family "tallib"; did you mean "talib"?',
+        ),
+        (
+            '[[features]]\nfamily = "time"\n[[features]]\nfamily = "talib"\nfunctions = ["RSI"]\nwindow = [3]',
+            'itb.toml: features[2].window: unknown key; did you mean "windows"?',
+        ),
+        (
+            '[[features]]\nfamily = "talib"\nfunctions = "RSI"',
+            'itb.toml: features[1].functions: expected a list, was "RSI"',
+        ),
+        (
+            '[[features]]\nfamily = "talib"\nfunctions = [1]',
+            "itb.toml: features[1].functions[1]: expected text in quotes, was 1",
+        ),
+        (
+            '[[features]]\nfamily = "time"\n[[features]]\nfamily = "time"',
+            "itb.toml: features: two features make the column",
+        ),
+    ],
+)
+def test_a_wrong_key_of_a_part_is_one_line_with_its_place(write: Write, text: str, expected: str) -> None:
+    write(text)
+    message = complaint(check)
+    assert message[: len(expected)] == expected
+    assert "\n" not in message
+
+
+def test_all_wrong_parts_are_told_at_once(write: Write) -> None:
+    write('[label]\nhorizon = 0\n[model]\nalgorithm = "x"\n[[features]]\nfamily = "x"\n[[features]]\nfamily = "y"')
+    places = [line.split(": ")[1] for line in complaint(check).splitlines()]
+    assert places == ["features[1].family", "features[2].family", "label.horizon", "model.algorithm"]
+
+
+def test_an_algorithm_that_cannot_learn_the_label_is_refused(project: Path) -> None:
+    assert complaint(check, "label.kind=future_return", "label={horizon=3}").startswith(
+        "built-in defaults: model.algorithm: algorithm 'lightgbm' needs a label of 0 and 1"
+    )
+
+
+def test_a_threshold_outside_the_scores_range_is_refused(project: Path) -> None:
+    message = complaint(check, "strategy.buy_threshold=1.5")
+    assert message == "--set: strategy.buy_threshold: must lie in the score's range [0, 1], was 1.5"
+
+
+def test_who_set_a_wrong_key_of_a_part_is_named(project: Path) -> None:
+    assert complaint(check, "label.horizon=0").startswith("--set: label.horizon: must be")
+
+
+def test_a_strategy_without_settings_is_checked_by_its_params(project: Path) -> None:
+    import backtrader as bt
+
+    class Own(bt.Strategy):
+        params = (("speed", 2),)
+
+    def settings(config: Config) -> dict[str, Any]:
+        return strategy_settings(config, Own)
+
+    assert settings(load_config(overrides=["strategy.name=own:Own", "strategy.speed=3"])) == {"speed": 3}
+    message = complaint(settings, "strategy.name=own:Own", "strategy.sped=3")
+    assert message == '--set: strategy.sped: unknown key; did you mean "speed"?'
+
+
+def test_settings_of_a_strategy_are_only_those_given(project: Path) -> None:
+    chosen = registry("strategy")["MLThreshold"]
+    assert strategy_settings(load_config(overrides=["strategy.buy_threshold=1"]), chosen) == {"buy_threshold": 1.0}
+
+
+@pytest.mark.parametrize("of", SECTIONS)
+def test_every_registered_part_has_typed_keys(of: str) -> None:
+    for part in registry(of).values():
+        assert keys_model(of, part).model_json_schema()["type"] == "object"
+        assert all(parameter.annotation is not Any for parameter in parameters(of, part))
