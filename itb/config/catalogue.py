@@ -1,4 +1,4 @@
-"""Every key a config file can hold, with its type, default and meaning: what editors, starter and reference show."""
+"""Every key a config file can hold, with its type, default and meaning: what schema, starter and documentation show."""
 
 from __future__ import annotations
 
