@@ -176,6 +176,27 @@ def rolling_slope(values: FloatArray, window: int) -> FloatArray:
     return _by_chunks(values, window, work, 1)[0]
 
 
+def rolling_ago(values: FloatArray, window: int, *, highest: bool) -> FloatArray:
+    """Give how many bars ago each window's highest (or lowest) value was, the latest of equal ones.
+
+    >>> rolling_ago(np.array([3.0, 1.0, 3.0, 2.0, 1.0]), 3, highest=True).tolist()
+    [nan, nan, 0.0, 1.0, 2.0]
+    """
+    ago = np.full(len(values), np.nan)
+    known = rolling_mean(np.where(np.isnan(values), np.nan, 0.0), window)
+    signed = values if highest else -values
+    for start in range(window - 1, len(values), _CHUNK):
+        stop = min(start + _CHUNK, len(values))
+        best = signed[start:stop].copy()
+        place = np.zeros(stop - start)
+        for lag in range(1, window):
+            older = signed[start - lag : stop - lag]
+            place[older > best] = lag
+            np.maximum(best, older, out=best)
+        ago[start:stop] = place + known[start:stop]
+    return ago
+
+
 def rolling_rank(values: FloatArray, window: int) -> FloatArray:
     """Give the rank of each value in its own window as a share in (0, 1]; equal values share their mean rank.
 

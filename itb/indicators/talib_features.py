@@ -10,10 +10,10 @@ import numpy as np
 
 from itb.indicators.feature import ColumnFamily, require
 from itb.indicators.relative import relative_name, relative_to
+from itb.indicators.rolling import rolling_ago, rolling_slope
 from itb.indicators.series import complete_series, series_warmup
 from itb.indicators.talib_table import (
     CUMULATIVE,
-    PLACES,
     PRODUCTS,
     Parameters,
     TalibFunction,
@@ -56,7 +56,9 @@ class TalibFeatures(ColumnFamily):
 
     NaN in the first rows (see :mod:`itb.indicators.talib_table` for each function's warm-up), where TA-Lib gives
     infinity or no number (division by 0, ACOS of a price), and where ``relative`` is 0. An input with a NaN inside is
-    refused. MAXINDEX, MININDEX and MINMAXINDEX give how many bars ago the extreme was, not its place in the array.
+    refused. Four functions are computed here, because TA-Lib's numbers depend on where the history starts: MAXINDEX,
+    MININDEX and MINMAXINDEX give how many bars ago the extreme was (the latest of equals), not its place in the array,
+    and LINEARREG_ANGLE keeps more digits.
     OBV, AD, PVT, WAD, CUMSUM, NVI and PVI never forget where the history started and are refused; ``windowed = true``
     gives their change over each window instead (a ratio - 1 for NVI and PVI): ``close_volume_OBV_24``.
 
@@ -187,21 +189,34 @@ def _of_type(key: str, value: float, default: float) -> float:
 def _outputs(call: _Call, arrays: list[FloatArray]) -> tuple[FloatArray, ...]:
     from talib import _ta_lib
 
+    if call.function.name in _OWN:
+        return _OWN[call.function.name](arrays[0], int(call.parameters["timeperiod"]))
     function: Callable[..., FloatArray | tuple[FloatArray, ...]] = getattr(_ta_lib, call.function.name)
     outputs = function(*arrays, **call.parameters)
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
+def _angle(values: FloatArray, window: int) -> tuple[FloatArray, ...]:
+    return (np.degrees(np.arctan(rolling_slope(values, window))),)
+
+
+_OWN: dict[str, Callable[[FloatArray, int], tuple[FloatArray, ...]]] = {
+    "MAXINDEX": lambda values, window: (rolling_ago(values, window, highest=True),),
+    "MININDEX": lambda values, window: (rolling_ago(values, window, highest=False),),
+    "MINMAXINDEX": lambda values, window: tuple(rolling_ago(values, window, highest=high) for high in (False, True)),
+    "LINEARREG_ANGLE": _angle,
+}
+
+
 def _as_column(call: _Call, output: FloatArray) -> FloatArray:
     column = output.astype(np.float64, copy=False)
-    name = call.function.name
-    if name in PLACES:
-        column = np.arange(len(column)) - column
-    elif call.change_over:
+    if call.change_over:
         earlier = column[: -call.change_over] if call.change_over < len(column) else column[:0]
         later = column[len(column) - len(earlier) :]
         change = np.full(len(column), np.nan)
-        change[len(column) - len(earlier) :] = later / earlier - 1 if name in PRODUCTS else later - earlier
+        change[len(column) - len(earlier) :] = (
+            later / earlier - 1 if call.function.name in PRODUCTS else later - earlier
+        )
         column = change
     if call.function.may_be_infinite:
         column[np.isinf(column)] = np.nan

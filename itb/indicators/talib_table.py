@@ -3,8 +3,9 @@
 Finite functions are decided by TA-Lib's ``lookback``. Recursive ones forget slowly: after 30 periods the weight of
 what came before is below 1e-12 (measured: 8 to 28 periods leave 1e-9). Adaptive and path-dependent ones (KAMA, MAMA,
 HT_*, SAR, SUPERTREND) have the warm-ups that 1,200 windows of synthetic and real bars needed, with a margin of 1.5 or
-more. Cumulative ones never forget, so their level depends on where the history starts: only their change over a window
-is offered.
+more; HT_DCPHASE and HT_SINE magnify rounding, to 2e-9 of their scale now and then on one-minute bars of a high price.
+Cumulative ones never forget, so their level depends on where the history starts: only their change over a window is
+offered.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ RECURSIVE = frozenset((
 SUMS = frozenset({"OBV", "AD", "PVT", "WAD", "CUMSUM"})
 PRODUCTS = frozenset({"NVI", "PVI"})
 CUMULATIVE = SUMS | PRODUCTS
-PLACES = frozenset({"MAXINDEX", "MININDEX", "MINMAXINDEX"})
 # fmt: off
 _DISTANCES = frozenset((
     "AC", "ADR", "AO", "APO", "ATR", "AVGDEV", "DPO", "ERI", "HT_PHASOR", "LINEARREG_SLOPE", "MACD", "MACDEXT",

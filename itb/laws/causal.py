@@ -85,6 +85,6 @@ def poison_after(bars: Bars, row: int, rng: np.random.Generator) -> Bars:
     }
     for name, values in bars.columns.items():
         if name not in OHLCV[:4]:
-            noise[name] = np.abs(np.nanmean(values[: row + 1])) * rng.lognormal(0, 2, count)
+            noise[name] = (1 + np.abs(np.nan_to_num(values[: row + 1])).mean()) * rng.lognormal(0, 2, count)
     poisoned = {name: np.concatenate([bars[name][: row + 1], noise[name]]) for name in bars.columns}
     return Bars(bars.symbol, bars.timeframe, bars.open_time, poisoned)

@@ -1,6 +1,9 @@
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import talib
 from hypothesis import given, settings
@@ -12,6 +15,7 @@ from itb.indicators.talib_table import CUMULATIVE, talib_function, talib_names, 
 from itb.laws.causal import check_causal
 from itb.laws.warmup import check_warmup
 from itb.market.bars import Bars
+from itb.market.timeframe import Timeframe
 
 ORDINARY = tuple(name for name in talib_names() if name not in CUMULATIVE | {"VWAP", "MAVP"})
 FUNCTIONS = [talib_function(name) for name in ORDINARY]
@@ -28,6 +32,15 @@ def test_every_function_is_causal_and_settles_within_its_warmup(name: str, hourl
     assert check_causal(feature, hourly, cuts=2, subject=name)
     result = check_warmup(feature, hourly, points=12, subject=name)
     assert result, str(result)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("file", ["binance/DOGEUSDT-1h.parquet", "binance/BTCUSDT-1m.parquet"])
+def test_every_function_settles_on_real_bars(file: str, real_data: Callable[[str], Path]) -> None:
+    table = pq.read_table(real_data(file))
+    bars = Bars.from_arrow(table, "X/USDT", Timeframe.parse(file[-10:-8])).tail(6000)
+    broken = [result for result in (check_warmup(family(name), bars, subject=name) for name in ORDINARY) if not result]
+    assert broken == []
 
 
 @pytest.mark.parametrize("name", sorted(CUMULATIVE))
@@ -181,10 +194,22 @@ class TestCumulative:
             family("VWAP")
 
 
-def test_index_functions_count_bars_back_from_the_present_one(hourly: Bars) -> None:
-    ago = family("MAXINDEX", windows=(10,))(hourly)[:, 0]
-    expected = [9 - int(hourly.close[row - 9 : row + 1].argmax()) for row in range(9, 500)]
-    assert ago[9:500].tolist() == expected
+def test_index_functions_count_bars_back_to_the_latest_extreme(hourly: Bars) -> None:
+    coarse = hourly.head(500).with_columns(level=np.round(hourly.close[:500], -2))
+    ago = TalibFeatures(("MAXINDEX", "MINMAXINDEX"), windows=(10,), inputs=("level",))(coarse)[9:]
+    windows = np.lib.stride_tricks.sliding_window_view(coarse["level"], 10)[:, ::-1]
+    lowest, highest = windows.argmin(axis=1), windows.argmax(axis=1)
+    assert np.array_equal(ago, np.column_stack([highest, lowest, highest]))
+
+
+def test_ties_do_not_make_index_functions_depend_on_the_history(hourly: Bars) -> None:
+    coarse = hourly.with_columns(level=np.round(hourly.close, -2))
+    assert check_warmup(family("MINMAXINDEX", inputs=("level",)), coarse, points=300)
+
+
+def test_angle_is_that_of_talib(hourly: Bars) -> None:
+    computed = family("LINEARREG_ANGLE")(hourly)[13:, 0]
+    np.testing.assert_allclose(computed, talib.LINEARREG_ANGLE(hourly.close)[13:], rtol=1e-6, atol=1e-6)
 
 
 def test_infinities_become_nan(hourly: Bars) -> None:

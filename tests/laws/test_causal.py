@@ -107,6 +107,11 @@ def test_another_future_is_valid_and_leaves_the_past_alone(bars: Bars) -> None:
     assert list(poisoned.columns) == list(bars.columns)
 
 
+def test_an_extra_column_without_values_gets_another_future_too(bars: Bars) -> None:
+    poisoned = poison_after(bars.with_columns(funding=np.full(len(bars), np.nan)), 150, np.random.default_rng(1))
+    assert np.isfinite(poisoned["funding"][151:]).all()
+
+
 def test_one_row_per_bar_is_asked_for(bars: Bars) -> None:
     with pytest.raises(ValueError, match=r"closes must give one row per bar, gave shape \(399,\) for 400 bars"):
         check_causal(lambda bars: bars.close[1:], bars, subject="closes")
