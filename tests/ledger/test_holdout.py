@@ -97,7 +97,8 @@ def test_being_let_in_gives_every_bar_and_is_recorded_for_ever(register: Registe
     assert later.seen_by == ("r2",)
     assert not later.is_included
     assert later.note == (
-        "The hold-out of BTC from 2024-03-18 00:00 UTC has been seen, by 1 run (first r2): figures on it are no first look."
+        "The hold-out of BTC from 2024-03-18 00:00 UTC has been seen, by 1 run (first r2): "
+        "figures on it are no first look."
     )
 
 

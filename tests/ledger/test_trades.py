@@ -167,6 +167,10 @@ def test_history_can_be_asked_while_running() -> None:
     assert (book.last_exit_time, len(book.closed)) == (300_000, 1)
 
 
+def test_there_is_nothing_to_mark_while_flat() -> None:
+    assert book_of(fill(0, 1, 100.0), fill(1, -1, 100.0)).mark(2, 120_000, 100.0) is None
+
+
 def test_a_fill_of_another_symbol_is_refused() -> None:
     with pytest.raises(ValueError, match="fill of BTC/USDT in the book of ETH/USDT"):
         TradeBook("ETH/USDT").add(fill(0, 1, 1.0))
