@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from itb.errors import ModelError
-from itb.market.bars import IntArray
 from itb.mlmodels.algorithm import Algorithm, score_rows
 from itb.mlmodels.algorithms import check_can_learn, column_name
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.fold import FoldData, FoldJob, FoldResult, fit_fold, stored_fold
+from itb.mlmodels.labels.column import label_reach
 from itb.mlmodels.promotion import Evidence, PromotionRule, Sane, Verdict
 from itb.mlmodels.registry import check_model, library_versions, load_model
 from itb.mlmodels.result import Fold, WalkForwardResult
@@ -101,6 +101,12 @@ class WalkForward:
                 f"next {self.refit_delay_bars}. Load more bars, or shorten the training window."
             )
         table.refuse_unusable()
+        reach, held = label_reach(table.label.known_at), self.promotion.holdback_bars
+        if 0 < held <= reach:
+            raise ValueError(
+                f"the promotion rule holds back {held} bars, but a label of {table.label_name!r} is known only {reach} "
+                f"bars later: none could be graded; hold back more"
+            )
         fingerprint = self._fingerprint(table, algorithm, seed)
         column = column_name(table.label_name, algorithm)
         home = folder / f"{column}-{fingerprint[:12]}"
@@ -194,7 +200,7 @@ class WalkForward:
                 labels=table.label.values[rows],
                 candidate=result.held,
                 incumbent=earlier.scores(table.features[rows]) if earlier else None,
-                horizon=_reach(table.label.known_at),
+                horizon=label_reach(table.label.known_at),
                 seed=job.seed,
             )
         )
@@ -202,11 +208,6 @@ class WalkForward:
 
 def _fields(part: object) -> dict[str, Any]:
     return asdict(part) if is_dataclass(part) and not isinstance(part, type) else {}
-
-
-def _reach(known_at: IntArray) -> int:
-    rows = np.flatnonzero(known_at >= 0)
-    return int((known_at[rows] - rows).max()) if len(rows) else 1
 
 
 def _fit_missing(job: FoldJob, table: TrainingTable, workers: int, progress: Progress | None) -> int:

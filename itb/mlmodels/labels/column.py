@@ -81,6 +81,16 @@ class LabelColumn:
         return cls(held, np.where(np.isnan(held), NEVER, rows + horizon))
 
 
+def label_reach(known_at: IntArray) -> int:
+    """Give over how many bars labels reach at most; neighbours closer than that share some of their future.
+
+    >>> label_reach(np.array([2, 3, -1]))
+    2
+    """
+    rows = np.flatnonzero(known_at != NEVER)
+    return int((known_at[rows] - rows).max()) if len(rows) else 1
+
+
 def check_alias(alias: str) -> None:
     """Refuse a column name that could not be a file name."""
     if alias and not re.fullmatch(r"[A-Za-z0-9_.-]+", alias):
