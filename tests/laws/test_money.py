@@ -2,17 +2,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+import backtrader as bt
 import numpy as np
 import pytest
 
+from itb.backtest.run import Backtest
 from itb.datafeeds.waves import sinus
+from itb.engine.venue import Venue
 from itb.laws.money import check_money
 from itb.ledger.equity import Account, replay
 from itb.ledger.trades import round_trips
 from itb.market.bars import Bars
+from itb.market.costs import Costs
 from itb.market.fills import Fill
+from itb.market.instrument import Instrument
 
 START = 10_000.0
 
@@ -92,3 +98,42 @@ def test_a_fill_outside_the_bars_breaks_the_law() -> None:
     late = replace(fills[-1], bar=999)
     run = what_is_checked(bars, fills, replay(fills, bars, START))
     assert "expected a bar from" in check_money(bars, [*fills[:-1], late], **run).evidence
+
+
+class CoinFlipper(bt.Strategy):
+    """Buys, sells, reverses and closes at random."""
+
+    params: Any = (("seed", 0),)
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(self.p.seed)
+
+    def next(self) -> None:
+        action, size = self.rng.integers(0, 12), float(self.rng.choice([0.5, 1.0, 1.5]))
+        if action == 0:
+            self.buy(size=size)
+        elif action == 1:
+            self.sell(size=size)
+        elif action == 2:
+            self.close()
+
+
+@pytest.mark.parametrize("funding", [{}, dict.fromkeys(range(0, 600, 8), 0.0001)], ids=["spot", "perpetual"])
+@pytest.mark.parametrize("currency", ["quote", "base", "BNB"])
+def test_the_engine_keeps_the_law_whatever_a_strategy_does(currency: str, funding: dict[int, float]) -> None:
+    bars = sinus(bars=600)
+    instrument = Instrument(bars.symbol, step=Decimal("0.01"))
+    venue = Venue(costs=Costs(fee_currency=currency, impact_bps=3), instrument=instrument, funding=funding)
+    result = Backtest(CoinFlipper, {"seed": 1}, 20 * float(bars.close[0]), venue).run(bars)
+    checked = check_money(
+        bars,
+        result.fills,
+        start_cash=result.starting_cash,
+        equity=result.equity,
+        cash=result.cash,
+        position=result.position,
+        trades=result.trades,
+        dust=result.dust,
+    )
+    assert len(result.trades) > 20
+    assert checked.passed, checked.evidence
