@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,16 @@ def tables() -> Iterator[Table]:
 
 
 def commands() -> str:
-    """Describe every command, its arguments and its options."""
-    lines: list[str] = []
-    for name, command in command_tree():
+    """Describe every command, its arguments and its options; options that all commands take come once."""
+    tree = dict(command_tree())
+    common = set.intersection(
+        *({one.name for one in command.params} for command in tree.values() if not hasattr(command, "commands"))
+    )
+    leaf = next(command for command in tree.values() if not hasattr(command, "commands"))
+    lines = ["## Options of every command", "", *_options(one for one in leaf.params if one.name in common)]
+    for name, command in tree.items():
         lines += [f"{'##' if name.count(' ') < 2 else '###'} {name}", "", _plain(command.help), ""]
-        shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
-        lines += _rows(("argument or option", "default", "what it does"), [_parameter(one) for one in shown])
+        lines += _options(one for one in command.params if one.name not in common)
     return "\n".join(lines)
 
 
@@ -89,6 +93,11 @@ def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     for child, inner in getattr(command, "commands", {}).items():
         if not inner.hidden:
             yield from _below(f"{name} {child}", inner)
+
+
+def _options(parameters: Iterable[Any]) -> list[str]:
+    shown = [_parameter(one) for one in parameters if not getattr(one, "hidden", False)]
+    return _rows(("argument or option", "default", "what it does"), shown)
 
 
 def _parameter(parameter: Any) -> tuple[str, str, str]:
