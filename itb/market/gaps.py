@@ -73,8 +73,8 @@ def treat(bars: Bars, policy: GapPolicy) -> Bars:
     if policy == "refuse":
         first = find_gaps(bars)[0].start_ms
         raise BarsError(
-            f"{bars.label}: {count_of(bars.missing)} missing, first {utc(first)}. Fetch them with "
-            f'`itb data download --since {utc(first)[:10]}` or set data.gaps = "flat" or "drop".'
+            f"{bars.label}: {count_of(bars.missing)} missing, first {utc(first)}. Run "
+            f'`itb data download --repair` or set data.gaps = "flat" or "drop".'
         )
     return _fill(bars)
 

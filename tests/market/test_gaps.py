@@ -55,8 +55,8 @@ class TestTreating:
 
     def test_refuse_names_how_many_the_first_and_the_way_out(self, make_bars: MakeBars) -> None:
         message = (
-            r"BTC/USDT 1h: 3 bars missing, first 2023-11-14 23:00 UTC\. Fetch them with `itb data download --since "
-            r'2023-11-14` or set data\.gaps = "flat" or "drop"\.'
+            r"BTC/USDT 1h: 3 bars missing, first 2023-11-14 23:00 UTC\. "
+            r'Run `itb data download --repair` or set data\.gaps = "flat" or "drop"\.'
         )
         with pytest.raises(BarsError, match=message):
             treat(make_bars([0, 3, 5]), "refuse")
