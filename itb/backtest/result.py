@@ -48,7 +48,8 @@ class BacktestResult:
     """A finished run: per bar ``cash``, ``position`` and ``equity`` at the close, and all that moved them.
 
     ``start`` is the first bar whose decisions counted. ``equity = cash + position x close`` at every bar, but for a
-    separate fee account. ``visited`` bars of ``len(bars)`` were stepped on.
+    separate fee account. ``market_prices`` are those of the fills before slippage. ``visited`` bars of ``len(bars)``
+    were stepped on.
     """
 
     bars: Bars
@@ -60,6 +61,7 @@ class BacktestResult:
     position: FloatArray
     equity: FloatArray
     fills: tuple[Fill, ...]
+    market_prices: FloatArray
     orders: tuple[OrderRecord, ...]
     rejected: tuple[Rejection, ...]
     ambiguous: tuple[Ambiguity, ...]

@@ -11,13 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from itb.backtest.account import account, fills
 from itb.backtest.result import BacktestResult, OrderRecord
 from itb.engine.cerebro import Cerebro, Stepping
 from itb.engine.feed import BarsFeed
 from itb.engine.venue import Venue
 from itb.engine.venue_broker import VenueBroker
-from itb.errors import BarsError, StrategyError
+from itb.errors import BarsError, ItbError, StrategyError
 from itb.market.bars import Bars, utc
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Backtest:
         broker = VenueBroker(venue=venue)
         broker.setcash(self.cash)
         cerebro.broker = broker
-        cerebro.adddata(BarsFeed(bars=bars, scores=dict(scores or {})))
+        cerebro.adddata(BarsFeed(bars=bars, scores=scores))
         cerebro.addstrategy(self.strategy, **self.settings)
         self._go(cerebro)
         books = account(bars, self.cash, broker.log)
@@ -76,6 +78,7 @@ class Backtest:
             position=books.position,
             equity=books.equity,
             fills=tuple(fills(bars, broker.log, venue.costs.fee_currency)),
+            market_prices=np.array([execution.market_price for execution in broker.log], dtype=np.float64),
             orders=tuple(OrderRecord.of(order, broker) for order in broker.sent),
             rejected=tuple(broker.rejected),
             ambiguous=tuple(broker.shields.ambiguous),
@@ -89,7 +92,7 @@ class Backtest:
         gc.disable()  # orders form no cycles worth hunting for: a fifth of the time in runs with many orders
         try:
             cerebro.run()
-        except (StrategyError, BarsError, KeyboardInterrupt):
+        except ItbError:
             raise
         except Exception as error:
             name = self.strategy.__name__

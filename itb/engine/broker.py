@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import backtrader as bt
@@ -27,6 +28,7 @@ class Execution(NamedTuple):
     cash: float
     position: float
     position_price: float
+    market_price: float  # before slippage
     fee_account: float = 0.0
 
 
@@ -41,6 +43,7 @@ class LeanBroker(BackBroker):
         super().start()
         self.log: list[Execution] = []
         self.fee_account = 0.0
+        self.market_price = math.nan  # of the last fill, before slippage
         self.sent: list[Any] = []
         self._first_ref: int | None = None
         self._lean = not (self._userhist or self._fundhist) and not any(
@@ -109,6 +112,7 @@ class LeanBroker(BackBroker):
             cash=self.cash,
             position=position.size,
             position_price=position.price,
+            market_price=price if math.isnan(self.market_price) else self.market_price,
             fee_account=self.fee_account,
         )
         self.log.append(execution)

@@ -49,7 +49,7 @@ class Shields:
         self.drop(entry.data)
         is_long = position.size > 0
         side = 1 if is_long else -1
-        shield = _Shield(protect, entry.owner, len(entry.data) - 1, self._broker.base_price, is_long)
+        shield = _Shield(protect, entry.owner, len(entry.data) - 1, self._broker.log[-1].market_price, is_long)
         self._of[entry.data] = shield
         price = self._broker.log[-1].price
         if protect.stop_loss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import backtrader as bt
@@ -33,7 +34,6 @@ class VenueBroker(LeanBroker):
         self.venue: Venue = self.p.venue
         self.rejected: list[Rejection] = []
         self.shields = Shields(self)
-        self.base_price = 0.0  # the market's price at the last fill, before slippage
         self._share = 0.0
 
     # -- orders coming in
@@ -122,21 +122,12 @@ class VenueBroker(LeanBroker):
             price = data.open[0]
             paid = rate * position.size * price
             self.cash -= paid
-            self.log.append(
-                Execution(
-                    bar,
-                    0,
-                    0.0,
-                    price,
-                    paid,
-                    paid,
-                    "funding",
-                    self.cash,
-                    position.size,
-                    position.price,
-                    self.fee_account,
-                )
-            )
+            settled = Execution(
+                bar=bar, order_id=0, qty=0.0, price=price, fee=paid, fee_quote=paid, reason="funding",
+                cash=self.cash, position=position.size, position_price=position.price, market_price=price,
+                fee_account=self.fee_account,
+            )  # fmt: skip
+            self.log.append(settled)
 
     # -- prices
 
@@ -145,6 +136,7 @@ class VenueBroker(LeanBroker):
         super()._try_exec(order)
 
     def _weigh(self, order: Any) -> None:
+        self.market_price = math.nan
         volume = order.data.volume[0] if self.venue.costs.impact_bps else 0.0
         self._share = abs(order.executed.remsize) / volume if volume > 0 else 1.0
 
@@ -157,11 +149,11 @@ class VenueBroker(LeanBroker):
         self._execute(order, ago=0, price=slip(phigh if order.isbuy() else plow, price))
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
-        self.base_price = price
+        self.market_price = price
         return price if lim else price * (1 + self.venue.costs.slippage(self._share))
 
     def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
-        self.base_price = price
+        self.market_price = price
         return price if lim else price * (1 - self.venue.costs.slippage(self._share))
 
     # -- money

@@ -1,0 +1,106 @@
+"""The honest notes under a result: what a reader must know before believing it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from itb.charts.wording import number, percent
+from itb.config import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from itb.charts.data import Tone
+    from itb.config import Config
+    from itb.runs.backtest import Outcome
+
+
+def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    """Give each note with its tone, the gravest first."""
+    yield from _data(config, outcome)
+    yield from _costs(config, outcome)
+    yield from _fills(config, outcome)
+    yield from _model(outcome)
+    yield from _honesty(outcome)
+
+
+def _data(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    market = outcome.market
+    if market.is_synthetic:
+        made = parts.synthetic_market(config)
+        told = (
+            f"Synthetic market (seed {made.seed}): a weak structure was planted, worth an information coefficient of "
+            f"{made.information_coefficient:g} a bar to whoever knows the generator. It says nothing about real coins."
+        )
+        yield told, "warn"
+    if market.missing:
+        treated = {"flat": "filled flat with volume 0", "drop": "left out"}.get(config.data.gaps, config.data.gaps)
+        share = market.missing / (len(market.bars) + market.missing)
+        yield f"{market.missing:,} bars were missing ({percent(share, 2, signed=False)}): {treated}.", "plain"
+
+
+def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    costs, edge = config.costs, outcome.edge
+    if costs.is_free:
+        yield "Trading was free in this run: no real venue is.", "bad"
+    if edge.break_even_bps is None:
+        if outcome.metrics.fills:
+            yield "There is no gross edge: these fills lose money even at zero cost.", "bad"
+    elif math.isfinite(edge.charged_bps):
+        dies, charged = number(edge.break_even_bps, 1), number(edge.charged_bps, 1)
+        told = f"The edge dies at {dies} bps one way; {charged} bps were charged."
+        yield told, "plain" if edge.break_even_bps > edge.charged_bps else "bad"
+    shorts = any(trade.side == "short" for trade in outcome.result.trades)
+    if shorts and ":" not in outcome.market.bars.symbol:
+        yield "Short positions on a spot market: borrowing the coins is not charged.", "warn"
+    if ":" in outcome.market.bars.symbol:
+        if not config.backtest.funding:
+            yield "A perpetual without funding rates: funding is not charged; set backtest.funding.", "warn"
+        yield "Perpetual at 1x: liquidation is not modelled.", "plain"
+
+
+def _fills(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    result, unsettled = outcome.result, outcome.scenarios.unsettled
+    if unsettled and outcome.other_metrics is not None:
+        told = (
+            f"{unsettled} bars touched both stop and target: the order inside them is unknown. Both orders were run to "
+            f"the end: {percent(outcome.metrics.total_return)} (headline) and "
+            f"{percent(outcome.other_metrics.total_return)}. These are two scenarios, not bounds."
+        )
+        yield told, "warn"
+    settled = len(result.ambiguous) - unsettled
+    if settled:
+        yield f"{settled} bars touched both stop and target; finer bars settled which came first.", "plain"
+    if result.rejected:
+        entries = sum(case.reason == "entry" for case in result.rejected)
+        yield f"{len(result.rejected)} orders were refused or could not be paid for, {entries} of them entries.", "warn"
+    if config.strategy.settings.get("protection_from") == "next_bar":
+        yield "Stops and targets were not tested in the entry bar (protection_from = next_bar).", "warn"
+
+
+def _model(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    if outcome.quality is None or outcome.walk_forward is None:
+        return
+    margin = getattr(outcome.quality.pooled, "margin", math.nan)
+    _, value, base = outcome.quality.pooled.headline
+    has_skill = math.isfinite(margin) and value - base > margin
+    yield outcome.quality.pooled.sentence, "good" if has_skill else "warn"
+    for note in outcome.walk_forward.notes[:3]:
+        yield note[0].upper() + note[1:] + ".", "warn"
+    if len(outcome.walk_forward.notes) > 3:
+        yield f"{len(outcome.walk_forward.notes) - 3} more refits had something to say: see `itb walkforward`.", "warn"
+
+
+def _honesty(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    yield outcome.market.holdout.note, "bad" if outcome.market.holdout_seen else "plain"
+    looks = outcome.looks + 1
+    if looks == 1:
+        yield "This is the first look at this market over this stretch of time.", "plain"
+    else:
+        yield (
+            f"Look number {looks} at this market over this stretch of time: the more looks, the luckier the best one.",
+            "warn",
+        )
+    if outcome.metrics.trades < 30:
+        yield f"Only {outcome.metrics.trades} closed trades: too few to tell skill from luck.", "warn"

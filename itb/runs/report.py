@@ -1,0 +1,197 @@
+"""From an outcome to what a report says, in words and plain arrays."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.charts.data import (
+    Calibration,
+    EquityCurve,
+    FoldQuality,
+    Importance,
+    MarketPanel,
+    Note,
+    ReportData,
+    ScoreLine,
+    Table,
+)
+from itb.charts.metric_rows import comparison, costs_of, metric_rows
+from itb.charts.wording import percent
+from itb.config.dump import config_hash
+from itb.market.bars import utc
+from itb.runs.notes import notes
+from itb.runs.venue import instrument
+
+if TYPE_CHECKING:
+    from itb.runs.backtest import Outcome
+    from itb.runs.workspace import Workspace
+
+
+def describe(workspace: Workspace, outcome: Outcome, told: dict[str, Any]) -> ReportData:
+    """Say everything about one backtest."""
+    result, market, config = outcome.result, outcome.market, workspace.config
+    window = market.bars.slice(result.start, None)
+    quote = instrument(config, market.bars).quote
+    return ReportData(
+        title=f"{market.bars.label} · {config.strategy.name.rpartition(':')[2]}",
+        summary=summary(outcome),
+        run_id=outcome.run_id,
+        is_synthetic=market.is_synthetic,
+        is_free=config.costs.is_free,
+        holdout_seen=market.holdout_seen,
+        created=utc(workspace.clock()),
+        metrics=metric_rows(outcome.metrics, outcome.hold.metrics, outcome.cash.metrics, outcome.edge, currency=quote),
+        notes=tuple(Note(text, tone) for text, tone in notes(config, outcome)),
+        equity=EquityCurve(
+            window.close_time,
+            result.equity[result.start :],
+            result.starting_cash,
+            outcome.hold.account.equity[result.start :],
+            quote,
+        ),
+        markets=(MarketPanel(window, _score_lines(outcome)),),
+        trades=_shifted(outcome),
+        folds=_folds(outcome),
+        calibration=_calibration(outcome),
+        importance=_importance(outcome),
+        costs=costs_of(outcome.edge),
+        scenarios=_scenarios(outcome, quote),
+        ambiguous=_ambiguous(outcome),
+        rejected=tuple(Counter(f"{r.reason}: {_kind(r.why)}" for r in result.rejected).most_common(8)),
+        looks=outcome.looks + 1,
+        manifest=told,
+    )
+
+
+def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
+    """Write down what makes the run repeatable, and its figures."""
+    market, result, walked = outcome.market, outcome.result, outcome.walk_forward
+    window = market.bars.slice(result.start, None)
+    return {
+        "run": outcome.run_id,
+        "command": "backtest",
+        "created": utc(workspace.clock()),
+        "symbol": market.bars.symbol,
+        "timeframe": str(market.bars.timeframe),
+        "exchange": workspace.config.data.exchange,
+        "is_synthetic": market.is_synthetic,
+        "bars": len(market.bars),
+        "first_bar": utc(market.bars.open_time[0]),
+        "trading_from": utc(window.open_time[0]),
+        "until": utc(market.stop_ms),
+        "gaps": {"policy": workspace.config.data.gaps, "missing": market.missing},
+        "data_fingerprint": market.fingerprint,
+        "config_hash": config_hash(workspace.config),
+        "project": str(workspace.config.folder.resolve()),
+        "include_holdout": workspace.include_holdout,
+        "holdout_seen": market.holdout_seen,
+        "strategy": {"name": workspace.config.strategy.name, **{k: _plain(v) for k, v in outcome.settings.items()}},
+        "model": None
+        if walked is None
+        else {
+            "column": walked.column,
+            "fingerprint": walked.fingerprint,
+            "seed": workspace.config.model.seed,
+            "refits": len(walked.folds),
+            "features": len(walked.table.feature_names),
+        },
+        "stepping": {"how": result.stepped, "visited": result.visited, "why_not_sparse": result.why_not_sparse},
+        "metrics": outcome.metrics.to_dict(),
+        "buy_and_hold": outcome.hold.metrics.to_dict(),
+        "break_even_bps": outcome.edge.break_even_bps,
+        "unsettled_bars": outcome.scenarios.unsettled,
+        "rejected": len(result.rejected),
+        "skill": None if outcome.quality is None else outcome.quality.pooled.sentence,
+    }
+
+
+def summary(outcome: Outcome) -> str:
+    """One honest sentence."""
+    own, hold = outcome.metrics, outcome.hold.metrics
+    window = outcome.market.bars.slice(outcome.result.start, None)
+    kind = "synthetic bars" if outcome.market.is_synthetic else "real bars"
+    made = "made" if own.total_return > 0 else "lost" if own.total_return < 0 else "made nothing:"
+    share = percent(abs(own.total_return), signed=False)
+    return (
+        f"{utc(window.open_time[0])[:10]} to {utc(window.close_time[-1])[:10]} on {kind}: the strategy {made} {share} "
+        f"after costs in {own.trades} trades; buy-and-hold returned {percent(hold.total_return)}, cash 0 %."
+    )
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _score_lines(outcome: Outcome) -> tuple[ScoreLine, ...]:
+    thresholds = {
+        word: float(outcome.settings.get(key, math.nan))
+        for word, key in (("buy", "buy_threshold"), ("sell", "sell_threshold"))
+    }
+    known = {word: value for word, value in thresholds.items() if math.isfinite(value)}
+    start = outcome.result.start
+    return tuple(ScoreLine(name, source.batch()[start:], known) for name, source in outcome.scores.items())
+
+
+def _shifted(outcome: Outcome) -> tuple[Any, ...]:
+    """Trades counted from the first bar that is shown."""
+    start = outcome.result.start
+    return tuple(t._replace(entry_bar=t.entry_bar - start, exit_bar=t.exit_bar - start) for t in outcome.result.trades)
+
+
+def _folds(outcome: Outcome) -> tuple[FoldQuality, ...]:
+    if outcome.quality is None or outcome.walk_forward is None:
+        return ()
+    metric, pooled, base = outcome.quality.pooled.headline
+    labels = tuple(utc(fold.entry.speaks_from)[:10] for fold in outcome.walk_forward.folds)
+    values = np.array([fold.headline[1] for fold in outcome.quality.folds], dtype=np.float64)
+    return (FoldQuality(metric, labels, values, base, pooled if math.isfinite(pooled) else None),)
+
+
+def _calibration(outcome: Outcome) -> Calibration | None:
+    curve = None if outcome.quality is None else outcome.quality.calibration
+    if curve is None or outcome.walk_forward is None:
+        return None
+    return Calibration(outcome.walk_forward.column, curve.predicted, curve.observed, curve.counts)
+
+
+def _importance(outcome: Outcome) -> Importance | None:
+    if outcome.walk_forward is None:
+        return None
+    kind = "share of total gain, mean over refits"
+    return Importance(outcome.walk_forward.table.feature_names, outcome.walk_forward.importance, kind)
+
+
+def _scenarios(outcome: Outcome, quote: str) -> Table | None:
+    if outcome.other_metrics is None:
+        return None
+    assumed = next(case.taken for case in outcome.result.ambiguous if not case.settled)
+    names = (
+        ("Stop first (headline)", "Target first") if assumed == "stop" else ("Target first (headline)", "Stop first")
+    )
+    return comparison(names, (outcome.metrics, outcome.other_metrics), currency=quote)
+
+
+def _ambiguous(outcome: Outcome) -> Table | None:
+    cases = outcome.result.ambiguous
+    if not cases:
+        return None
+    times = outcome.market.bars.open_time
+    return Table(
+        ("bar", "stop", "target", "taken", "known from"),
+        tuple(
+            (utc(times[c.bar]), f"{c.stop:g}", f"{c.target:g}", c.taken, "finer bars" if c.settled else "assumption")
+            for c in cases[:200]
+        ),
+    )
+
+
+def _kind(why: str) -> str:
+    """Shorten a refusal to its kind, so that refusals can be counted."""
+    for word in ("minimum", "cash", "started", "quantity is 0"):
+        if word in why:
+            return {"minimum": f"{why.partition(' ')[0]} below the minimum", "cash": "not enough cash"}.get(word, why)
+    return why

@@ -1,0 +1,60 @@
+"""Where a command works: its config, its clock, its folders and the register."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from itb.ledger.register import Register
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.config import Config
+    from itb.datafeeds.store import BarStore
+
+Progress = Callable[[int, int, str], None]
+
+
+def wall_clock() -> int:
+    """UTC milliseconds now."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a command needs beside its own options; ``progress`` hears (done, total, what)."""
+
+    config: Config
+    include_holdout: bool = False
+    progress: Progress | None = None
+    clock: Callable[[], int] = field(default=wall_clock)
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the capsules."""
+        return self.config.runs_root
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what can be computed again: trained folds, scores."""
+        return self.config.runs_root / ".cache"
+
+    @property
+    def register(self) -> Register:
+        """The register of every look at a performance figure."""
+        return Register(self.config.runs_root / "register.sqlite")
+
+    @property
+    def store(self) -> BarStore:
+        """The bar store."""
+        from itb.datafeeds.store import BarStore
+
+        return BarStore(self.config.data_root)
+
+    def report(self, done: int, total: int, what: str) -> None:
+        """Tell how far the work is."""
+        if self.progress is not None:
+            self.progress(done, total, what)
