@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Backoff:
 
 
 class Retrier:
-    """Ask until an answer comes or the tries are used up; counts ``requests`` and ``retries``.
+    """Ask until an answer comes or the tries are used up; counts ``requests`` and ``retries``, of all threads.
 
     ``sleep`` and ``seed`` are given by tests, which neither wait nor throw dice.
 
@@ -84,6 +85,7 @@ class Retrier:
         self.retries = 0
         self._sleep = sleep
         self._rng = np.random.default_rng(seed)
+        self._counting = threading.Lock()
 
     def call(self, what: str, ask: Callable[[], Answer]) -> Answer:
         """Give the answer of ``ask``; raise :class:`GatewayError` when it failed ``backoff.tries`` times.
@@ -92,7 +94,8 @@ class Retrier:
         """
         attempt = 1
         while True:
-            self.requests += 1
+            with self._counting:
+                self.requests += 1
             try:
                 return ask()
             except TransientError as trouble:
@@ -107,8 +110,10 @@ class Retrier:
 
     def pause(self, attempt: int, at_least_s: float = 0.0) -> None:
         """Wait before asking again, and count it as a retry."""
-        self.retries += 1
-        self._sleep(max(at_least_s, self.backoff.wait_s(attempt, float(self._rng.random()))))
+        with self._counting:
+            self.retries += 1
+            chance = float(self._rng.random())
+        self._sleep(max(at_least_s, self.backoff.wait_s(attempt, chance)))
 
 
 def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:

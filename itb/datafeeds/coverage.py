@@ -1,4 +1,4 @@
-"""Which stretches of a series an exchange was asked for and answered: gaps in there are the exchange's, not ours."""
+"""Which spans of a series an exchange was asked for and answered: gaps in there are the exchange's, not ours."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from itb.datafeeds.atomic import locked, make_folder, replace_file
 from itb.market.bars import IntArray
 from itb.market.timeframe import Timeframe
 
-Stretch = tuple[int, int]
+Span = tuple[int, int]
 
 _log = logging.getLogger(__name__)
 
 
-def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """Join half-open stretches ``[start, stop)`` that touch or overlap; sorted.
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Join half-open spans ``[start, stop)`` that touch or overlap; sorted.
 
     >>> merged([(5, 9), (0, 3), (3, 4), (6, 7)])
     [(0, 4), (5, 9)]
     """
-    joined: list[Stretch] = []
-    for start, stop in sorted(stretches):
+    joined: list[Span] = []
+    for start, stop in sorted(spans):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
         elif start < stop:
@@ -33,15 +33,15 @@ def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
     return joined
 
 
-def without(stretches: Iterable[Stretch], covered: Iterable[Stretch]) -> list[Stretch]:
-    """Give the parts of ``stretches`` that lie in none of ``covered``.
+def without(spans: Iterable[Span], covered: Iterable[Span]) -> list[Span]:
+    """Give the parts of ``spans`` that lie in none of ``covered``.
 
     >>> without([(0, 10), (20, 30)], [(2, 4), (8, 25)])
     [(0, 2), (4, 8), (25, 30)]
     """
-    left: list[Stretch] = []
+    left: list[Span] = []
     holes = merged(covered)
-    for start, stop in merged(stretches):
+    for start, stop in merged(spans):
         at = start
         for hole_start, hole_stop in holes:
             if hole_stop <= at or hole_start >= stop:
@@ -54,8 +54,8 @@ def without(stretches: Iterable[Stretch], covered: Iterable[Stretch]) -> list[St
     return left
 
 
-def holes(open_time: IntArray, timeframe: Timeframe, since_ms: int, stop_ms: int) -> list[Stretch]:
-    """Give the stretches of ``[since_ms, stop_ms)``, both on the grid, in which no bar is stored.
+def holes(open_time: IntArray, timeframe: Timeframe, since_ms: int, stop_ms: int) -> list[Span]:
+    """Give the spans of ``[since_ms, stop_ms)``, both on the grid, in which no bar is stored.
 
     >>> holes(np.array([120_000, 180_000, 300_000]), Timeframe.parse("1m"), 0, 420_000)
     [(0, 120000), (240000, 300000), (360000, 420000)]
@@ -67,42 +67,42 @@ def holes(open_time: IntArray, timeframe: Timeframe, since_ms: int, stop_ms: int
 
 
 class Coverage:
-    """The stretches of one stored series that were asked for and answered: ``asked.json`` beside its bars.
+    """The spans of one stored series that were asked for and answered: ``asked.json`` beside its bars.
 
     The file is written after the bars: a crash in between costs one more request and nothing else.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "asked.json"
-        self.stretches = merged(_load(self.path))
+        self.spans = merged(_load(self.path))
 
     def add(self, start_ms: int, stop_ms: int) -> None:
         """Remember that every bar of ``[start_ms, stop_ms)`` was asked for and answered."""
-        self.stretches = merged([*self.stretches, (start_ms, stop_ms)])
+        self.spans = merged([*self.spans, (start_ms, stop_ms)])
 
     def forget(self) -> None:
         """Start anew, because the bars are gone."""
-        self.stretches = []
+        self.spans = []
         self.path.unlink(missing_ok=True)
 
     def holds(self, start_ms: int, stop_ms: int) -> bool:
         """Whether all of ``[start_ms, stop_ms)`` was asked for and answered."""
-        return not without([(start_ms, stop_ms)], self.stretches)
+        return not without([(start_ms, stop_ms)], self.spans)
 
     def save(self) -> None:
         """Write the file in one step, with what another download may have added meanwhile."""
         make_folder(self.path.parent)
         with locked(self.path.parent, timeout_s=10.0):
-            self.stretches = merged([*_load(self.path), *self.stretches])
-            content = json.dumps({"asked_ms": self.stretches}).encode()
+            self.spans = merged([*_load(self.path), *self.spans])
+            content = json.dumps({"asked_ms": self.spans}).encode()
             replace_file(self.path, lambda file: file.write(content))
 
 
-def _load(path: Path) -> list[Stretch]:
+def _load(path: Path) -> list[Span]:
     if not path.exists():
         return []
     try:
         return [(int(start), int(stop)) for start, stop in json.loads(path.read_text("utf-8"))["asked_ms"]]
     except (ValueError, KeyError, TypeError) as error:
-        _log.warning("%s is not a list of stretches (%s): gaps will be asked for again", path, error)
+        _log.warning("%s is not a list of spans (%s): gaps will be asked for again", path, error)
         return []

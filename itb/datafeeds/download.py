@@ -9,12 +9,13 @@ import numpy as np
 
 from itb.datafeeds.backoff import Retrier
 from itb.datafeeds.ccxt_history import Connection, open_history
-from itb.datafeeds.coverage import Coverage, Stretch, holes, merged, without
+from itb.datafeeds.coverage import Span, merged
 from itb.datafeeds.page import Page
 from itb.datafeeds.paging import HistorySource, Pager
-from itb.datafeeds.store import BarStore, folder_name
+from itb.datafeeds.store import BarStore
+from itb.datafeeds.stretch import Stretch
 from itb.errors import ConfigError, GatewayError
-from itb.market.bars import IntArray, utc
+from itb.market.bars import utc
 from itb.market.timeframe import Timeframe
 
 Progress = Callable[[int, int, str], None]
@@ -138,15 +139,16 @@ def fill(
             f"{source.symbol} {frame}: no bar opened at or after {utc(since_ms)} and closed by {utc(stop)}; "
             "choose an earlier since"
         )
-    filling = _Filling(store, source, retrier or Retrier(), since, stop)
+    stretch = Stretch(store, source.exchange, source.symbol, frame, since, stop)
+    filling = _Filling(stretch, source, retrier or Retrier())
     try:
         filling.run(repair=repair, batch_pages=batch_pages, progress=progress)
     except KeyboardInterrupt:
         filling.flush()
-        raise DownloadStopped(f"stopped; {filling.bars} bars stored; run again to resume") from None
+        raise DownloadStopped(f"stopped; {stretch.added} bars stored; run again to resume") from None
     except GatewayError as error:
         filling.flush()
-        raise GatewayError(f"{error}; {filling.bars} bars stored; run again to resume") from error
+        raise GatewayError(f"{error}; {stretch.added} bars stored; run again to resume") from error
     result = filling.result()
     if result.refused and not result.stored:
         raise GatewayError(f"{source.exchange} {source.symbol} {frame}: every row was refused, first: {result.refusal}")
@@ -154,52 +156,38 @@ def fill(
 
 
 class _Filling:
-    """One run of :func:`fill`: what is held, what was asked, what waits to be written."""
+    """One run of :func:`fill`: what came and waits to be written."""
 
-    def __init__(self, store: BarStore, source: HistorySource, retrier: Retrier, since: int, stop: int) -> None:
-        self.bars = 0
-        self.revised = 0
-        self._store = store
+    def __init__(self, stretch: Stretch, source: HistorySource, retrier: Retrier) -> None:
+        self._stretch = stretch
         self._source = source
         self._retrier = retrier
         self._pager = Pager(source, retrier)
-        self._span = (since, stop)
-        self._series = (source.exchange, source.symbol, source.timeframe)
-        self._coverage = coverage_of(store, *self._series)
         self._batch: list[Page] = []
-        self._answered: list[Stretch] = []
+        self._answered: list[Span] = []
 
     def run(self, *, repair: bool, batch_pages: int, progress: Progress | None) -> None:
-        stretches = self._to_ask(repair=repair)
-        total = sum(stop - start for start, stop in stretches)
+        spans = self._stretch.to_ask(again=repair, overlap=OVERLAP)
+        total = sum(stop - start for start, stop in merged(spans))
         done = reached = 0
-        for start, stop in stretches:
+        for start, stop in spans:
+            done += max(0, min(reached, stop) - start)
             reached = max(start, reached)
-            done += min(reached, stop) - start
             while reached < stop:
                 before, reached = reached, self._ask(reached)
                 done += min(reached, stop) - before
                 if progress:
-                    progress(done, total, f"{self._source.symbol} {self._source.timeframe}")
+                    progress(done, total, self._stretch.label)
                 if len(self._batch) >= batch_pages:
                     self.flush()
         self.flush()
 
-    def _to_ask(self, *, repair: bool) -> list[Stretch]:
-        since, stop = self._span
-        held = self._times()
-        gaps = holes(held, self._source.timeframe, since, stop)
-        asked = gaps if repair else without(gaps, self._coverage.stretches)
-        if asked and len(held) and asked[-1][0] > held[-1]:
-            asked[-1] = (int(held[-OVERLAP:][0]), stop)
-        return merged(asked)
-
     def _ask(self, at: int) -> int:
         """Ask for one page and say from where to ask on.
 
-        A page may reach beyond a gap into bars that are held: they are compared, and tell that the gap is real.
+        A page may reach beyond a gap into bars that are stored: they tell that the gap is real.
         """
-        stop = self._span[1]
+        stop = self._stretch.stop_ms
         page = self._pager.page(at, stop)
         if len(page):
             next_at = int(page.open_time[-1]) + self._source.timeframe.ms
@@ -211,55 +199,31 @@ class _Filling:
         return next_at
 
     def flush(self) -> None:
-        """Write the batch; the store first and what was asked after it."""
+        """Write the batch; the bars first and what was asked after them."""
         if self._batch:
             times = np.concatenate([page.open_time for page in self._batch])
             page = Page(times, np.concatenate([page.ohlcv for page in self._batch]))
-            written = self._store.write(self._source.exchange, page.bars(self._source.symbol, self._source.timeframe))
-            self.bars += written.added
-            self.revised += written.replaced
+            self._stretch.write(page.bars(self._source.symbol, self._source.timeframe))
             self._batch = []
         if self._answered:
-            for stretch in self._answered:
-                self._coverage.add(*stretch)
-            self._coverage.save()
+            for span in self._answered:
+                self._stretch.coverage.add(*span)
+            self._stretch.coverage.save()
             self._answered = []
 
-    def _times(self) -> IntArray:
-        if self._store.last(*self._series) is None:
-            self._coverage.forget()
-            return np.empty(0, dtype=np.int64)
-        return self._store.read(*self._series, *self._span).open_time
-
     def result(self) -> Downloaded:
-        times = self._times()
-        first, last = (int(times[0]), int(times[-1])) if len(times) else (None, None)
+        stretch = self._stretch
         return Downloaded(
-            *self._series,
-            since_ms=self._span[0],
-            until_ms=self._span[1],
-            bars=self.bars,
-            revised=self.revised,
+            stretch.exchange,
+            stretch.symbol,
+            stretch.timeframe,
+            since_ms=stretch.since_ms,
+            until_ms=stretch.stop_ms,
+            bars=stretch.added,
+            revised=stretch.revised,
             refused=self._pager.refused,
             refusal=self._pager.refusal,
-            first_ms=first,
-            last_ms=last,
-            stored=len(times),
-            missing=missing_between(times, self._source.timeframe),
+            **stretch.content()._asdict(),
             requests=self._retrier.requests,
             retries=self._retrier.retries,
         )
-
-
-def missing_between(open_time: IntArray, timeframe: Timeframe) -> int:
-    """Count the bars that are not there between the first and the last.
-
-    >>> missing_between(np.array([0, 60_000, 240_000]), Timeframe.parse("1m"))
-    2
-    """
-    return int(open_time[-1] - open_time[0]) // timeframe.ms + 1 - len(open_time) if len(open_time) else 0
-
-
-def coverage_of(store: BarStore, exchange: str, symbol: str, timeframe: Timeframe) -> Coverage:
-    """Give what was asked for and answered of one series."""
-    return Coverage(store.root / exchange / folder_name(symbol) / str(timeframe))
