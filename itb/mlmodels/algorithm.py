@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import asdict, is_dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,17 @@ class Algorithm(Protocol):
 
     def load(self, content: bytes) -> Model:
         """Read a model file back; raise :class:`itb.errors.ModelError` for anything that is not one of its own."""
+
+
+def settings_of(part: object) -> dict[str, Any]:
+    """Give the class and the fields of a part, so that a fingerprint can tell two of them apart.
+
+    Raises ``TypeError`` for anything but a dataclass: its settings could not be seen, and stale results would be
+    taken for its own.
+    """
+    if not is_dataclass(part) or isinstance(part, type):
+        raise TypeError(f"{type(part).__qualname__} must be a frozen dataclass, so that its settings can be told apart")
+    return {"class": f"{type(part).__module__}.{type(part).__qualname__}", **asdict(part)}
 
 
 def complete_rows(features: FloatMatrix) -> npt.NDArray[np.bool_]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from itb.errors import ModelError
-from itb.mlmodels.algorithm import complete_rows, score_rows
+from itb.mlmodels.algorithm import complete_rows, score_rows, settings_of
 from itb.mlmodels.files import write_whole
 from itb.mlmodels.registry import Manifest, check_model, save_model
 
@@ -157,7 +157,7 @@ def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, model: Mod
         column=job.column,
         label=job.label_name,
         algorithm=job.algorithm.name,
-        settings=asdict(job.algorithm),  # type: ignore[call-overload]  # algorithms are frozen dataclasses
+        settings=settings_of(job.algorithm),
         feature_names=job.feature_names,
         rows=len(rows),
         seed=job.seed,

@@ -87,7 +87,7 @@ def save_model(model: Model, algorithm: Algorithm, manifest: Manifest, folder: P
     digest = hashlib.sha256(content).hexdigest()
     file = f"{digest[:16]}{algorithm.suffix}"
     fields = asdict(manifest) | {"file": file, "sha256": digest, "versions": library_versions()}
-    text = json.dumps({"format": _FORMAT, **fields}, indent=1, sort_keys=True).encode()
+    text = json.dumps({"format": _FORMAT, **fields}, indent=1, sort_keys=True, default=repr).encode()
     name = f"{hashlib.sha256(text).hexdigest()[:16]}.json"
     write_whole(folder / file, content)
     write_whole(folder / name, text)

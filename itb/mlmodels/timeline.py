@@ -25,7 +25,8 @@ class TimelineEntry:
 
     ``trained_until`` is the last bar it learned from (its label was known at ``known_at`` or before), ``known_at`` the
     bar at whose close it was fitted, ``speaks_from`` the first bar it may score. ``file`` is its manifest, seen from
-    the timeline's folder, empty if nothing could be fitted. Only a ``promoted`` model speaks; ``reason`` says why.
+    the timeline's folder, empty if nothing could be fitted; ``trained_until`` is then ``known_at``. Only a
+    ``promoted`` model speaks; ``reason`` says why.
     """
 
     trained_until: int

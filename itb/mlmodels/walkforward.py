@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from itb.errors import ModelError
-from itb.mlmodels.algorithm import Algorithm, score_rows
+from itb.mlmodels.algorithm import Algorithm, score_rows, settings_of
 from itb.mlmodels.algorithms import check_can_learn, column_name
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.fold import FoldData, FoldJob, FoldResult, fit_fold, stored_fold
@@ -128,15 +128,13 @@ class WalkForward:
         return self._assemble(job, table, fingerprint, fitted)
 
     def _fingerprint(self, table: TrainingTable, algorithm: Algorithm, seed: int) -> str:
-        text = json.dumps([table.fingerprint, self._settings(algorithm, seed)], sort_keys=True)
+        text = json.dumps([table.fingerprint, self._settings(algorithm, seed)], sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _settings(self, algorithm: Algorithm, seed: int) -> dict[str, Any]:
-        walk = asdict(self) | {"promotion": {"rule": type(self.promotion).__name__, **_fields(self.promotion)}}
-        learner = {"name": algorithm.name, **_fields(algorithm)}
         return {
-            "walk_forward": walk,
-            "algorithm": learner,
+            "walk_forward": settings_of(self) | {"promotion": settings_of(self.promotion)},
+            "algorithm": settings_of(algorithm),
             "seed": seed,
             "versions": {"itb": version("itb"), **library_versions()},
         }
@@ -145,7 +143,7 @@ class WalkForward:
         told = {"fingerprint": fingerprint, "table": table.fingerprint, **self._settings(algorithm, seed)}
         home.mkdir(parents=True, exist_ok=True)
         sweep_drafts(home)
-        write_whole(home / "plan.json", json.dumps(told, indent=1, sort_keys=True).encode())
+        write_whole(home / "plan.json", json.dumps(told, indent=1, sort_keys=True, default=repr).encode())
 
     def _assemble(self, job: FoldJob, table: TrainingTable, fingerprint: str, fitted: int) -> WalkForwardResult:
         low, high = job.algorithm.score_range
@@ -204,10 +202,6 @@ class WalkForward:
                 seed=job.seed,
             )
         )
-
-
-def _fields(part: object) -> dict[str, Any]:
-    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else {}
 
 
 def _fit_missing(job: FoldJob, table: TrainingTable, workers: int, progress: Progress | None) -> int:

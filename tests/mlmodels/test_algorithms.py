@@ -1,8 +1,11 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from itb.errors import ModelError
-from itb.mlmodels.algorithm import Algorithm, complete_rows, score_rows
+from itb.mlmodels.algorithm import Algorithm, complete_rows, score_rows, settings_of
 from itb.mlmodels.algorithms import ALGORITHMS, check_can_learn, column_name
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
 from itb.mlmodels.linear import Linear, Logistic
@@ -111,6 +114,19 @@ def test_a_classifier_for_a_number_is_refused_with_a_way_out():
         check_can_learn(LightGbm(), "return_24", is_binary=False)
     check_can_learn(Linear(), "return_24", is_binary=False)
     assert column_name("return_24", Linear()) == "return_24_linear"
+
+
+def test_a_part_whose_settings_cannot_be_seen_is_refused():
+    with pytest.raises(TypeError, match="object must be a frozen dataclass"):
+        settings_of(object())
+    assert settings_of(Linear(alpha=2.0)) == {"class": "itb.mlmodels.linear.Linear", "alpha": 2.0}
+
+
+def test_importing_the_room_loads_no_heavy_library():
+    heavy = ("pandas", "sklearn", "lightgbm", "skops", "scipy", "pyarrow")
+    code = "import sys, itb.mlmodels.walkforward, itb.mlmodels.labels, itb.mlmodels.quality; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not set(heavy) & set(loaded)
 
 
 @pytest.mark.parametrize(

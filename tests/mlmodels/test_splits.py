@@ -52,7 +52,7 @@ def test_test_blocks_follow_each_other_without_gap_or_overlap(plan):
 @given(plans())
 def test_held_back_rows_are_known_at_the_fit_and_learned_by_no_model_so_far(plan):
     bars, settings, known_at = plan
-    learned: set[int] = set()
+    learned = set()
     for block in walk_forward_blocks(bars, **settings):
         learned |= set(block.training_rows(known_at).tolist())
         held = block.holdback_rows(known_at, settings["holdback_bars"])
