@@ -14,7 +14,8 @@ from functools import partial
 import numpy as np
 
 from itb.datafeeds.synthetic import SyntheticMarket
-from itb.indicators.feature_set import FeatureSet, default_features
+from itb.indicators.default_features import DefaultFeatures
+from itb.indicators.feature_set import FeatureSet
 from itb.indicators.rolling_stats import RollingStats
 from itb.indicators.talib_features import TalibFeatures
 from itb.market.bars import Bars
@@ -101,7 +102,7 @@ def main() -> None:
     bars = market.bars()["BTC/USDT"]
     talib_features(bars)
     rolling(bars)
-    features = default_features(bars.columns)
+    features = FeatureSet((DefaultFeatures(flow=True),))
     line(f"default features: {len(features.names)} columns", cpu_seconds(lambda: features.compute(bars)))
     recent = cpu_seconds(lambda: [features.tail(bars) for _ in range(20)]) / 20
     line(f"default features, one live step (warm-up {features.warmup} bars)", recent)

@@ -27,25 +27,7 @@ from itb.config.sections import (
 )
 from itb.market.costs import Costs
 
-DEFAULT_FEATURES = tuple(
-    FeaturePart.model_validate(family)
-    for family in (
-        {"family": "series", "inputs": ["log_return"], "lags": [0, 1, 2, 3, 5, 8]},
-        {"family": "series", "inputs": ["range", "body", "close_location"]},
-        {"family": "stats", "functions": ["mean", "std"], "windows": [6, 12, 24, 72, 168]},
-        {"family": "stats", "functions": ["skew", "kurtosis"], "windows": [72, 168]},
-        {"family": "stats", "functions": ["zscore", "position"], "windows": [12, 24, 72, 168], "inputs": ["close"]},
-        {"family": "stats", "functions": ["slope"], "windows": [6, 24, 72], "inputs": ["close"], "relative": "close"},
-        {"family": "stats", "functions": ["rank"], "windows": [24, 168], "inputs": ["volume", "range"]},
-        {"family": "ratio", "pairs": [[6, 48], [24, 168]], "inputs": ["volume", "range"]},
-        {"family": "talib", "functions": ["RSI"], "windows": [7, 14, 28]},
-        {"family": "talib", "functions": ["EMA", "LINEARREG"], "windows": [6, 24], "relative": "close"},
-        {"family": "talib", "functions": ["MACD", "BBANDS"], "relative": "close"},
-        {"family": "talib", "functions": ["ATR", "ADX", "PLUS_DI", "MINUS_DI", "CCI", "MFI"], "relative": "close"},
-        {"family": "time"},
-    )
-)
-"""Columns that any bars have: no family here reads more than open, high, low, close and volume."""
+DEFAULT_FEATURES = (FeaturePart.model_validate({"family": "default"}),)
 
 DEFAULT_LABEL = LabelPart.model_validate({"horizon": 12, "threshold": 0.0})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from itb.config.messages import Location, own_key, problems, unknown_key, unknown_name
 from itb.config.model import Config
-from itb.config.sections import Part
+from itb.config.sections import FeaturePart, Part
 from itb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -117,10 +117,11 @@ def keys_model(of: str, part: type) -> type[BaseModel]:
     return create_model(part.__name__, __config__=config, **known)
 
 
-def feature_set(config: Config) -> FeatureSet:
-    """Build the configured features, in order.
+def feature_set(config: Config, columns: Collection[str] = ()) -> FeatureSet:
+    """Build the configured features, in order; ``columns`` are those of the bars they will read.
 
-    Raises :class:`itb.errors.ConfigError`, as all builders here do, with one line for each key that is wrong.
+    The default family adds its order flow where the bars carry one and the config does not say otherwise. Raises
+    :class:`itb.errors.ConfigError`, as all builders here do, with one line for each key that is wrong.
     """
     from itb.indicators.feature_set import FeatureSet
 
@@ -128,12 +129,20 @@ def feature_set(config: Config) -> FeatureSet:
     complaints: list[str] = []
     for i, part in enumerate(config.features):
         try:
-            built.append(_named(config, "features", part, ("features", i)))
+            built.append(_named(config, "features", _with_flow(part, columns), ("features", i)))
         except ConfigError as error:
             complaints.append(str(error))
     if complaints:
         raise ConfigError("\n".join(complaints))
     return _tell(config, ("features",), lambda: FeatureSet(tuple(built)))
+
+
+def _with_flow(part: FeaturePart, columns: Collection[str]) -> FeaturePart:
+    from itb.indicators.default_features import FLOW_NEEDS
+
+    if part.family != "default" or "flow" in part.settings or not set(FLOW_NEEDS) <= set(columns):
+        return part
+    return FeaturePart.model_validate({"family": part.family, **part.settings, "flow": True})
 
 
 def label(config: Config) -> Label:

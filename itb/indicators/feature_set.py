@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from itb.indicators.bar_features import BarSeries, TimeOfClose
+from itb.indicators.default_features import DefaultFeatures
 from itb.indicators.feature import ColumnFamily, Feature
 from itb.indicators.rolling_stats import RollingRatio, RollingStats
-from itb.indicators.series import SERIES
 from itb.indicators.talib_features import TalibFeatures
-from itb.market.bars import OHLCV, Bars, FloatArray
+from itb.market.bars import Bars, FloatArray
 
 ModelInput = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 FEATURES = {
+    "default": DefaultFeatures,
     "talib": TalibFeatures,
     "stats": RollingStats,
     "ratio": RollingRatio,
@@ -95,37 +96,3 @@ class FeatureSet:
 def _turn(rows: ModelInput, into: ModelInput) -> None:
     for start in range(0, len(into), _ROWS):
         into[start : start + _ROWS] = rows[:, start : start + _ROWS].T
-
-
-def default_features(columns: Collection[str] = OHLCV) -> FeatureSet:
-    """Give the default feature set: stationary, cheap, 60 columns from OHLCV alone.
-
-    Returns and shape of the last bars, momentum over 2 to 168 bars, distance from means and extremes, oscillators,
-    trend strength, volatility at four scales and its ratios, tails, volume, time of day and week. If ``columns`` (of
-    the bars at hand) has ``taker_buy_base`` and ``trades``, the taker share and the size of trades are added.
-
-    >>> len(default_features().names), default_features().warmup
-    (60, 651)
-    """
-    features: list[Feature] = [
-        BarSeries(("log_return",), lags=(0, 1, 2, 3)),
-        BarSeries(("range", "body", "close_location", "gap")),
-        TalibFeatures(("ROCP",), windows=(2, 4, 8, 12, 24, 48, 96, 168)),
-        TalibFeatures(("SMA",), windows=(6, 12, 24, 72, 168), relative="close"),
-        TalibFeatures(("LINEARREG_SLOPE",), windows=(12, 48), relative="close"),
-        TalibFeatures(("RSI",), windows=(7, 14, 21)),
-        TalibFeatures(("NATR", "ADX", "WILLR", "CCI", "AROONOSC", "MFI", "CMF"), windows=(14,)),
-        TalibFeatures(("MACDEXT",), relative="close"),
-        TalibFeatures(("ULTOSC", "BOP")),
-        RollingStats(("std",), windows=(6, 24, 72, 168)),
-        RollingStats(("skew", "kurtosis"), windows=(72,)),
-        RollingStats(("zscore", "position"), windows=(24, 72, 168), inputs=("close",)),
-        RollingStats(("zscore",), windows=(24, 168), inputs=("volume",)),
-        RollingRatio(pairs=((3, 24), (24, 168)), inputs=("volume", "range")),
-        TimeOfClose(),
-    ]
-    if all(name in columns for name in SERIES["taker_share"].needs):
-        features.append(RollingStats(("mean",), windows=(1, 6, 12, 24, 48), inputs=("taker_share",)))
-    if all(name in columns for name in SERIES["trade_size"].needs):
-        features.append(RollingRatio(pairs=((3, 24), (24, 168)), inputs=("trade_size",)))
-    return FeatureSet(tuple(features))

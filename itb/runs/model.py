@@ -40,7 +40,7 @@ def training_table(config: Config, bars: Bars) -> TrainingTable:
     """Compute the configured features and label of some bars."""
     from itb.mlmodels.table import TrainingTable
 
-    features = parts.feature_set(config)
+    features = parts.feature_set(config, bars.columns)
     return TrainingTable.of(bars, features.compute(bars), features.names, parts.label(config))
 
 

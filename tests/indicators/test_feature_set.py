@@ -8,8 +8,9 @@ import pytest
 from itb.datafeeds.synthetic import SyntheticMarket
 from itb.errors import BarsError
 from itb.indicators.bar_features import BarSeries, TimeOfClose
+from itb.indicators.default_features import DefaultFeatures
 from itb.indicators.feature import FloatMatrix
-from itb.indicators.feature_set import FEATURES, FeatureSet, default_features
+from itb.indicators.feature_set import FEATURES, FeatureSet
 from itb.indicators.rolling_stats import RollingStats
 from itb.indicators.series import SERIES, series
 from itb.indicators.talib_features import TalibFeatures
@@ -76,21 +77,21 @@ class TestFeatureSet:
             features.tail(hourly, 0)
 
     def test_equal_sets_are_equal(self) -> None:
-        assert default_features() == default_features()
-        assert hash(default_features()) == hash(default_features())
+        assert FeatureSet((DefaultFeatures(),)) == FeatureSet((DefaultFeatures(),))
+        assert hash(FeatureSet((DefaultFeatures(),))) == hash(FeatureSet((DefaultFeatures(),)))
 
 
 class TestDefaultFeatures:
     def test_they_work_on_bars_without_extras(self, plain_hourly: Bars) -> None:
-        features = default_features(plain_hourly.columns)
+        features = FeatureSet((DefaultFeatures(),))
         computed = features.compute(plain_hourly)
         assert len(features.names) == 60
         assert np.isfinite(computed[features.warmup :]).all()
         assert np.isnan(computed[features.warmup - 1]).any()
 
     def test_extras_add_taker_share_and_trade_size(self, hourly: Bars) -> None:
-        features = default_features(hourly.columns)
-        assert set(features.names) - set(default_features().names) == {
+        features = FeatureSet((DefaultFeatures(flow=True),))
+        assert set(features.names) - set(FeatureSet((DefaultFeatures(),)).names) == {
             *(f"taker_share_mean_{window}" for window in (1, 6, 12, 24, 48)),
             "trade_size_ratio_3_24",
             "trade_size_ratio_24_168",
@@ -98,16 +99,16 @@ class TestDefaultFeatures:
         assert np.isfinite(features.compute(hourly)[features.warmup :]).all()
 
     def test_they_are_causal(self, hourly: Bars) -> None:
-        result = check_causal(default_features(hourly.columns).compute, hourly.head(2000), cuts=3)
+        result = check_causal(FeatureSet((DefaultFeatures(flow=True),)).compute, hourly.head(2000), cuts=3)
         assert result, str(result)
 
     def test_they_settle_within_their_warmup(self, hourly: Bars) -> None:
-        for feature in default_features(hourly.columns).features:
+        for feature in DefaultFeatures(flow=True).families:
             result = check_warmup(feature, hourly)
             assert result, str(result)
 
     def test_they_do_not_depend_on_the_level_of_prices(self, hourly: Bars) -> None:
-        features = default_features()
+        features = FeatureSet((DefaultFeatures(),))
         prices = {name: hourly[name] * 4096 for name in ("open", "high", "low", "close")}
         one, other = features.compute(hourly), features.compute(hourly.with_columns(**prices))
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
@@ -115,12 +116,14 @@ class TestDefaultFeatures:
     def test_they_bear_a_flat_market(self, plain_hourly: Bars) -> None:
         close = np.full(2000, 100.0)
         flat = dict.fromkeys(("open", "high", "low", "close"), close)
-        computed = default_features().compute(plain_hourly.head(2000).with_columns(**flat, volume=np.zeros(2000)))
+        computed = FeatureSet((DefaultFeatures(),)).compute(
+            plain_hourly.head(2000).with_columns(**flat, volume=np.zeros(2000))
+        )
         assert not np.isinf(computed).any()
 
     def test_they_can_learn_the_planted_structure(self) -> None:
         bars = SyntheticMarket(bars=60_000, seed=1).bars()["BTC/USDT"]
-        features = default_features(bars.columns)
+        features = FeatureSet((DefaultFeatures(flow=True),))
         known = features.compute(bars)[features.warmup : -1]
         coming = np.diff(np.log(bars.close))[features.warmup :]
         volatility = known[:, features.names.index("log_return_std_24")]
@@ -183,7 +186,7 @@ class TestTimeOfClose:
 
 
 def test_every_family_is_listed() -> None:
-    assert set(FEATURES) == {"talib", "stats", "ratio", "series", "time"}
+    assert set(FEATURES) == {"default", "talib", "stats", "ratio", "series", "time"}
 
 
 def test_a_hundred_features_of_ten_thousand_bars_take_no_time(hourly: Bars) -> None:
