@@ -97,7 +97,9 @@ def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _options(parameters: Iterable[Any]) -> list[str]:
     shown = [_parameter(one) for one in parameters if not getattr(one, "hidden", False)]
-    return _rows(("argument or option", "default", "what it does"), shown)
+    if any(default for _, default, _ in shown):
+        return _rows(("argument or option", "default", "what it does"), shown)
+    return _rows(("argument or option", "what it does"), [(name, what) for name, _, what in shown])
 
 
 def _parameter(parameter: Any) -> tuple[str, str, str]:
