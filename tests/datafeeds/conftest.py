@@ -1,4 +1,6 @@
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,3 +34,17 @@ def make_bars() -> MakeBars:
         return Bars.of(symbol, frame, times, **columns, volume=rng.integers(0, 10**9, n) / 1e5, **extra)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """A file of the real data, such as ``binance/BTCUSDT-1h``; skips where it is not there."""
+    root = Path(os.environ.get("ITB_DATA_DIR", Path(__file__).parents[3] / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        path = root / f"{name}.parquet"
+        if not path.exists():
+            pytest.skip(f"no real data: {path} is absent (set ITB_DATA_DIR)")
+        return path
+
+    return find
