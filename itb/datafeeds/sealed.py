@@ -22,6 +22,10 @@ _SEAL = re.compile(re.escape(_KEY) + rb"\x18\x08([0-9a-f]{8})")  # Thrift: the n
 _TAIL = 8  # length of the footer, then the magic word
 
 
+class DamagedFileError(BarsError):
+    """A file of the store is not as it was written, or cannot be read at all."""
+
+
 class Extent(NamedTuple):
     """How many bars a file holds, and when the first and the last of them opens."""
 
@@ -58,7 +62,7 @@ def write_sealed(path: Path, bars: Bars) -> None:
 
 
 def read_sealed(path: Path, symbol: str, timeframe: Timeframe) -> Bars:
-    """Read the bars of a file; raises :class:`BarsError` that names the file if it is not as it was written."""
+    """Read the bars of a file; raises :class:`DamagedFileError` that names it if it is not as it was written."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -87,12 +91,12 @@ def read_extent(path: Path) -> Extent:
         raise damaged(path, error) from error
 
 
-def damaged(path: Path, error: Exception) -> BarsError:
+def damaged(path: Path, error: Exception) -> DamagedFileError:
     """Say that a file of the store cannot be used, and what to do."""
     if isinstance(error, OSError) and error.errno is not None:
-        return BarsError(f"{path}: cannot read ({error.strerror}); check that the file is there and may be read")
+        return DamagedFileError(f"{path}: cannot read ({error.strerror}); check that the file is there and may be read")
     reason = " ".join(str(error).split())[:200]
-    return BarsError(
+    return DamagedFileError(
         f"{path}: damaged ({reason}). Move the file away and import or download these bars again; "
         "the other files of the store are not concerned."
     )

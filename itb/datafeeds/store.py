@@ -34,6 +34,14 @@ _LISTED = 12
 _log = logging.getLogger(__name__)
 
 
+class SeriesKey(NamedTuple):
+    """What names a stored series."""
+
+    exchange: str
+    symbol: str
+    timeframe: Timeframe
+
+
 class Written(NamedTuple):
     """What a write did: bars that were not there before, and bars that were there with other numbers."""
 
@@ -153,9 +161,13 @@ class BarStore:
 
     def list(self) -> list[StoredSeries]:
         """List what is stored, by exchange, symbol and timeframe; folders that are not the store's are left out."""
-        return [self.series(*key) for key in sorted(self._keys(), key=lambda key: (key[0], key[1], key[2].ms))]
+        return [self.series(*key) for key in self.names()]
 
-    def _keys(self) -> Iterator[tuple[str, str, Timeframe]]:
+    def names(self) -> tuple[SeriesKey, ...]:
+        """Name what is stored, in the same order, without opening a file."""
+        return tuple(sorted(self._found()))
+
+    def _found(self) -> Iterator[SeriesKey]:
         for folder in self.root.glob("*/*/*"):
             exchange, symbol, timeframe = folder.parts[-3:]
             try:
@@ -163,20 +175,20 @@ class BarStore:
             except ValueError:
                 continue
             if _EXCHANGE.fullmatch(exchange) and _is_ours(symbol, name) and stored_partitions(folder, frame):
-                yield exchange, name, frame
+                yield SeriesKey(exchange, name, frame)
 
     def _folder(self, exchange: str, symbol: str, timeframe: Timeframe) -> Path:
         return self.root / _exchange(exchange) / folder_name(symbol) / str(timeframe)
 
     def _unknown(self, exchange: str, symbol: str, timeframe: Timeframe) -> BarsError:
-        name, wanted, keys = _exchange(exchange), canonical_symbol(symbol), list(self._keys())
+        name, wanted, keys = _exchange(exchange), canonical_symbol(symbol), self.names()
         if not keys:
             return BarsError(
                 f"{self.root}: no bars are stored here yet; bring some in with `itb data import` or `itb data download`"
             )
-        exchanges = sorted({key[0] for key in keys})
-        symbols = sorted({key[1] for key in keys if key[0] == name})
-        timeframes = sorted({key[2] for key in keys if key[:2] == (name, wanted)})
+        exchanges = sorted({key.exchange for key in keys})
+        symbols = [key.symbol for key in keys if key.exchange == name]
+        timeframes = [key.timeframe for key in keys if key[:2] == (name, wanted)]
         if name not in exchanges:
             return BarsError(f"{self.root}: no bars of exchange {_there_is(name, exchanges)}")
         if wanted not in symbols:
@@ -216,7 +228,7 @@ def _timeframe(timeframe: Timeframe | str) -> Timeframe:
 
 
 def _there_is(wanted: str, known: Iterable[object]) -> str:
-    names = [str(name) for name in known]
+    names = list(dict.fromkeys(str(name) for name in known))
     close = get_close_matches(wanted, names, n=1)
     hint = f'; did you mean "{close[0]}"?' if close else "."
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
