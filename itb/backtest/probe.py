@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from itb.backtest.run import Backtest
-from itb.errors import ItbError
+from itb.errors import StrategyError
 from itb.indicators.score import ArrayScores
 
 if TYPE_CHECKING:
@@ -39,22 +39,32 @@ class _Listening(Mapping[str, "ScoreSource"]):
         return self._columns.values()
 
 
+class _EnoughError(Exception):
+    """Raised where the run would begin: by then the strategy has asked for its scores."""
+
+
+def _stop(_strategy: Any) -> None:
+    raise _EnoughError
+
+
 def columns_read(
     strategy: type[Strategy], settings: Mapping[str, Any], bars: Bars, ranges: Mapping[str, tuple[float, float]]
 ) -> frozenset[str]:
-    """Run the strategy over two bars with empty scores and see which of the offered columns it asks for.
+    """Make the strategy with empty scores, run nothing, and see which of the offered columns it asked for.
 
-    ``ranges`` maps each column on offer to the range it declares. A setting that the strategy refuses in view of
-    those ranges is raised here, before any training; a strategy that fails for want of bars has said what it reads.
+    ``ranges`` maps each column on offer to the range it declares. What the strategy refuses while it is made, such as
+    a threshold outside that range, is raised here, before any training.
     """
     first = bars.head(2)
     empty = np.full(len(first), np.nan)
     offered = _Listening(
         {column: ArrayScores(column, first.open_time, empty, low, high) for column, (low, high) in ranges.items()}
     )
+    kind: Any = type(strategy)
+    made = kind(strategy.__name__, (strategy,), {"start": _stop, "__module__": strategy.__module__})
     try:
-        Backtest(strategy, settings).run(first, offered)
-    except ItbError:
-        if not offered.asked:
+        Backtest(made, settings).run(first, offered)
+    except StrategyError as error:
+        if not isinstance(error.__cause__, _EnoughError):
             raise
     return frozenset(offered.asked)
