@@ -62,13 +62,13 @@ class Archived:
         if self.first_ms is None or self.last_ms is None:
             return f"{label}: the archive has no bars between {utc(self.since_ms)} and {utc(self.until_ms)}"
         parts = [
-            f"{label}: {self.bars} new bars from {self.files} files",
-            f"{self.stored} stored from {utc(self.first_ms)} to {utc(self.last_ms)}",
+            f"{label}: {self.bars:,} new bars from {self.files} files",
+            f"{self.stored:,} stored from {utc(self.first_ms)} to {utc(self.last_ms)}",
         ]
         if self.revised:
-            parts.append(f"{self.revised} revised")
+            parts.append(f"{self.revised:,} revised")
         if self.missing:
-            parts.append(f"{self.missing} missing")
+            parts.append(f"{self.missing:,} missing")
         if self.absent:
             span = self.absent[0] if len(self.absent) == 1 else f"{self.absent[0]} to {self.absent[-1]}"
             parts.append(f"{len(self.absent)} files are not in the archive ({span})")
@@ -135,9 +135,9 @@ def download_archive(
             try:
                 run.import_all(fetcher, executor, workers, progress)
             except KeyboardInterrupt:
-                raise DownloadStopped(f"stopped; {stretch.added} bars stored; run again to resume") from None
+                raise DownloadStopped(f"stopped; {stretch.added:,} bars stored; run again to resume") from None
             except (GatewayError, BarsError) as error:
-                raise type(error)(f"{error}; {stretch.added} bars stored; run again to resume") from error
+                raise type(error)(f"{error}; {stretch.added:,} bars stored; run again to resume") from error
             finally:
                 stopping.set()
                 executor.shutdown(wait=False, cancel_futures=True)

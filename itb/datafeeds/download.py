@@ -62,14 +62,14 @@ class Downloaded:
         if self.first_ms is None or self.last_ms is None:
             return f"{label}: no bars between {utc(self.since_ms)} and {utc(self.until_ms)}"
         parts = [
-            f"{label}: {self.bars} new bars, {self.stored} stored from {utc(self.first_ms)} to {utc(self.last_ms)}"
+            f"{label}: {self.bars:,} new bars, {self.stored:,} stored from {utc(self.first_ms)} to {utc(self.last_ms)}"
         ]
         if self.revised:
-            parts.append(f"{self.revised} revised by the exchange")
+            parts.append(f"{self.revised:,} revised by the exchange")
         if self.refused:
-            parts.append(f"{self.refused} rows refused ({self.refusal})")
+            parts.append(f"{self.refused:,} rows refused ({self.refusal})")
         if self.missing:
-            parts.append(f"{self.missing} missing (run with --repair to ask for them again)")
+            parts.append(f"{self.missing:,} missing (run with --repair to ask for them again)")
         return ", ".join(parts)
 
 
@@ -145,10 +145,10 @@ def fill(
         filling.run(repair=repair, batch_pages=batch_pages, progress=progress)
     except KeyboardInterrupt:
         filling.flush()
-        raise DownloadStopped(f"stopped; {stretch.added} bars stored; run again to resume") from None
+        raise DownloadStopped(f"stopped; {stretch.added:,} bars stored; run again to resume") from None
     except GatewayError as error:
         filling.flush()
-        raise GatewayError(f"{error}; {stretch.added} bars stored; run again to resume") from error
+        raise GatewayError(f"{error}; {stretch.added:,} bars stored; run again to resume") from error
     result = filling.result()
     if result.refused and not result.stored:
         raise GatewayError(f"{source.exchange} {source.symbol} {frame}: every row was refused, first: {result.refusal}")

@@ -196,7 +196,7 @@ def test_faults_that_pass_cost_retries_only(load, store, site, bars, fault):
 
 def test_an_archive_that_stays_down_is_given_up_and_what_came_is_stored(load, store, site, bars):
     site.spoil("2024-03.zip", lambda reply: Reply(500), times=99)
-    with pytest.raises(GatewayError, match=r"gave up after 8 tries, last: HTTP 500; 1440 bars stored; run again"):
+    with pytest.raises(GatewayError, match=r"gave up after 8 tries, last: HTTP 500; 1,440 bars stored; run again"):
         load()
     assert_holds(store, bars.between(None, MARCH))
     site.faults.clear()
@@ -216,7 +216,7 @@ def test_ctrl_c_keeps_what_came_and_the_next_run_goes_on(load, store, bars):
         if "2024-02" in what:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="stopped; 1440 bars stored; run again to resume"):
+    with pytest.raises(KeyboardInterrupt, match="stopped; 1,440 bars stored; run again to resume"):
         load(progress=interrupt)
     assert_holds(store, bars.between(None, MARCH))
     load()

@@ -123,7 +123,7 @@ def test_an_hour_of_retry_after_is_not_waited_for(fetch, bars):
 def test_an_exchange_that_stays_down_is_given_up_and_what_came_is_stored(fetch, store, bars):
     venue = Venue(bars)
     venue.always = lambda path: Reply(503) if len(venue.asked) == 2 else None
-    with pytest.raises(GatewayError, match=r"gave up after 8 tries.*2000 bars stored; run again to resume"):
+    with pytest.raises(GatewayError, match=r"gave up after 8 tries.*2,000 bars stored; run again to resume"):
         fetch(venue)
     assert_holds(store, venue.bars.head(2 * PAGE))
     venue.always = lambda path: None
@@ -273,7 +273,7 @@ def test_ctrl_c_keeps_what_came_and_the_next_run_goes_on(fetch, store, bars):
             raise KeyboardInterrupt
 
     venue = Venue(bars)
-    with pytest.raises(KeyboardInterrupt, match="stopped; 2000 bars stored; run again to resume"):
+    with pytest.raises(KeyboardInterrupt, match="stopped; 2,000 bars stored; run again to resume"):
         fetch(venue, progress=interrupt)
     assert_holds(store, bars.head(2_000))
     assert fetch(venue).bars == 1_299
