@@ -131,7 +131,7 @@ def check_poison(
         )
         if not same.all():
             row = int(np.flatnonzero(~same)[-1])
-            evidence = f"the score of row {row} changes from {before[row]:g} to {again[row]:g} "
+            evidence = f"the score of row {row} changes from {before[row]:.10g} to {again[row]:.10g} "
             evidence += f"when the bars after row {cut} are noise"
             figures = {"cut": cut, "row": row, "values_wrong": int((~same).sum())}
             return LawResult(LAW, subject, passed=False, evidence=evidence, figures=figures)
@@ -189,7 +189,8 @@ def check_no_leak(
     Only the newest bars that give ``refits`` refits are used, so that it takes seconds. Costs about six such
     walk-forwards.
     """
-    bars = bars.tail(walk.train_bars + refits * walk.refit_every)
+    warmup = TrainingTable.of(bars, compute(bars), feature_names, label).first_complete
+    bars = bars.tail(warmup + walk.train_bars + refits * walk.refit_every)
     column = f"{label.name}_{algorithm.name}"
     with tempfile.TemporaryDirectory() as folder:
 

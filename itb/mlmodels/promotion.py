@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class SkillGate:
     """
 
     bars: int = 720
-    demand: str = "not_worse"
+    demand: Literal["not_worse", "better"] = "not_worse"
     confidence: float = 0.9
     resamples: int = 1000
     refuse_constant: bool = True

@@ -68,9 +68,11 @@ def walk_forward_blocks(
     embargo_bars: int = 0,
     refit_delay_bars: int = 1,
     holdback_bars: int = 0,
+    first_bar: int = 0,
 ) -> tuple[Block, ...]:
     """Cut ``bars`` bars into refits: the first as soon as ``train_bars`` are complete, then every ``refit_every``.
 
+    Bars before ``first_bar``, while features warm up, do not count and are not learned from.
     A model fitted at the close of bar t scores bars from t + ``refit_delay_bars`` on, until the next one takes over.
     ``"sliding"`` learns from the last ``train_bars`` bars, ``"expanding"`` from all bars so far. Labels known later
     than ``fit_bar - embargo_bars - holdback_bars`` are not learned from. Empty when there are too few bars.
@@ -80,12 +82,12 @@ def walk_forward_blocks(
     3 range(0, 4) range(4, 7)
     6 range(3, 7) range(7, 10)
     """
-    fits = range(train_bars - 1, bars - refit_delay_bars, refit_every)
+    fits = range(first_bar + train_bars - 1, bars - refit_delay_bars, refit_every)
     return tuple(
         Block(
             number=number,
             fit_bar=fit,
-            train_start=fit - train_bars + 1 if mode == "sliding" else 0,
+            train_start=fit - train_bars + 1 if mode == "sliding" else first_bar,
             known_until=fit - embargo_bars - holdback_bars,
             test_start=fit + refit_delay_bars,
             test_stop=min(bars, fit + refit_every + refit_delay_bars),

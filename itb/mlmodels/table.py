@@ -72,6 +72,11 @@ class TrainingTable:
         """Rows in which every feature is a finite number."""
         return complete_rows(self.features)
 
+    @property
+    def first_complete(self) -> int:
+        """The first row that has every feature; the number of rows if there is none."""
+        return int(self.complete.argmax()) if self.complete.any() else len(self)
+
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of everything in the table."""

@@ -36,12 +36,12 @@ _WORTH_A_PROCESS_S = 4.0
 class WalkForward:
     """Refit every ``refit_every`` bars on bars whose label was known, and score the bars that follow.
 
-    The first refit happens as soon as ``train_bars`` bars are complete; ``"sliding"`` then learns from the last
-    ``train_bars`` bars, ``"expanding"`` from all so far. Labels that became known within ``embargo_bars`` of the fit
-    are left out. A model fitted at the close of bar t scores bars from t + ``refit_delay_bars`` on. With fewer than
-    ``min_train_rows`` usable rows, or one class only, nothing is fitted and the earlier model goes on speaking, as it
-    does when ``promotion`` refuses the new one. ``every_nth_row`` thins training rows (by open time, so that the same
-    bars are kept whenever training starts).
+    The first refit happens as soon as ``train_bars`` bars are complete, counted from the first that has all features;
+    ``"sliding"`` then learns from the last ``train_bars`` bars, ``"expanding"`` from all so far. Labels that became
+    known within ``embargo_bars`` of the fit are left out. A model fitted at the close of bar t scores bars from
+    t + ``refit_delay_bars`` on. With fewer than ``min_train_rows`` usable rows, or one class only, nothing is fitted
+    and the earlier model goes on speaking, as it does when ``promotion`` refuses the new one. ``every_nth_row`` thins
+    training rows (by open time, so that the same bars are kept whenever training starts).
     """
 
     mode: Mode = "sliding"
@@ -66,16 +66,17 @@ class WalkForward:
                 f"{self.promotion.holdback_bars}), was {self.train_bars}"
             )
 
-    def blocks(self, bars: int) -> tuple[Block, ...]:
-        """Cut so many bars into refits."""
+    def blocks(self, table: TrainingTable) -> tuple[Block, ...]:
+        """Cut the bars of a table into refits, starting at the first bar that has all features."""
         return walk_forward_blocks(
-            bars,
+            len(table),
             mode=self.mode,
             train_bars=self.train_bars,
             refit_every=self.refit_every,
             embargo_bars=self.embargo_bars,
             refit_delay_bars=self.refit_delay_bars,
             holdback_bars=self.promotion.holdback_bars,
+            first_bar=table.first_complete,
         )
 
     def run(
@@ -94,13 +95,14 @@ class WalkForward:
         ``progress`` is called with (done, total, what). Raises :class:`ModelError` when there is nothing to learn from.
         """
         check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
-        blocks = self.blocks(len(table))
+        table.refuse_unusable()
+        blocks = self.blocks(table)
         if not blocks:
             raise ModelError(
-                f"{len(table)} bars are too few: the first refit needs {self.train_bars} and scores the bar after the "
-                f"next {self.refit_delay_bars}. Load more bars, or shorten the training window."
+                f"{len(table)} bars are too few: features warm up for {table.first_complete}, the first refit needs "
+                f"{self.train_bars} more, and its first score comes {self.refit_delay_bars} later. Load more bars, or "
+                f"shorten the training window."
             )
-        table.refuse_unusable()
         reach, held = label_reach(table.label.known_at), self.promotion.holdback_bars
         if 0 < held <= reach:
             raise ValueError(

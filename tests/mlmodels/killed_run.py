@@ -17,7 +17,7 @@ from itb.mlmodels.table import TrainingTable
 from itb.mlmodels.walkforward import WalkForward
 
 WALK = WalkForward(train_bars=400, refit_every=50, min_train_rows=50)
-TREES = LightGbm(rounds=40)
+TREES = LightGbm(rounds=40, min_data_in_leaf=20)
 
 
 def learnable() -> TrainingTable:
@@ -70,7 +70,7 @@ def tell_workers(folder: Path) -> None:
         if done == 1:
             print(json.dumps([child.pid for child in multiprocessing.active_children()]), flush=True)
 
-    WALK.run(learnable(), LightGbm(rounds=400), folder, workers=2, progress=tell)
+    WALK.run(learnable(), LightGbm(rounds=400, min_data_in_leaf=20), folder, workers=2, progress=tell)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_a_dead_worker_is_an_error_that_says_so(table, tmp_path):
                 os.kill(child.pid, signal.SIGKILL)
 
     with pytest.raises(ModelError, match=r"a worker process died \(exit code -9\) in refit \d+; if memory ran out"):
-        WALK.run(table, LightGbm(rounds=200), tmp_path, workers=2, progress=kill_workers)
+        WALK.run(table, LightGbm(rounds=200, min_data_in_leaf=20), tmp_path, workers=2, progress=kill_workers)
     assert not multiprocessing.active_children()
     assert not list(tmp_path.rglob("shared.*"))
 

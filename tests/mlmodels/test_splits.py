@@ -15,6 +15,7 @@ def plans(draw):
         "embargo_bars": draw(st.integers(0, 10)),
         "refit_delay_bars": draw(st.integers(1, 5)),
         "holdback_bars": draw(st.integers(0, 10)),
+        "first_bar": draw(st.integers(0, 20)),
     }
     bars = draw(st.integers(0, 200))
     reach = draw(st.lists(st.integers(1, 20), min_size=bars, max_size=bars))
@@ -30,7 +31,7 @@ def test_no_training_label_reaches_past_the_fit_and_the_embargo(plan):
         rows = block.training_rows(known_at)
         assert (known_at[rows] >= 0).all()
         assert (known_at[rows] + settings["embargo_bars"] + settings["holdback_bars"] <= block.fit_bar).all()
-        assert block.fit_bar < block.test_start
+        assert settings["first_bar"] <= block.train_start <= block.fit_bar < block.test_start
 
 
 @given(plans())
@@ -46,7 +47,9 @@ def test_test_blocks_follow_each_other_without_gap_or_overlap(plan):
     bars, settings, _ = plan
     blocks = walk_forward_blocks(bars, **settings)
     scored = [t for block in blocks for t in range(block.test_start, block.test_stop)]
-    assert scored == list(range(settings["train_bars"] - 1 + settings["refit_delay_bars"], bars))
+    assert scored == list(
+        range(settings["first_bar"] + settings["train_bars"] - 1 + settings["refit_delay_bars"], bars)
+    )
 
 
 @given(plans())

@@ -14,14 +14,14 @@ from itb.mlmodels.timeline import ModelTimeline
 from itb.mlmodels.walkforward import WalkForward
 
 WALK = WalkForward(train_bars=200, refit_every=60, min_train_rows=50)
-TREES = LightGbm(rounds=5, num_leaves=7)
+TREES = LightGbm(rounds=5, num_leaves=7, min_data_in_leaf=20)
 
 
 def plain_loop(table, walk, algorithm):
     """Walk forward as one would write it on a napkin."""
-    n, horizon = len(table), 4
+    n, horizon, warmup = len(table), 4, 10
     scores = np.full(n, np.nan)
-    for fit in range(walk.train_bars - 1, n, walk.refit_every):
+    for fit in range(warmup + walk.train_bars - 1, n, walk.refit_every):
         rows = []
         for t in range(max(0, fit - walk.train_bars + 1) if walk.mode == "sliding" else 0, fit + 1):
             known = t + horizon < n and t + horizon <= fit - walk.embargo_bars
@@ -54,8 +54,8 @@ def test_scores_equal_those_of_a_plain_loop(walk, algorithm, table, tmp_path):
 
 def test_the_first_score_comes_as_soon_as_the_window_is_complete(table, tmp_path):
     scores = WALK.run(table, Logistic(), tmp_path).scores
-    assert np.flatnonzero(np.isfinite(scores))[0] == 200
-    assert np.isfinite(scores[200:]).all()
+    assert np.flatnonzero(np.isfinite(scores))[0] == 210  # 10 bars of warm-up, 200 to learn from
+    assert np.isfinite(scores[210:]).all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -71,18 +71,18 @@ def test_the_timeline_scores_each_bar_like_the_batch(table, tmp_path):
     result = WALK.run(table, TREES, tmp_path)
     timeline = ModelTimeline.load(result.folder / "timeline.json")
     assert timeline == result.timeline
-    for row in (200, 259, 260, 261, 400, 599):
+    for row in (210, 269, 270, 271, 400, 599):
         model = timeline.model_at(int(table.open_time[row]), result.folder)
         assert model is not None
         assert model.scores(table.features[row : row + 1])[0] == result.scores[row]
-    assert timeline.model_at(int(table.open_time[199]), result.folder) is None
+    assert timeline.model_at(int(table.open_time[209]), result.folder) is None
 
 
 def test_the_timeline_says_what_was_known_when(table, tmp_path):
     result = replace(WALK, refit_delay_bars=2, embargo_bars=3).run(table, Logistic(), tmp_path)
     hour = table.timeframe.ms
     first = result.timeline.entries[0]
-    assert (first.trained_until, first.known_at, first.speaks_from) == (192 * hour, 199 * hour, 201 * hour)
+    assert (first.trained_until, first.known_at, first.speaks_from) == (202 * hour, 209 * hour, 211 * hour)
 
 
 def test_a_second_run_fits_nothing_again(table, tmp_path):
@@ -158,9 +158,9 @@ def test_a_window_of_one_class_trains_nothing_and_the_earlier_model_goes_on(tabl
 
 def test_nobody_speaks_before_there_are_enough_rows(table, tmp_path):
     result = replace(WALK, mode="expanding", min_train_rows=250).run(table, Logistic(), tmp_path)
-    assert result.timeline.entries[0].reason == ("only 185 rows with known label and all features, 250 are needed")
-    assert np.isnan(result.scores[:320]).all()
-    assert np.isfinite(result.scores[320:]).all()
+    assert result.timeline.entries[0].reason == ("only 195 rows with known label and all features, 250 are needed")
+    assert np.isnan(result.scores[:270]).all()
+    assert np.isfinite(result.scores[270:]).all()
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Nobody:
 def test_a_refused_model_never_speaks(table, tmp_path):
     result = replace(WALK, promotion=Nobody()).run(table, Logistic(), tmp_path)
     assert np.isnan(result.scores).all()
-    assert result.notes[0] == "refit 0: not promoted, refused on 189 rows"
+    assert result.notes[0] == "refit 0: not promoted, refused on 199 rows"
 
 
 def test_the_skill_gate_keeps_held_back_rows_out_of_training(table, tmp_path):
@@ -192,7 +192,7 @@ def test_a_gate_that_could_grade_nothing_is_refused(table, tmp_path):
 
 
 def test_estimates_have_an_infinite_range_and_probabilities_do_not(table, tmp_path):
-    estimates = WALK.run(table, LightGbmRegression(rounds=3), tmp_path).source
+    estimates = WALK.run(table, LightGbmRegression(rounds=3, min_data_in_leaf=20), tmp_path).source
     chances = WALK.run(table, TREES, tmp_path).source
     assert (estimates.column, estimates.low, estimates.high) == ("up_lightgbm_regression", -np.inf, np.inf)
     assert (chances.column, chances.low, chances.high) == ("up_lightgbm", 0.0, 1.0)
@@ -209,14 +209,16 @@ def test_quality_is_graded_pooled_and_refit_by_refit(make_table, tmp_path):
     result = replace(WALK, refit_every=400).run(table, Logistic(), tmp_path)
     quality = grade_result(result)
     assert len(quality.folds) == len(result.folds)
-    assert sum(fold.rows for fold in quality.folds) == quality.pooled.rows == 3000 - 200 - 4
+    assert sum(fold.rows for fold in quality.folds) == quality.pooled.rows == 3000 - 210 - 4
     assert quality.calibration is not None
     assert quality.calibration.counts.sum() == quality.pooled.rows
     assert "so much better than guessing that a leak" in quality.pooled.sentence
 
 
 def test_too_few_bars_are_refused_with_a_way_out(make_table, tmp_path):
-    with pytest.raises(ModelError, match="150 bars are too few: the first refit needs 200"):
+    with pytest.raises(
+        ModelError, match="150 bars are too few: features warm up for 10, the first refit needs 200 more"
+    ):
         WALK.run(make_table(150), Logistic(), tmp_path)
 
 
