@@ -60,7 +60,7 @@ class TestWritingAndReading:
             "binance/BTC_USDT/1m/2024-03.parquet",
         ]
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(history=writes)
     def test_the_newest_write_wins_like_in_a_dictionary(self, make_bars: MakeBars, history: list[Any]) -> None:
         held: dict[int, dict[str, float]] = {}
