@@ -1,4 +1,6 @@
+import gzip
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from itb.market.bars import Bars, IntArray
 from itb.market.timeframe import Timeframe
 
 MakeBars = Callable[..., Bars]
+Write = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +51,29 @@ def real_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write lines to a file: packed according to the name's last suffix."""
+
+    def pack(*lines: str, name: str = "BTCUSDT-1h.csv", end: str = "\n") -> Path:
+        path = tmp_path / name
+        content = (end.join(lines) + end).encode()
+        if path.suffix == ".gz":
+            content = gzip.compress(content)
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr(f"{path.stem}.csv", content)
+        else:
+            path.write_bytes(content)
+        return path
+
+    return pack
+
+
+@pytest.fixture
+def three_bars() -> Bars:
+    times = 1_704_067_200_000 + np.arange(3) * 3_600_000
+    columns = {"open": [2, 2, 4], "high": [3, 4, 4], "low": [1, 2, 3], "close": [2, 4, 3], "volume": [9, 8, 7]}
+    return Bars.of("BTC/USDT", "1h", times, **columns)
