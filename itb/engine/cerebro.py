@@ -1,7 +1,8 @@
 """Stepping: visit only the bars where something can happen, or every bar without the overhead.
 
-Three ways through the same bars, with identical fills, cash and value on every bar:
+Four ways through the same bars, with identical fills, cash and value on every bar:
 
+``blind``   backtrader's own loop over bars that are loaded one by one, as live: nothing later is there to be seen
 ``plain``   backtrader's own loop
 ``dense``   every bar, skipping machinery that cannot have an effect
 ``sparse``  only bars where the strategy says it may act, or where an order, a funding payment or a notification can
@@ -24,7 +25,7 @@ from itb.engine.venue_broker import VenueBroker
 if TYPE_CHECKING:
     from itb.market.bars import FloatArray
 
-Stepping = Literal["auto", "sparse", "dense", "plain"]
+Stepping = Literal["auto", "sparse", "dense", "plain", "blind"]
 NEVER = 1 << 60
 _EVERY_BAR_ORDERS = (bt.Order.Market, bt.Order.Close, bt.Order.StopTrail, bt.Order.StopTrailLimit, bt.Order.Historical)
 
@@ -51,9 +52,26 @@ class Cerebro(bt.Cerebro):
     why_not_sparse: str = ""
     visited: int = 0
 
-    def _runonce(self, runstrats: list[Any]) -> None:
+    def run(self, **given: Any) -> list[Any]:
+        """Run over all bars; ``given`` are parameters to replace."""
+        if self.p.stepping == "blind":
+            given |= {"preload": False, "runonce": False}
+        return super().run(**given)
+
+    def _runnext(self, runstrats: list[Any]) -> None:
+        self._hold_back(runstrats)
+        asked = self.p.stepping == "blind"
+        self.stepped = "blind" if asked else "plain"
+        self.why_not_sparse = "blind stepping was asked for" if asked else "an indicator works bar by bar only"
+        super()._runnext(runstrats)
+        self.visited = self.datas[0].buflen()
+
+    def _hold_back(self, runstrats: list[Any]) -> None:
         for strategy in runstrats:
             strategy._minperiods = [max([self.p.trading_start + 1, *strategy._minperiods])]
+
+    def _runonce(self, runstrats: list[Any]) -> None:
+        self._hold_back(runstrats)
         self.why_not_sparse = _why_not_dense(self, runstrats)
         wanted: Stepping = self.p.stepping
         if wanted == "plain" or self.why_not_sparse:
