@@ -37,7 +37,8 @@ def _data(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     if market.missing:
         treated = {"flat": "filled flat with volume 0", "drop": "left out"}.get(config.data.gaps, config.data.gaps)
         share = market.missing / (len(market.bars) + market.missing)
-        yield f"{market.missing:,} bars were missing ({percent(share, 2, signed=False)}): {treated}.", "plain"
+        was = "bar was" if market.missing == 1 else "bars were"
+        yield f"{market.missing:,} {was} missing ({percent(share, 2, signed=False)}): {treated}.", "plain"
 
 
 def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
