@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,7 @@ def check_reproducible(make: Callable[[], Made], *, subject: str = "", times: in
 
 def _apart(one: FloatArray | Sequence[Any], other: FloatArray | Sequence[Any], names: tuple[str, str]) -> str:
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
-        found = first_difference(list(one), list(other), names=names)
-        return "" if found is None else str(found)
+        return _entries_apart(list(one), list(other), names)
     if one.shape != other.shape:
         return f"their lengths: {len(one)} in {names[0]}, {len(other)} in {names[1]}"
     rows = np.flatnonzero(one.view(np.uint64) != other.view(np.uint64))
@@ -51,3 +51,14 @@ def _apart(one: FloatArray | Sequence[Any], other: FloatArray | Sequence[Any], n
         return ""
     row = int(rows[0])
     return f"row {row}: {one[row]} in {names[0]}, {other[row]} in {names[1]}"
+
+
+def _entries_apart(one: Sequence[Any], other: Sequence[Any], names: tuple[str, str]) -> str:
+    if all(hasattr(entry, "bar") for entry in (*one, *other)):
+        found = first_difference(one, other, names=names)
+        return "" if found is None else str(found)
+    words = [[repr(entry) for entry in entries] for entries in (one, other)]
+    for number, (ours, theirs) in enumerate(zip_longest(*words, fillvalue="nothing more")):
+        if ours != theirs:
+            return f"entry {number}: {ours} in {names[0]}, {theirs} in {names[1]}"
+    return ""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from itb.backtest.result import BacktestResult
     from itb.charts.data import ReportData
     from itb.indicators.score import ScoreSource
+    from itb.market.bars import Bars
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
     from itb.runs.workspace import Workspace
@@ -118,14 +119,9 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
 
     config = workspace.config
     market = load_market(workspace, symbol, run_id=run_id, command=command)
-    strategy = load_strategy(config.strategy.name, config.folder)
-    settings = parts.strategy_settings(config, strategy)
-    low_high = parts.algorithm(config).score_range
-    column = score_column(config)
-    _check_range(workspace, strategy, settings, low_high)
-    walked = None
-    if columns_read(strategy, settings, market.bars, {column: low_high}):
-        walked = run_walk_forward(workspace, market.bars)
+    chosen = choose_strategy(workspace, market.bars)
+    strategy, settings = chosen.strategy, chosen.settings
+    walked = run_walk_forward(workspace, market.bars) if chosen.reads_scores else None
     scores: Mapping[str, ScoreSource] = {} if walked is None else {walked.column: walked.source}
     start_ms = None if walked is None else _first_score(walked)
     venue = build_venue(config, market)
@@ -153,6 +149,29 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
         settings=_all_settings(strategy, settings),
         looks=sum(look.trials for look in past),
     )
+
+
+@dataclass(frozen=True)
+class ChosenStrategy:
+    """The configured strategy class, its settings as checked, and whether it reads the model's scores."""
+
+    strategy: type[Any]
+    settings: Mapping[str, Any]
+    reads_scores: bool
+
+
+def choose_strategy(workspace: Workspace, bars: Bars) -> ChosenStrategy:
+    """Load the configured strategy and ask it what it reads, before anything is trained for it.
+
+    Raises :class:`itb.errors.ConfigError` for a setting that cannot be, a threshold outside the score's range included.
+    """
+    config = workspace.config
+    strategy = load_strategy(config.strategy.name, config.folder)
+    settings = parts.strategy_settings(config, strategy)
+    low_high = parts.algorithm(config).score_range
+    _check_range(workspace, strategy, settings, low_high)
+    asked = columns_read(strategy, settings, bars, {score_column(config): low_high})
+    return ChosenStrategy(strategy, settings, bool(asked))
 
 
 def _metrics(result: BacktestResult, slippage: float = float("nan")) -> Metrics:

@@ -63,3 +63,9 @@ def test_another_length_or_another_name_is_a_difference():
     )
     names = iter("ab")
     assert check_reproducible(lambda: {next(names): []}).evidence == "run 1 gave a, run 2 b"
+
+
+def test_entries_without_a_bar_are_compared_as_they_are():
+    trades = iter([["a", "b"], ["a"]])
+    found = check_reproducible(lambda: {"trades": next(trades)})
+    assert found.evidence == "trades differ at entry 1: 'b' in run 1, nothing more in run 2"

@@ -1,0 +1,133 @@
+"""The laws on one strategy, in the order in which a failure makes the next ones pointless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from itb.errors import StrategyError
+from itb.indicators.score import ArrayScores
+from itb.laws.batch_step import check_batch_step
+from itb.laws.money import check_money
+from itb.laws.parity import check_parity
+from itb.laws.reproducible import check_reproducible
+from itb.laws.strategy import check_strategy_causal, check_strategy_warmup
+
+if TYPE_CHECKING:
+    from itb.backtest.result import BacktestResult
+    from itb.backtest.run import Backtest
+    from itb.laws.result import LawResult
+    from itb.market.bars import Bars, FloatArray
+
+Verdict = Literal["holds", "BROKEN", "not checked"]
+HOLDS: Verdict = "holds"
+BROKEN: Verdict = "BROKEN"
+UNCHECKED: Verdict = "not checked"
+_FEWEST_ORDERS = 6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One law on one subject, as it is shown."""
+
+    law: str
+    subject: str
+    verdict: Verdict
+    evidence: str
+
+
+def of(result: LawResult) -> Finding:
+    """Word a result; one that compared nothing has proved nothing.
+
+    >>> from itb.laws.result import LawResult
+    >>> of(LawResult("causal", "x", passed=True, evidence="nothing came", figures={"compared": 0})).verdict
+    'not checked'
+    """
+    proved = HOLDS if result.figures.get("compared", 1) else UNCHECKED
+    return Finding(result.law, result.subject, proved if result.passed else BROKEN, result.evidence)
+
+
+def check_strategy(test: Backtest, bars: Bars, source: ArrayScores | None) -> Iterator[Finding]:
+    """Run laws 1, 2, 3, 4, 6 and 7 on a strategy.
+
+    A strategy whose scores leave it nearly idle is tried on made-up scores that wander through their whole range:
+    these laws hold for any scores. Raises :class:`itb.errors.StrategyError` for a strategy that cannot run at all.
+    """
+    name = test.strategy.__name__
+    causal_first = check_strategy_causal(test, bars, *_told(source))
+    try:
+        run = test.run(bars, *_told(source))
+    except StrategyError:
+        yield of(causal_first)
+        yield Finding("parity", name, UNCHECKED, "it does not run to the end; see the causal law")
+        return
+    if source is not None and len(run.orders) < _FEWEST_ORDERS:
+        source = made_up(source)
+        run = test.run(bars, *_told(source))
+        causal_first = _on_made_up(check_strategy_causal(test, bars, *_told(source)))
+    again = check_reproducible(lambda: _kept(test.run(bars, *_told(source))), subject=name)
+    yield of(again)
+    if not again:
+        yield Finding("causal", name, UNCHECKED, "its decisions change from run to run; seed what is random")
+        return
+    yield of(check_batch_step(test, bars, *_told(source)))
+    if not run.orders:
+        yield Finding("causal", name, UNCHECKED, f"it sent no order on {len(bars)} bars: there is nothing to compare")
+        return
+    yield of(causal_first)
+    yield of(check_strategy_warmup(test, bars, *_told(source)))
+    yield of(check_parity(test, bars, *_told(source)))
+    money = check_money(
+        bars,
+        run.fills,
+        start_cash=run.starting_cash,
+        equity=run.equity,
+        cash=run.cash,
+        position=run.position,
+        trades=run.trades,
+        dust=run.dust,
+        subject=name,
+    )
+    yield of(money)
+
+
+def _told(source: ArrayScores | None) -> tuple[dict[str, ArrayScores], int | None]:
+    """Give the scores and the first bar that has one, as a backtest takes them."""
+    if source is None:
+        return {}, None
+    known = np.flatnonzero(np.isfinite(source.values))
+    return {source.column: source}, int(source.open_time[known[0]]) if len(known) else None
+
+
+def _kept(run: BacktestResult) -> dict[str, Any]:
+    return {"fills": run.fills, "trades": run.trades, "equity": run.equity}
+
+
+def _on_made_up(result: LawResult) -> LawResult:
+    return replace(result, evidence=f"{result.evidence} (on made-up scores: its model's led to hardly an order)")
+
+
+def made_up(source: ArrayScores, seed: int = 0) -> ArrayScores:
+    """Give scores that wander slowly through the declared range, NaN where the source begins with NaN.
+
+    A range without ends is taken to reach five times as far as the scores did, or to 1 where they said nothing.
+    """
+    rng = np.random.default_rng(seed)
+    shocks = rng.normal(0, 1, len(source.values))
+    wander: FloatArray = np.empty_like(shocks)
+    state = 0.0
+    for bar, shock in enumerate(shocks.tolist()):
+        state = 0.9 * state + shock
+        wander[bar] = state
+    share = 1 / (1 + np.exp(-wander))
+    known = source.values[np.isfinite(source.values)]
+    reach = 5 * float(np.abs(known).max()) if len(known) and np.abs(known).max() > 0 else 1.0
+    low = source.low if np.isfinite(source.low) else -reach
+    high = source.high if np.isfinite(source.high) else reach
+    values = np.clip(low + share * (high - low), low, high)
+    begins = int(np.isfinite(source.values).argmax()) if len(known) else len(values) // 2
+    values[:begins] = np.nan
+    return replace(source, values=values)
