@@ -31,7 +31,8 @@ def _data(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         made = parts.synthetic_market(config)
         told = (
             f"Synthetic market (seed {made.seed}): a weak structure was planted, worth an information coefficient of "
-            f"{made.information_coefficient:g} a bar to whoever knows the generator. It says nothing about real coins."
+            f"{made.information_coefficient:g} a bar ({made.attainable_ic():.3f} as it came out) to whoever knows the "
+            "generator. It says nothing about real coins."
         )
         yield told, "warn"
     if market.missing:
