@@ -17,6 +17,7 @@ from itb.ledger.metrics import Metrics, compute
 from itb.ledger.register import Look
 from itb.market.bars import utc
 from itb.runs.capsule import Capsule, new_run_id, write_capsule
+from itb.runs.inputs import inputs
 from itb.runs.market import Market, load_market
 from itb.runs.model import run_walk_forward, score_column
 from itb.runs.tables import run_tables
@@ -52,6 +53,7 @@ class Outcome:
     walk_forward: WalkForwardResult | None
     quality: ModelQuality | None
     settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
     looks: int
 
     @property
@@ -147,6 +149,7 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
         walk_forward=walked,
         quality=None if walked is None else grade_result(walked),
         settings=_all_settings(strategy, settings),
+        inputs=inputs(config, market, strategy),
         looks=sum(look.trials for look in past),
     )
 

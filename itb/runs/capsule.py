@@ -141,6 +141,16 @@ def run_ids(root: Path) -> list[str]:
     return sorted(folder.name for folder in root.iterdir() if (folder / MANIFEST).is_file() and folder.name[0] != ".")
 
 
+def run_folders(root: Path) -> list[str]:
+    """Names of all folders that a run left, those without a readable manifest included, oldest first."""
+    files = (MANIFEST, CONFIG, REPORT, *(f"{table}.parquet" for table in TABLES))
+    if not root.is_dir():
+        return []
+    return sorted(
+        folder.name for folder in root.iterdir() if folder.name[0] != "." and any((folder / f).exists() for f in files)
+    )
+
+
 def _read(folder: Path) -> Capsule:
     try:
         return Capsule(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")))

@@ -58,6 +58,8 @@ def load_bars(workspace: Workspace, symbol: str) -> Bars:
         bars = workspace.store.read(
             config.data.exchange, symbol, config.data.timeframe, config.data.start_ms, config.data.stop_ms
         )
+    if workspace.window is not None:
+        bars = bars.between(*workspace.window)
     if not len(bars):
         since = "the beginning" if config.data.start_ms is None else utc(config.data.start_ms)
         until = "the end" if config.data.stop_ms is None else utc(config.data.stop_ms)

@@ -75,6 +75,7 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "run": outcome.run_id,
         "command": "backtest",
         "created": utc(workspace.clock()),
+        "market": market.name,
         "symbol": market.bars.symbol,
         "timeframe": str(market.bars.timeframe),
         "exchange": workspace.config.data.exchange,
@@ -83,8 +84,11 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "first_bar": utc(market.bars.open_time[0]),
         "trading_from": utc(window.open_time[0]),
         "until": utc(market.stop_ms),
+        "from_ms": int(market.bars.open_time[0]),
+        "to_ms": market.stop_ms,
         "gaps": {"policy": workspace.config.data.gaps, "missing": market.missing},
         "data_fingerprint": market.fingerprint,
+        "inputs": dict(outcome.inputs),
         "config_hash": config_hash(workspace.config),
         "project": str(workspace.config.folder.resolve()),
         "include_holdout": workspace.include_holdout,
@@ -106,6 +110,7 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "unsettled_bars": outcome.scenarios.unsettled,
         "rejected": len(result.rejected),
         "skill": None if outcome.quality is None else outcome.quality.pooled.sentence,
+        "notes": [text for text, _ in notes(workspace.config, outcome)],
     }
 
 

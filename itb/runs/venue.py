@@ -80,7 +80,14 @@ def _read_funding(config: Config) -> tuple[IntArray, FloatArray]:
     if absent:
         found = ", ".join(table.column_names)
         raise ConfigError(config.complaint(key, f"{path} has no column {absent[0]!r}; it has {found}"))
-    times = pc.cast(pc.cast(table["timestamp"], pa.timestamp("ms", "UTC")), pa.int64()).to_numpy()
-    rates = pc.cast(table["funding_rate"], pa.float64()).to_numpy()
+    try:
+        stamps = pc.cast(table["timestamp"], pa.timestamp("ms", "UTC"))
+        times = pc.cast(stamps, pa.int64()).to_numpy()
+        rates = pc.cast(table["funding_rate"], pa.float64()).to_numpy()
+    except pa.ArrowException as error:
+        expected = "expected times (ISO, or milliseconds UTC) and rates as fractions"
+        raise ConfigError(config.complaint(key, f"{path} cannot be understood: {error}; {expected}")) from None
+    if stamps.null_count or not np.isfinite(rates).all():
+        raise ConfigError(config.complaint(key, f"{path} has a row without a time or without a finite rate"))
     order = np.argsort(times, kind="stable")
     return times[order], rates[order]

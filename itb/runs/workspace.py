@@ -25,12 +25,16 @@ def wall_clock() -> int:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Everything a command needs beside its own options; ``progress`` hears (done, total, what)."""
+    """Everything a command needs beside its own options; ``progress`` hears (done, total, what).
+
+    ``window`` (UTC milliseconds, the end excluded) narrows the bars to those that an earlier run saw.
+    """
 
     config: Config
     include_holdout: bool = False
     progress: Progress | None = None
     clock: Callable[[], int] = field(default=wall_clock)
+    window: tuple[int, int] | None = None
 
     @property
     def runs(self) -> Path:

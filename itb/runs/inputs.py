@@ -1,0 +1,32 @@
+"""What a run was made of, as fingerprints: they tell why a run differs from its capsule."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from itb.runs.market import fingerprint
+
+if TYPE_CHECKING:
+    from itb.config import Config
+    from itb.runs.market import Market
+
+
+def inputs(config: Config, market: Market, strategy: type) -> dict[str, str]:
+    """Give a sha256 for each thing that lies outside config and package: bars, rates, the file of the strategy."""
+    found = {"bars": market.fingerprint}
+    if market.finer is not None:
+        found["finer bars"] = fingerprint(market.finer)
+    if config.backtest.funding is not None:
+        found["funding rates"] = file_hash(config.locate(Path(config.backtest.funding)))
+    source = inspect.getsourcefile(strategy)
+    if source is not None:
+        found["strategy code"] = file_hash(Path(source))
+    return found
+
+
+def file_hash(path: Path) -> str:
+    """Fingerprint a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
