@@ -1,0 +1,84 @@
+"""The label law: on the first T bars every label known by then is final, and every other is NaN."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from itb.laws.leak import check_labels
+from itb.mlmodels.labels import LABELS, LabelColumn
+
+bars_ahead = st.integers(1, 30)
+ways = {"direction": st.sampled_from(["up", "down"])}
+turn = {"function": st.sampled_from(["top", "bot"]), "column": st.sampled_from(["close", "high"])}
+percent = st.floats(0.1, 5.0)
+fraction = st.floats(0.002, 0.06)
+share = st.sampled_from([0.0, 0.1, 0.5, 1.0])
+
+PARAMETERS = {
+    "future_return": st.fixed_dictionaries({"horizon": bars_ahead, "threshold": st.none() | fraction, **ways}),
+    "highlow": st.one_of(
+        st.fixed_dictionaries(
+            {
+                "function": st.sampled_from(["high", "low"]),
+                "horizon": bars_ahead,
+                "threshold_pct": st.none() | percent,
+            }
+        ),
+        st.fixed_dictionaries({"function": st.just("high_to_low"), "horizon": bars_ahead}),
+    ),
+    "highlow2": st.fixed_dictionaries(
+        {
+            "function": st.sampled_from(["high", "low"]),
+            "threshold_pct": percent,
+            "horizon": bars_ahead,
+            "tolerance": share,
+            "ties": st.sampled_from(["true", "false", "unknown"]),
+        }
+    ),
+    "topbot": st.tuples(fraction, share).flatmap(
+        lambda pair: st.fixed_dictionaries({"level": st.just(pair[0]), "tolerance": st.just(pair[0] * pair[1]), **turn})
+    ),
+    "topbot2": st.fixed_dictionaries({"level": fraction, "tolerance": share, **turn}),
+}
+
+
+def test_every_label_is_held_to_the_law():
+    assert set(PARAMETERS) == set(LABELS)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.data(), seed=st.integers(0, 2**32 - 1), count=st.integers(2, 150), step=st.sampled_from([0.0, 0.01, 0.03])
+)
+def test_labels_known_by_then_are_final_and_the_others_are_nan(kind, data, seed, count, step, make_bars):
+    label = LABELS[kind](**data.draw(PARAMETERS[kind]))
+    result = check_labels(label, make_bars(count, seed=seed, step=step), cuts=8, seed=seed)
+    assert result.passed, result.evidence
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_values_are_what_the_label_says_it_gives(kind, data, seed, make_bars):
+    label = LABELS[kind](**data.draw(PARAMETERS[kind]))
+    column = label(make_bars(120, seed=seed))
+    assert isinstance(column, LabelColumn)
+    values = column.values[column.known_at >= 0]
+    assert np.isfinite(values).all()
+    if label.is_binary:
+        assert set(values) <= {0.0, 1.0}
+    if hasattr(label, "classes"):
+        assert set(values) <= set(label.classes)
+    assert label.horizon >= 1
+    assert label.name
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), count=st.integers(1, 3))
+def test_the_newest_bar_is_never_known(kind, data, count, make_bars):
+    column = LABELS[kind](**data.draw(PARAMETERS[kind]))(make_bars(count, seed=0))
+    assert len(column) == count
+    assert column.known_at[-1] == -1
