@@ -1,0 +1,95 @@
+"""The benchmarks run, and compare engines that do the same work; how fast they are is not asserted here."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PEERS = ROOT / ".venv-bench" / "bin" / "python"
+BARS = 2_000
+TASKS: dict[str, dict[str, float]] = {
+    "thresholds": {"buy": 0.6, "sell": -0.6},
+    "stop and target": {"buy": 0.6, "sell": -0.6, "stop_loss": 0.002, "take_profit": 0.003},
+}
+
+
+@pytest.fixture(scope="module")
+def module() -> Callable[[str], ModuleType]:
+    """Import a module of the benchmarks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        importlib.import_module("benchmarks")
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+@pytest.fixture(scope="module")
+def market(module: Callable[[str], ModuleType]) -> Any:
+    return module("bench_engine").make_market(BARS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("peer", ["backtrader_plain", "backtrader_strategy"])
+def test_itb_and_backtrader_do_the_same_work(
+    module: Callable[[str], ModuleType], market: Any, task: str, peer: str
+) -> None:
+    asked = module("peers.child").Task(**TASKS[task])
+    ours, theirs = (
+        engine.tell(engine.run(engine.load(market, asked)))
+        for engine in (module("peers.itb_sparse"), module(f"peers.{peer}"))
+    )
+    assert ours.fill_count == theirs.fill_count > 20
+    assert np.array_equal(ours.fills, theirs.fills)
+    assert np.array_equal(ours.cash, theirs.cash)
+    assert np.array_equal(ours.value, theirs.value)
+    assert len(ours.value) == BARS
+
+
+@pytest.mark.skipif(not PEERS.exists(), reason="the peers are not installed: make .venv-bench/ready")
+@pytest.mark.parametrize("peer", ["BACKTESTING", "NAUTILUS"])
+def test_the_peers_trade_as_often_and_end_close_by(
+    module: Callable[[str], ModuleType], market: Any, tmp_path: Path, peer: str
+) -> None:
+    bench, asked = module("bench_engine"), module("peers.child").Task(**TASKS["thresholds"])
+    market.write(tmp_path / "market.npz")
+    engine = module("peers.itb_sparse")
+    ours = engine.tell(engine.run(engine.load(market, asked)))
+    theirs = bench.measure(getattr(bench, peer), tmp_path / "market.npz", asked)
+    assert abs(theirs.fill_count - ours.fill_count) <= 1  # a position still open is closed by backtesting.py
+    assert theirs.end_value == pytest.approx(ours.end_value, rel=0.02)
+
+
+def test_a_difference_between_engines_is_refused_by_its_place(module: Callable[[str], ModuleType]) -> None:
+    bench = module("bench_engine")
+    same = {"fills": np.ones((3, 4)), "cash": np.ones(3), "value": np.ones(3)}
+    other = same | {"value": np.array([1.0, 2.0, 1.0])}
+    ours, theirs = (
+        bench.Measured(engine, cpu_s=1, load_s=0, peak_mib=1, fill_count=3, end_value=1.0, done=done)
+        for engine, done in ((bench.ITB, same), (bench.PLAIN, other))
+    )
+    bench.require_identical(ours, ours)
+    with pytest.raises(SystemExit, match=r"value of .* differ, first in row 1"):
+        bench.require_identical(ours, theirs)
+
+
+def test_figures_go_between_the_markers_of_a_page(module: Callable[[str], ModuleType]) -> None:
+    insert = module("__main__").insert
+    page = "before\n<!-- engine -->\n<!-- end -->\nafter"
+    once = insert(page, "engine", "a table\n")
+    assert once == "before\n<!-- engine -->\n```text\na table\n```\n<!-- end -->\nafter"
+    assert insert(once, "engine", "a table\n") == once
+
+
+def test_an_unknown_benchmark_is_refused_with_the_names_that_are_there() -> None:
+    command = [sys.executable, "-m", "benchmarks", "motor"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    assert ended.returncode == 2
+    assert "no benchmark named 'motor'; there are engine, features" in ended.stderr
