@@ -65,9 +65,14 @@ class Options:
             **more,
         }
         loaded = load_config(self.config, self.settings or (), options=shown)
-        if loaded.source is None and loaded.data.is_synthetic and not self.json:
-            typer.echo("No itb.toml here: using the built-in synthetic market (`itb init` writes a config).", err=True)
         return Workspace(loaded, include_holdout=include_holdout, progress=progress)
+
+    def market(self, **more: Any) -> "Workspace":
+        """Load the config of a command that works on bars, and say when they are the built-in ones."""
+        workspace = self.workspace(**more)
+        if workspace.config.source is None and workspace.config.data.is_synthetic and not self.json:
+            typer.echo("No itb.toml here: using the built-in synthetic market (`itb init` writes a config).", err=True)
+        return workspace
 
     def show(self, said: "Said") -> None:
         """Print what a command says; leave with 1 when it found something wrong."""
@@ -172,7 +177,7 @@ def features(options: Options, out: Out = None, include_holdout: IncludeHoldout 
     from itb.runs.steps import write_features as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(include_holdout=include_holdout, progress=progress), out))
+        options.show(run(options.market(include_holdout=include_holdout, progress=progress), out))
 
 
 @command(app)
@@ -181,7 +186,7 @@ def labels(options: Options, out: Out = None, include_holdout: IncludeHoldout = 
     from itb.runs.steps import write_labels as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(include_holdout=include_holdout, progress=progress), out))
+        options.show(run(options.market(include_holdout=include_holdout, progress=progress), out))
 
 
 @command(app)
@@ -190,7 +195,7 @@ def train(options: Options, out: Out = None) -> None:
     from itb.runs.steps import train as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(progress=progress), out))
+        options.show(run(options.market(progress=progress), out))
 
 
 @command(app)
@@ -199,7 +204,7 @@ def walkforward(options: Options, out: Out = None, include_holdout: IncludeHoldo
     from itb.runs.steps import walk_forward as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(include_holdout=include_holdout, progress=progress), out))
+        options.show(run(options.market(include_holdout=include_holdout, progress=progress), out))
 
 
 @command(app)
@@ -218,7 +223,7 @@ def backtest(
     if out is not None:
         options = Options(**{**vars(options), "settings": [*(options.settings or ()), f"runs.root='{out.resolve()}'"]})
     with progress_bar(options) as progress:
-        found = run(options.workspace(include_holdout=include_holdout, progress=progress, **shown))
+        found = run(options.market(include_holdout=include_holdout, progress=progress, **shown))
     if options.json:
         import json
 
@@ -270,7 +275,7 @@ def check(options: Options) -> None:
     from itb.runs.laws import check as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(progress=progress)))
+        options.show(run(options.market(progress=progress)))
 
 
 @command(app)
