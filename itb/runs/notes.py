@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.charts.wording import number, percent
 from itb.config import parts
+from itb.runs.looks import look_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,8 @@ def _data(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         yield told, "warn"
     if market.missing:
         treated = {"flat": "filled flat with volume 0", "drop": "left out"}.get(config.data.gaps, config.data.gaps)
-        share = market.missing / (len(market.bars) + market.missing)
+        filled = 0 if config.data.gaps == "drop" else market.missing  # what was filled is among the bars
+        share = market.missing / (len(market.bars) + market.missing - filled)
         was = "bar was" if market.missing == 1 else "bars were"
         yield f"{market.missing:,} {was} missing ({percent(share, 2, signed=False)}): {treated}.", "plain"
 
@@ -96,13 +98,6 @@ def _model(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
 
 def _honesty(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     yield outcome.market.holdout.note, "bad" if outcome.market.holdout_seen else "plain"
-    looks = outcome.looks + 1
-    if looks == 1:
-        yield "This is the first look at this market over this stretch of time.", "plain"
-    else:
-        yield (
-            f"Look number {looks} at this market over this stretch of time: the more looks, the luckier the best one.",
-            "warn",
-        )
+    yield look_note(outcome.looks + 1)
     if outcome.metrics.trades < 30:
         yield f"Only {outcome.metrics.trades} closed trades: too few to tell skill from luck.", "warn"
