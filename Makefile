@@ -46,7 +46,7 @@ soak: .venv/ready ## Run the long tests: large counts, every seed (hours)
 	.venv/bin/python -m pytest -n $(WORKERS) -m soak $(ARGS)
 
 bench: .venv/ready .venv-bench/ready ## Time itb beside backtrader, backtesting.py and nautilus_trader
-	@set -e; for bench in benchmarks/bench_*.py; do echo; echo "== $$bench"; .venv/bin/python $$bench $(ARGS); done
+	.venv/bin/python -m benchmarks $(ARGS)
 
 docs: .venv/ready ## Build the documentation into site/
 	.venv/bin/mkdocs build --strict --quiet
