@@ -63,7 +63,7 @@ def check_batch_step(
     """Check every indicator that a strategy makes: computed in one go, and bar by bar without later bars.
 
     Every line, those of indicators inside indicators included, is compared at every bar, to 1e-12 of its value or of
-    its root mean square; no NaN may come or go. ``figures["lines"]`` is 0 for a strategy without indicators.
+    its root mean square; no NaN may come or go. ``figures["compared"]`` is 0 for a strategy without indicators.
     """
     subject = subject or test.strategy.__name__
     try:
@@ -85,7 +85,7 @@ def check_batch_step(
                 return LawResult(LAW, subject, passed=False, evidence=evidence, figures=figures)
     indicators = len({name.rpartition(" line ")[0] for name in stepped})
     evidence = f"{len(stepped)} lines of {indicators} indicators had the same value at each of {len(bars)} bars"
-    return LawResult(LAW, subject, passed=True, evidence=evidence, figures={"lines": len(stepped)})
+    return LawResult(LAW, subject, passed=True, evidence=evidence, figures={"compared": len(stepped)})
 
 
 def _lines(

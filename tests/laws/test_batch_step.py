@@ -119,4 +119,4 @@ def test_a_strategy_without_indicators_has_no_lines_to_compare(bars):
 
     found = check_batch_step(Backtest(Bare), bars)
     assert found
-    assert found.figures["lines"] == 0
+    assert found.figures["compared"] == 0
