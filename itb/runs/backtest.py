@@ -10,16 +10,16 @@ import numpy as np
 from itb.backtest.probe import columns_read
 from itb.backtest.run import Backtest, Scenarios, run_scenarios
 from itb.config import parts
-from itb.config.dump import config_hash
 from itb.errors import BarsError, ConfigError
 from itb.ledger import baselines, breakeven
 from itb.ledger.metrics import Metrics, compute
-from itb.ledger.register import Look
 from itb.market.bars import utc
 from itb.runs.capsule import Capsule, new_run_id, write_capsule
 from itb.runs.inputs import inputs
+from itb.runs.looks import earlier_looks, enter_look
 from itb.runs.market import Market, load_market
 from itb.runs.model import run_walk_forward, score_column
+from itb.runs.plugins import load_plugins
 from itb.runs.tables import run_tables
 from itb.runs.venue import build_venue
 from itb.strategies.loading import load_strategy
@@ -89,22 +89,8 @@ def _stored(workspace: Workspace, symbol: str) -> BacktestRun:
     run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
     outcome = compute_outcome(workspace, symbol, run_id)
     window = outcome.market.bars.slice(outcome.result.start, None)
-    workspace.register.add(
-        Look(
-            time=workspace.clock(),
-            run_id=run_id,
-            command="backtest",
-            market=outcome.market.name,
-            symbol=symbol,
-            timeframe=str(config.data.timeframe),
-            from_ms=int(window.open_time[0]),
-            to_ms=int(window.close_time[-1]),
-            fingerprint=outcome.market.fingerprint,
-            config_hash=config_hash(config),
-            metrics={name: value for name, value in outcome.metrics.to_dict().items() if name in HEADLINES},
-            holdout_seen=outcome.market.holdout_seen,
-        )
-    )
+    metrics = {name: value for name, value in outcome.metrics.to_dict().items() if name in HEADLINES}
+    enter_look(workspace, outcome.market, window, run_id=run_id, command="backtest", metrics=metrics)
     workspace.report(0, 1, "writing the report")
     told = manifest(workspace, outcome)
     report = describe(workspace, outcome, told)
@@ -133,8 +119,6 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
     scenarios = run_scenarios(test, market.bars, scores, start_ms)
     workspace.report(1, 1, "backtesting")
     result = scenarios.headline
-    window = market.bars.slice(result.start, None)
-    past = workspace.register.looks(market.name, int(window.open_time[0]), int(window.close_time[-1]))
     return Outcome(
         run_id=run_id,
         market=market,
@@ -150,7 +134,7 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
         quality=None if walked is None else grade_result(walked),
         settings=_all_settings(strategy, settings),
         inputs=inputs(config, market, strategy),
-        looks=sum(look.trials for look in past),
+        looks=earlier_looks(workspace, market, market.bars.slice(result.start, None)),
     )
 
 
@@ -169,7 +153,7 @@ def choose_strategy(workspace: Workspace, bars: Bars) -> ChosenStrategy:
     Raises :class:`itb.errors.ConfigError` for a setting that cannot be, a threshold outside the score's range included.
     """
     config = workspace.config
-    strategy = load_strategy(config.strategy.name, config.folder)
+    strategy = load_strategy(config.strategy.name, config.folder, load_plugins(config))
     settings = parts.strategy_settings(config, strategy)
     low_high = parts.algorithm(config).score_range
     _check_range(workspace, strategy, settings, low_high)

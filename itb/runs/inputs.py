@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from itb.runs.market import fingerprint
+from itb.runs.plugins import plugin_files
 
 if TYPE_CHECKING:
     from itb.config import Config
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def inputs(config: Config, market: Market, strategy: type) -> dict[str, str]:
-    """Give a sha256 for each thing that lies outside config and package: bars, rates, the file of the strategy."""
+    """Give a sha256 for each thing that lies outside config and package: bars, rates, strategy, plugins."""
     found = {"bars": market.fingerprint}
     if market.finer is not None:
         found["finer bars"] = fingerprint(market.finer)
@@ -24,6 +25,7 @@ def inputs(config: Config, market: Market, strategy: type) -> dict[str, str]:
     source = inspect.getsourcefile(strategy)
     if source is not None:
         found["strategy code"] = file_hash(Path(source))
+    found |= {f"plugin {path.name}": file_hash(path) for path in plugin_files(config)}
     return found
 
 

@@ -27,6 +27,7 @@ from itb.runs.capsule import new_run_id
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
 from itb.runs.model import score_column, walk_forward
+from itb.runs.plugins import load_plugins
 from itb.runs.said import Said
 from itb.runs.venue import build_venue
 
@@ -80,6 +81,7 @@ def check(workspace: Workspace) -> Said:
     at most. ``found`` when a law is broken.
     """
     config = workspace.config
+    load_plugins(config)
     symbol = config.data.symbols[0]
     run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
     market = load_market(workspace, symbol, run_id=run_id, command="check")

@@ -1,4 +1,4 @@
-"""Enter a look at a performance figure into the register: every command that prints one does."""
+"""Looks at performance figures: counted before they are shown, kept for ever."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from itb.ledger.register import Look
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from itb.charts.data import Tone
     from itb.market.bars import Bars
     from itb.runs.market import Market
     from itb.runs.workspace import Workspace
+
+
+def earlier_looks(workspace: Workspace, market: Market, window: Bars) -> int:
+    """Count the settings whose figures were looked at on this market over a time that overlaps the bars of a window."""
+    past = workspace.register.looks(market.name, int(window.open_time[0]), int(window.close_time[-1]))
+    return sum(look.trials for look in past)
 
 
 def enter_look(
@@ -24,7 +31,7 @@ def enter_look(
     command: str,
     metrics: Mapping[str, float | int | None],
 ) -> None:
-    """Record that figures of ``market`` over ``window`` were looked at."""
+    """Enter figures on the bars of a window into the register; call it before they are shown."""
     workspace.register.add(
         Look(
             time=workspace.clock(),
@@ -41,3 +48,15 @@ def enter_look(
             holdout_seen=market.holdout_seen,
         )
     )
+
+
+def look_note(number: int) -> tuple[str, Tone]:
+    """Say the how-manieth look this is, and in which tone.
+
+    >>> look_note(2)[0]
+    'Look number 2 at this market over this stretch of time: the more looks, the luckier the best one.'
+    """
+    if number == 1:
+        return "This is the first look at this market over this stretch of time.", "plain"
+    told = f"Look number {number} at this market over this stretch of time: the more looks, the luckier the best one."
+    return told, "warn"

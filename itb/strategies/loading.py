@@ -16,16 +16,20 @@ from itb.errors import StrategyError
 from itb.strategies.ml_threshold import MLThreshold
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
 STRATEGIES: dict[str, type[bt.Strategy]] = {"MLThreshold": MLThreshold}
 
 
-def load_strategy(name: str, folder: Path = Path()) -> type[bt.Strategy]:
+def load_strategy(
+    name: str, folder: Path = Path(), modules: Mapping[str, ModuleType] | None = None
+) -> type[bt.Strategy]:
     """Give the class that ``name`` names: a built-in, ``module:Class`` or ``path/to/file.py:Class``.
 
-    Relative files are seen from ``folder``. Only names a person typed, or files inside the project folder, should get
-    here: the code is run. Raises :class:`itb.errors.StrategyError` that says what was looked for and where.
+    Relative files are seen from ``folder``; ``modules``, by name, are looked in before those that can be imported. Only
+    names a person typed, or files inside the project folder, should get here: the code is run. Raises
+    :class:`itb.errors.StrategyError` that says what was looked for and where.
 
     >>> load_strategy("MLThreshold").__name__
     'MLThreshold'
@@ -37,7 +41,12 @@ def load_strategy(name: str, folder: Path = Path()) -> type[bt.Strategy]:
         near = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"built in are {', '.join(STRATEGIES)}"
         raise StrategyError(f'strategy {name!r}: not found; {hint} Your own is "module:Class" or "file.py:Class"')
-    module = _from_file(folder / place, name) if place.endswith(".py") else _from_module(place, name)
+    if modules and place in modules:
+        module = modules[place]
+    elif place.endswith(".py"):
+        module = import_file(folder / place, f"strategy {name!r}")
+    else:
+        module = _from_module(place, name)
     found = getattr(module, attribute, None)
     if found is None:
         own = [
@@ -67,10 +76,14 @@ def _from_module(module: str, name: str) -> ModuleType:
         raise StrategyError(f"strategy {name!r}: importing {module} failed: {_told(error)}") from error
 
 
-def _from_file(path: Path, name: str) -> ModuleType:
+def import_file(path: Path, asked: str) -> ModuleType:
+    """Run a Python file as a module of its own; ``asked`` says in messages who named it.
+
+    Raises :class:`itb.errors.StrategyError` when there is no such file or running it fails.
+    """
     file = path.resolve()
     if not file.is_file():
-        raise StrategyError(f"strategy {name!r}: no file {file}")
+        raise StrategyError(f"{asked}: no file {file}")
     unique = f"itb_strategy_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(unique, file)
     assert spec is not None
@@ -81,7 +94,7 @@ def _from_file(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # as above
         del sys.modules[unique]
-        raise StrategyError(f"strategy {name!r}: running {file.name} failed: {_told(error)}") from error
+        raise StrategyError(f"{asked}: running {file.name} failed: {_told(error)}") from error
     return module
 
 
