@@ -39,6 +39,22 @@ PARAMETERS = {
     "topbot": st.tuples(fraction, share).flatmap(
         lambda pair: st.fixed_dictionaries({"level": st.just(pair[0]), "tolerance": st.just(pair[0] * pair[1]), **turn})
     ),
+    "first_hit": st.fixed_dictionaries(
+        {
+            "up": fraction,
+            "low": fraction,
+            "window": st.integers(3, 40),
+            "view": st.sampled_from(["classes", "buy", "sell"]),
+        }
+    ),
+    "peak_dip": st.fixed_dictionaries(
+        {
+            "up": fraction,
+            "low": fraction,
+            "window": st.integers(1, 15),
+            "view": st.sampled_from(["classes", "buy", "sell", "gain"]),
+        }
+    ),
     "topbot2": st.fixed_dictionaries({"level": fraction, "tolerance": share, **turn}),
 }
 
@@ -69,7 +85,7 @@ def test_values_are_what_the_label_says_it_gives(kind, data, seed, make_bars):
     assert np.isfinite(values).all()
     if label.is_binary:
         assert set(values) <= {0.0, 1.0}
-    if hasattr(label, "classes"):
+    if getattr(label, "classes", ()):
         assert set(values) <= set(label.classes)
     assert label.horizon >= 1
     assert label.name

@@ -1,0 +1,36 @@
+"""Hold, buy or sell: the classes of FollowUpward's labels, and the ways to look at them."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from itb.market.bars import FloatArray
+
+HOLD, BUY, SELL = 0.0, 1.0, 2.0
+CLASSES = (HOLD, BUY, SELL)
+
+View = Literal["classes", "buy", "sell"]
+
+
+def check_view(view: str) -> None:
+    """Refuse a way to look at classes that there is not."""
+    if view not in get_args(View):
+        raise ValueError(f'view must be "classes", "buy" or "sell", was {view!r}')
+
+
+def seen_as(classes: FloatArray, view: View) -> FloatArray:
+    """Give the classes themselves, or 1 where they are the one that is looked for and 0 elsewhere.
+
+    >>> seen_as(np.array([HOLD, BUY, SELL]), "sell").tolist()
+    [0.0, 0.0, 1.0]
+    """
+    if view == "classes":
+        return classes
+    return np.where(np.isnan(classes), np.nan, classes == {"buy": BUY, "sell": SELL}[view])
+
+
+def classes_of(view: View) -> tuple[float, ...]:
+    """Give the values that a view has."""
+    return CLASSES if view == "classes" else (0.0, 1.0)
