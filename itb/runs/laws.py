@@ -129,7 +129,11 @@ def _check_feature(bench: _Bench, feature: Feature, family: str) -> Iterator[Fin
         if len(bars) < feature.warmup + 2:
             yield Finding(law, subject, UNCHECKED, f"needs {feature.warmup + 2} bars, there are {len(bars)}")
             continue
-        together = run(feature, subject, names=feature.names)
+        try:
+            together = run(feature, subject, names=feature.names)
+        except ValueError as error:  # a part of the user's own may not keep the protocol
+            yield Finding(law, subject, BROKEN, f"it fails on some of the bars: {error}")
+            continue
         if together or count == 1:
             yield of(together)
             continue

@@ -60,8 +60,17 @@ def broken(said):
     return {check["law"] for check in said.data["checks"] if check["verdict"] == "BROKEN"}
 
 
-def test_honest_parts_keep_every_law_and_one_line_says_what_was_proved(checked):
-    said = checked()
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    """Give what a check of honest parts says, the progress it told, and its project folder."""
+    folder, heard = tmp_path_factory.mktemp("honest"), []
+    config = load_config(overrides=SMALL, folder=folder, environ={})
+    said = check(Workspace(config, progress=lambda done, total, what: heard.append((done, total, what))))
+    return said, heard, folder
+
+
+def test_honest_parts_keep_every_law_and_one_line_says_what_was_proved(honest):
+    said, _, _ = honest
     assert not said.found
     (line,) = said.lines
     assert line.startswith("14 checks hold on BTC/USDT 1h (synthetic): 3 feature columns, label and model up_12_0bps_")
@@ -69,26 +78,24 @@ def test_honest_parts_keep_every_law_and_one_line_says_what_was_proved(checked):
     assert {check["law"] for check in said.data["checks"]} == {
         "causal", "warmup", "batch = step", "parity", "no leak", "money", "reproducible"
     }  # fmt: skip
-    assert said.table is not None
     assert said.table.columns == ("law", "subject", "verdict", "evidence")
     assert len(said.table.rows) == 14
 
 
-def test_progress_is_told_step_by_step(checked):
-    heard = []
-    checked(progress=lambda done, total, what: heard.append((done, total, what)))
+def test_progress_is_told_step_by_step(honest):
+    _, heard, _ = honest
     assert heard == [(done, 4, "checking the laws") for done in range(5)]
 
 
-def test_a_check_looks_at_no_figure_and_leaves_no_line_in_the_register(checked, tmp_path):
-    checked()
-    assert not (tmp_path / "runs").exists()
+def test_a_check_looks_at_no_figure_and_leaves_no_line_in_the_register(honest):
+    _, _, folder = honest
+    assert list(folder.iterdir()) == []
 
 
 def test_a_check_stops_before_the_hold_out(checked):
-    with_end = checked("data.to=2023-01-28")
-    sealed = checked("data.holdout_from=2023-01-28")
-    assert sealed.data["checks"] == with_end.data["checks"]
+    said = checked("data.holdout_from=2023-01-28")
+    evidence = next(check["evidence"] for check in said.data["checks"] if check["law"] == "money")
+    assert f"every one of {27 * 24} bars" in evidence
 
 
 # -- planted leaks
@@ -123,6 +130,51 @@ def test_a_feature_that_knows_later_bars_is_caught_by_name(leak, checked, monkey
     assert "causal" in broken(said)
     assert verdicts(said, "causal")[leak] == "BROKEN"
     assert verdicts(said, "causal")["planted: 1 other columns"] == "holds"
+
+
+def test_a_leak_in_a_file_of_the_project_is_caught(checked, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("""
+from dataclasses import dataclass
+
+import numpy as np
+
+from itb.indicators.feature_set import FEATURES
+
+
+@dataclass(frozen=True)
+class Tomorrow:
+    warmup: int = 0
+    names: tuple[str, ...] = ("tomorrow",)
+
+    def __call__(self, bars):
+        return np.append(bars.close[1:], bars.close[-1])[:, np.newaxis] / bars.close[:, np.newaxis] - 1
+
+
+FEATURES["tomorrow"] = Tomorrow
+""")
+    monkeypatch.setitem(FEATURES, "tomorrow", Planted)  # so that it is taken out again
+    said = checked("plugins.files=['mine.py']", "features=[{family='tomorrow'}]")
+    assert verdicts(said, "causal")["tomorrow"] == "BROKEN"
+
+
+@dataclass(frozen=True)
+class Misshapen:
+    """Gives a row too few on short histories."""
+
+    warmup: int = 3
+    names: tuple = ("short",)
+
+    def __call__(self, bars):
+        return bars.close[: None if len(bars) > 500 else -1, np.newaxis]
+
+
+def test_a_feature_that_fails_on_some_bars_is_a_finding(checked, monkeypatch):
+    monkeypatch.setitem(FEATURES, "short", Misshapen)
+    said = checked("features=[{family='short'}]")
+    assert verdicts(said, "warmup")["short"] == "BROKEN"
+    assert "it fails on some of the bars: short must give one row per bar, gave shape (3, 1) for 4 bars" in str(
+        said.data
+    )
 
 
 @dataclass(frozen=True)
