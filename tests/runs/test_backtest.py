@@ -12,7 +12,7 @@ from itb.config.dump import config_hash
 from itb.datafeeds.synthetic import SyntheticMarket
 from itb.errors import BarsError, ConfigError, RunError, StrategyError
 from itb.laws.money import check_money
-from itb.ledger import metrics
+from itb.ledger.metrics import formulas
 from itb.market.aggregate import aggregate
 from itb.market.timeframe import Timeframe
 from itb.runs.backtest import backtest
@@ -103,6 +103,7 @@ def test_a_run_leaves_a_capsule_with_everything_in_it(run, place):
     assert told["model"]["refits"] == 3
     assert told["versions"]["backtrader"] == "1.9.78.123"
     assert told["strategy"]["buy_threshold"] == 0.55
+    assert set(told["metrics"]) == set(formulas())
     assert told["metrics"]["trades"] == len([trade for trade in result.trades if not trade.is_open])
     assert told["tables"] == {name: table_hash(done.capsule.table(name)) for name in told["tables"]}
     assert done.capsule.table("equity")["equity"].to_pylist() == result.equity.tolist()
@@ -316,16 +317,11 @@ def perpetual(place):
     return ("data.exchange=mine", "data.symbols=['BTC/USDT:USDT']")
 
 
-def funding_file(tmp_path, text):
-    (tmp_path / "funding.csv").write_text(text)
-    return "backtest.funding=funding.csv"
-
-
 def test_funding_is_paid_by_the_position_held(run, perpetual, own_strategy, tmp_path):
     rows = [f"2023-01-{day:02d}T{hour:02d}:00:00Z,0.001" for day in range(2, 12) for hour in (0, 8, 16)]
-    funding = funding_file(tmp_path, "timestamp,funding_rate\n" + "\n".join(rows))
+    (tmp_path / "funding.csv").write_text("timestamp,funding_rate\n" + "\n".join(rows))
     strategy = own_strategy(HOLDS)
-    paid, free = run(*perpetual, strategy, funding), run(*perpetual, strategy)
+    paid, free = run(*perpetual, strategy, "backtest.funding=funding.csv"), run(*perpetual, strategy)
     result, bars = paid.outcome.result, paid.outcome.market.bars
     settled = [fill for fill in result.fills if fill.reason == "funding"]
     assert len(settled) == 30
@@ -405,7 +401,3 @@ def test_a_threshold_outside_the_score_s_range_is_refused_before_training(thresh
 def test_no_bars_in_the_range_are_told_with_the_way_out(run):
     with pytest.raises(BarsError, match="no bars from 2030-01-01 00:00 UTC to the end; see `itb data list`"):
         run("data.from=2030-01-01")
-
-
-def test_all_metrics_of_a_run_are_in_its_capsule(run):
-    assert set(run().capsule.manifest["metrics"]) == set(metrics.formulas())
