@@ -81,9 +81,6 @@ def texts(done):
     return [note.text for note in done.report.notes]
 
 
-# -- what comes out
-
-
 def test_a_run_leaves_a_capsule_with_everything_in_it(run, place):
     done = run()
     folder = done.capsule.folder
@@ -305,9 +302,6 @@ def test_missing_bars_are_refused_filled_or_left_out_as_configured(run, place, s
     assert "3 bars were missing (0.75 %): filled flat with volume 0." in texts(flat)
     assert "3 bars were missing (0.75 %): left out." in texts(dropped)
     assert not flat.report.is_synthetic
-
-
-# -- perpetuals
 
 
 @pytest.fixture
