@@ -25,11 +25,17 @@ class Label(Protocol):
 
     @property
     def horizon(self) -> int:
-        """How many later bars decide a value."""
+        """How many later bars decide a value.
+
+        Of a hindsight label, whose ``known_at`` differs from row to row, the fewest.
+        """
 
     @property
     def is_binary(self) -> bool:
-        """Whether values are 0 and 1, so that a classifier can learn them."""
+        """Whether values are 0 and 1, so that a classifier can learn them.
+
+        A label of several classes lists them in ``classes``, an attribute that numbers need not have.
+        """
 
     def __call__(self, bars: Bars) -> LabelColumn:
         """Compute the label of every bar; rows whose future is not there yet are NaN."""

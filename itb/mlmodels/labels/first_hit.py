@@ -9,7 +9,7 @@ import numpy as np
 
 from itb.mlmodels.labels.column import LabelColumn, check_alias
 from itb.mlmodels.labels.crossing import first_crossing
-from itb.mlmodels.labels.trade_classes import BUY, HOLD, SELL, View, check_view, classes_of, seen_as
+from itb.mlmodels.labels.trade_classes import BUY, HOLD, SELL, View, check_view, classes_of, seen_as, view_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,11 +119,6 @@ def moves(up: float, low: float) -> str:
     '10up5low'
     """
     return f"{1000 * up:g}up{1000 * low:g}low"
-
-
-def view_suffix(view: View) -> str:
-    """Give what a view adds to a label's name."""
-    return "" if view == "classes" else f"_{view}"
 
 
 def _last_without(moved: Callable[[FloatArray], BoolArray], near: FloatArray, towards: float) -> FloatArray:

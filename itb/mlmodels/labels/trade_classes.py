@@ -34,3 +34,8 @@ def seen_as(classes: FloatArray, view: View) -> FloatArray:
 def classes_of(view: View) -> tuple[float, ...]:
     """Give the values that a view has."""
     return CLASSES if view == "classes" else (0.0, 1.0)
+
+
+def view_suffix(view: View) -> str:
+    """Give what a view adds to a label's name."""
+    return "" if view == "classes" else f"_{view}"

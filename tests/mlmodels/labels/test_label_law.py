@@ -15,6 +15,25 @@ percent = st.floats(0.1, 5.0)
 fraction = st.floats(0.002, 0.06)
 share = st.sampled_from([0.0, 0.1, 0.5, 1.0])
 
+views = st.sampled_from(["classes", "up", "down"])
+volatility = st.sampled_from([0, 2, 10])
+
+
+def barriers(names, **more):
+    """Give distances that suit their unit: fractions, or standard deviations where a volatility window is given."""
+    return volatility.flatmap(
+        lambda window: st.fixed_dictionaries(
+            {
+                **{name: st.floats(0.3, 2.0) if window else fraction for name in names},
+                "volatility_window": st.just(window),
+                "horizon": bars_ahead,
+                "touch": st.sampled_from(["close", "high_low"]),
+                **more,
+            }
+        )
+    )
+
+
 PARAMETERS = {
     "future_return": st.fixed_dictionaries({"horizon": bars_ahead, "threshold": st.none() | fraction, **ways}),
     "highlow": st.one_of(
@@ -53,6 +72,46 @@ PARAMETERS = {
             "low": fraction,
             "window": st.integers(1, 15),
             "view": st.sampled_from(["classes", "buy", "sell", "gain"]),
+        }
+    ),
+    "gradient": st.fixed_dictionaries(
+        {
+            "window": st.integers(2, 40),
+            "gain": st.floats(0.0, 0.1),
+            "loss": st.floats(-0.1, 0.0),
+            "placement": st.sampled_from(["balanced", "forward"]),
+            "view": st.sampled_from(["classes", "buy", "sell"]),
+        }
+    ),
+    "scaled_return": st.fixed_dictionaries(
+        {
+            "horizon": bars_ahead,
+            "volatility_window": st.integers(2, 20),
+            "threshold": st.none() | st.floats(0, 3),
+            **ways,
+        }
+    ),
+    "triple_barrier": barriers(
+        ["up", "down"],
+        ties=st.sampled_from(["up", "down", "unknown"]),
+        timeout=st.sampled_from(["zero", "sign"]),
+        view=views,
+        cusum=st.sampled_from([0.0, 0.02]),
+    ),
+    "meta": barriers(
+        ["target", "stop"],
+        column=st.just("close"),
+        change=st.integers(1, 8),
+        threshold=st.floats(-0.02, 0.02),
+        enter=st.sampled_from(["above", "below"]),
+        side=st.sampled_from(["long", "short"]),
+    ),
+    "trend_scan": st.fixed_dictionaries(
+        {
+            "shortest": st.integers(3, 10),
+            "longest": st.integers(10, 30),
+            "step": st.integers(1, 9),
+            "view": st.sampled_from(["t_value", "classes", "up", "down"]),
         }
     ),
     "topbot2": st.fixed_dictionaries({"level": fraction, "tolerance": share, **turn}),
