@@ -60,6 +60,21 @@ def rolling_extreme(values: FloatArray, window: int, extreme: np.ufunc) -> Float
     return _by_chunks(values, window, work, 1)[0]
 
 
+def rolling_sum(values: FloatArray, window: int) -> FloatArray:
+    """Sum each window; of values that are not negative the sum is exactly 0 where all are 0, and nowhere else.
+
+    >>> rolling_sum(np.array([1.0, 3.0, 0.0, 0.0]), 2).tolist()
+    [nan, 4.0, 3.0, 0.0]
+    """
+
+    def work(blocks: Blocks) -> tuple[Blocks, ...]:
+        total = np.cumsum(blocks, axis=1)
+        total[1:, :-1] += np.cumsum(blocks[:-1, :0:-1], axis=1)[:, ::-1]
+        return (total,)
+
+    return _by_chunks(values, window, work, 1)[0]
+
+
 def rolling_mean(values: FloatArray, window: int) -> FloatArray:
     """Give the mean of each window.
 
