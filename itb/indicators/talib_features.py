@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, groupby
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from itb.indicators.talib_table import (
     talib_function,
     talib_warmup,
 )
+from itb.indicators.window_relative import RelBase, RelFunc, WindowRelative
 from itb.market.bars import Bars, FloatArray
 
 
@@ -50,6 +52,10 @@ class TalibFeatures(ColumnFamily):
     if there are several and only parameters that were given appear: ``close_SMA_20``, ``high_low_close_ATR_14``,
     ``close_MACD_macdhist``, ``close_BBANDS_upperband_20_nbdevup2.5``.
 
+    The windows of one function can be made relative to one another, after intelligent-trading-bot: see
+    :class:`itb.indicators.window_relative.WindowRelative` for ``rel_base``, ``rel_func``, ``percentage`` and ``log``;
+    names stay as they are. Window 1 of a level of one series (SMA, EMA, MAX, ...) is the series itself.
+
     ``relative`` names a column, usually ``close``, by which price levels become stationary: levels (SMA, BBANDS, SAR)
     turn into ``value / close - 1``, distances (ATR, MACD, MOM, STDDEV) into ``value / close``, VAR into ``value /
     close^2``, each with ``_rel_close`` added to its name. Pure numbers (RSI, ADX, CORREL) stay as they are.
@@ -75,9 +81,15 @@ class TalibFeatures(ColumnFamily):
     parameters: Mapping[str, float] = field(default_factory=dict, hash=False)
     relative: str = ""
     windowed: bool = False
+    rel_base: RelBase = ""
+    rel_func: RelFunc = ""
+    percentage: bool = False
+    log: bool = False
 
     def __post_init__(self) -> None:
         require("functions", self.functions)
+        if not self._related.changes_nothing and self.relative:
+            raise ValueError("relative divides by a price and rel_base relates windows; use one of the two")
         for name in ("windows", "inputs"):
             if getattr(self, name):
                 require(name, getattr(self, name))
@@ -153,7 +165,9 @@ class TalibFeatures(ColumnFamily):
             parts = [*inputs, function.name, output if len(kinds) > 1 else "", str(window) if window else ""]
             parts += [f"{key}{value}" for key, value in given.items()]
             names.append(relative_name("_".join(part for part in parts if part), kind, self.relative))
-        warmup = max(map(series_warmup, inputs)) + talib_warmup(function.name, parameters)
+        warmup = max(map(series_warmup, inputs)) + (
+            0 if _is_itself(function, window) else talib_warmup(function.name, parameters)
+        )
         change_over = window if function.name in CUMULATIVE else 0
         return _Call(function, inputs, parameters, change_over, tuple(names), kinds, warmup + change_over)
 
@@ -167,17 +181,35 @@ class TalibFeatures(ColumnFamily):
         """How many earlier bars decide a value, over all columns."""
         return max(call.warmup for call in self._calls)
 
+    @property
+    def _related(self) -> WindowRelative:
+        return WindowRelative(self.rel_base, self.rel_func, self.percentage, self.log)
+
     def columns(self, bars: Bars) -> Iterator[FloatArray]:
         """Compute the columns one by one."""
-        inputs: dict[str, FloatArray] = {}
-        for call in self._calls:
-            for name in call.inputs:
-                if name not in inputs:
-                    inputs[name] = complete_series(bars, name)
-            for output, kind in zip(_outputs(call, [inputs[name] for name in call.inputs]), call.kinds, strict=True):
-                column = relative_to(_as_column(call, output), kind, bars, self.relative)
-                column[: call.warmup] = np.nan
-                yield column
+        inputs = {name: complete_series(bars, name) for name in dict.fromkeys(self._inputs)}
+        for _, calls in groupby(self._calls, key=lambda call: (call.function.name, call.inputs)):
+            made = (list(self._made(call, bars, [inputs[name] for name in call.inputs])) for call in calls)
+            if self._related.changes_nothing:
+                yield from chain.from_iterable(made)
+            else:
+                outputs = [self._related(windows) for windows in zip(*made, strict=True)]
+                yield from chain.from_iterable(zip(*outputs, strict=True))
+
+    @property
+    def _inputs(self) -> Iterator[str]:
+        return (name for call in self._calls for name in call.inputs)
+
+    def _made(self, call: _Call, bars: Bars, arrays: list[FloatArray]) -> Iterator[FloatArray]:
+        for output, kind in zip(_outputs(call, arrays), call.kinds, strict=True):
+            column = relative_to(_as_column(call, output), kind, bars, self.relative)
+            column[: call.warmup] = np.nan
+            yield column
+
+
+def _is_itself(function: TalibFunction, window: int) -> bool:
+    is_level = [function.kind(output) for output in function.outputs] == ["level"]
+    return window == 1 and is_level and len(function.free_inputs) == 1 and not function.fixed_inputs
 
 
 def _of_type(key: str, value: float, default: float) -> float:
@@ -189,6 +221,8 @@ def _of_type(key: str, value: float, default: float) -> float:
 def _outputs(call: _Call, arrays: list[FloatArray]) -> tuple[FloatArray, ...]:
     from talib import _ta_lib
 
+    if _is_itself(call.function, int(call.parameters.get("timeperiod", 0))):
+        return (arrays[0].copy(),)
     if call.function.name in _OWN:
         return _OWN[call.function.name](arrays[0], int(call.parameters["timeperiod"]))
     function: Callable[..., FloatArray | tuple[FloatArray, ...]] = getattr(_ta_lib, call.function.name)
