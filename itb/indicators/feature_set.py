@@ -8,9 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
+from itb.indicators.aggregates import Aggregates
 from itb.indicators.bar_features import BarSeries, TimeOfClose
+from itb.indicators.condensed_aggregates import CondensedAggregates
 from itb.indicators.default_features import DefaultFeatures
+from itb.indicators.depth import Depth
 from itb.indicators.feature import ColumnFamily, Feature
+from itb.indicators.fractional import FractionalDifference
+from itb.indicators.itb_stats import ItbStats
+from itb.indicators.klines import Klines
+from itb.indicators.regression_condensed import RegressionCondensed
 from itb.indicators.rolling_stats import RollingRatio, RollingStats
 from itb.indicators.talib_features import TalibFeatures
 from itb.market.bars import Bars, FloatArray
@@ -24,6 +31,13 @@ FEATURES = {
     "ratio": RollingRatio,
     "series": BarSeries,
     "time": TimeOfClose,
+    "itbstats": ItbStats,
+    "klines": Klines,
+    "depth": Depth,
+    "regression_condensed": RegressionCondensed,
+    "condensed_aggregates": CondensedAggregates,
+    "aggregates": Aggregates,
+    "fracdiff": FractionalDifference,
 }
 """The feature families by the name they have in a config."""
 
