@@ -38,9 +38,17 @@ def errors() -> str:
     return "\n".join(lines)
 
 
-def error_classes(root: type[Exception] = itb.errors.ItbError) -> list[type[Exception]]:
-    """Give every error class, each after its parent."""
-    return [root, *(found for child in root.__subclasses__() for found in error_classes(child))]
+def error_classes() -> list[type[Exception]]:
+    """Give every error class of the package, wherever it is defined, each after its parent."""
+    package = Path(itb.errors.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        if re.search(r"^class \w+\(\w+Error\)", path.read_text(), re.MULTILINE):
+            importlib.import_module(".".join(path.relative_to(package.parent).with_suffix("").parts))
+    return _errors_below(itb.errors.ItbError)
+
+
+def _errors_below(root: type[Exception]) -> list[type[Exception]]:
+    return [root, *(found for child in root.__subclasses__() for found in _errors_below(child))]
 
 
 def configuration() -> str:
