@@ -68,7 +68,7 @@ class Backtest:
         cerebro.addstrategy(self.strategy, **self.settings)
         self._go(cerebro)
         books = account(bars, self.cash, broker.log)
-        return BacktestResult(
+        result = BacktestResult(
             bars=bars,
             start=start,
             starting_cash=self.cash,
@@ -86,6 +86,11 @@ class Backtest:
             visited=cerebro.visited,
             why_not_sparse=cerebro.why_not_sparse,
         )
+        broker.forget()
+        for strategy in cerebro.runningstrats:
+            strategy._orders.clear()
+            strategy._trades.clear()
+        return result
 
     def _go(self, cerebro: Cerebro) -> None:
         collecting = gc.isenabled()

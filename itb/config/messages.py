@@ -112,6 +112,7 @@ def shown(value: Any) -> str:
     ('"on"', 'true', '[1, 2]')
     """
     text = json.dumps(value, ensure_ascii=False, default=str)
+    text = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
 
 

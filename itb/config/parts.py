@@ -53,8 +53,8 @@ class Parameter:
 def registry(of: str) -> Mapping[str, type]:
     """Give the table of the parts that a section (see ``SECTIONS``) may name.
 
-    >>> sorted(registry("label"))
-    ['future_return', 'highlow2']
+    >>> "highlow2" in registry("label")
+    True
     """
     match of:
         case "features":

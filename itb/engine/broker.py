@@ -50,6 +50,11 @@ class LeanBroker(BackBroker):
             info.p.interest or not info.stocklike for info in self.comminfo.values()
         )
 
+    def forget(self) -> None:
+        """Let go of every order of a finished run: thousands of them slow each later collection of garbage."""
+        for kept in (self.sent, self.orders, self.log, self._ocos, self._ocol, self._pchildren):
+            kept.clear()
+
     @property
     def is_lean(self) -> bool:
         """Whether nothing in this run needs the stock broker's work on every bar."""

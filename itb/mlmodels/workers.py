@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+_GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # how a pipe says that the other end died
 _STOP = -1
 
 
@@ -64,7 +65,7 @@ def fit_in_processes(job: FoldJob, place: Path, numbers: Sequence[int], workers:
                 process.start()
             theirs.close()
             running[ours] = (process, waiting.pop())
-            ours.send(running[ours][1])
+            _send(ours, *running[ours])
         while running:
             for line in wait(list(running)):
                 assert isinstance(line, Connection)
@@ -73,10 +74,11 @@ def fit_in_processes(job: FoldJob, place: Path, numbers: Sequence[int], workers:
                 yield number
                 if waiting:
                     running[line] = (process, waiting.pop())
-                    line.send(running[line][1])
+                    _send(line, *running[line])
                 else:
                     del running[line]
-                    line.send(_STOP)
+                    with contextlib.suppress(*_GONE):  # it has nothing left to do
+                        line.send(_STOP)
                     process.join()
                     line.close()
     finally:
@@ -86,16 +88,27 @@ def fit_in_processes(job: FoldJob, place: Path, numbers: Sequence[int], workers:
             line.close()
 
 
+def _send(line: Connection, process: SpawnProcess, number: int) -> None:
+    try:
+        line.send(number)
+    except _GONE:
+        raise _death(process, number) from None
+
+
 def _receive(line: Connection, process: SpawnProcess, number: int) -> None:
     try:
         complaint: str = line.recv()
-    except EOFError:
-        process.join()
-        code = process.exitcode
-        hint = "its own message is above" if code == 1 else "if memory ran out: workers = 1, or raise every_nth_row"
-        raise ModelError(f"a worker process died (exit code {code}) in refit {number}; {hint}") from None
+    except _GONE:
+        raise _death(process, number) from None
     if complaint:
         raise ModelError(f"refit {number}: {complaint}")
+
+
+def _death(process: SpawnProcess, number: int) -> ModelError:
+    process.join()
+    code = process.exitcode
+    hint = "its own message is above" if code == 1 else "if memory ran out: workers = 1, or raise every_nth_row"
+    return ModelError(f"a worker process died (exit code {code}) in refit {number}; {hint}")
 
 
 @contextlib.contextmanager
@@ -116,7 +129,7 @@ def _serve(line: Connection, job: FoldJob, place: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that started this one
     names = ("features", "values", "known_at", "open_time")
     data = FoldData(*(np.load(place / f"{name}.npy", mmap_mode="r") for name in names))
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody is there any more
+    with contextlib.suppress(*_GONE):  # nobody is there any more
         while (number := line.recv()) != _STOP:
             try:
                 fit_fold(job, data, number)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from itb.backtest.probe import columns_read
-from itb.backtest.run import Backtest, Scenarios, run_scenarios
+from itb.backtest.run import Backtest, run_scenarios
 from itb.config import parts
 from itb.errors import BarsError, ConfigError
 from itb.ledger import baselines, breakeven
@@ -17,9 +17,11 @@ from itb.market.bars import utc
 from itb.runs.capsule import Capsule, new_run_id, write_capsule
 from itb.runs.inputs import inputs
 from itb.runs.looks import earlier_looks, enter_look
-from itb.runs.market import Market, load_market
+from itb.runs.market import load_market
 from itb.runs.model import run_walk_forward, score_column
+from itb.runs.outcome import Outcome
 from itb.runs.plugins import load_plugins
+from itb.runs.report import describe, manifest
 from itb.runs.tables import run_tables
 from itb.runs.venue import build_venue
 from itb.strategies.loading import load_strategy
@@ -31,40 +33,10 @@ if TYPE_CHECKING:
     from itb.charts.data import ReportData
     from itb.indicators.score import ScoreSource
     from itb.market.bars import Bars
-    from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
     from itb.runs.workspace import Workspace
 
 HEADLINES = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "exposure")
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Everything one backtest computed, before it is written or drawn."""
-
-    run_id: str
-    market: Market
-    scenarios: Scenarios
-    metrics: Metrics
-    other_metrics: Metrics | None
-    hold: baselines.Baseline
-    cash: baselines.Baseline
-    edge: breakeven.BreakEven
-    walk_forward: WalkForwardResult | None
-    quality: ModelQuality | None
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    looks: int
-
-    @property
-    def result(self) -> BacktestResult:
-        """The headline run."""
-        return self.scenarios.headline
-
-    @property
-    def scores(self) -> Mapping[str, ScoreSource]:
-        """The score columns that the strategy read."""
-        return {} if self.walk_forward is None else {self.walk_forward.column: self.walk_forward.source}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +55,6 @@ def backtest(workspace: Workspace) -> list[BacktestRun]:
 
 def _stored(workspace: Workspace, symbol: str) -> BacktestRun:
     from itb.charts.page import render
-    from itb.runs.report import describe, manifest
 
     config = workspace.config
     run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)

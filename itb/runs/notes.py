@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from itb.charts.data import Tone
     from itb.config import Config
-    from itb.runs.backtest import Outcome
+    from itb.runs.outcome import Outcome
 
 
 def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:

@@ -27,7 +27,7 @@ from itb.runs.notes import notes
 from itb.runs.venue import instrument
 
 if TYPE_CHECKING:
-    from itb.runs.backtest import Outcome
+    from itb.runs.outcome import Outcome
     from itb.runs.workspace import Workspace
 
 

@@ -1,0 +1,48 @@
+"""What one backtest computed, before it is written or drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from itb.backtest.result import BacktestResult
+    from itb.backtest.run import Scenarios
+    from itb.indicators.score import ScoreSource
+    from itb.ledger.baselines import Baseline
+    from itb.ledger.breakeven import BreakEven
+    from itb.ledger.metrics import Metrics
+    from itb.mlmodels.quality import ModelQuality
+    from itb.mlmodels.result import WalkForwardResult
+    from itb.runs.market import Market
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything one backtest computed, before it is written or drawn."""
+
+    run_id: str
+    market: Market
+    scenarios: Scenarios
+    metrics: Metrics
+    other_metrics: Metrics | None
+    hold: Baseline
+    cash: Baseline
+    edge: BreakEven
+    walk_forward: WalkForwardResult | None
+    quality: ModelQuality | None
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    looks: int
+
+    @property
+    def result(self) -> BacktestResult:
+        """The headline run."""
+        return self.scenarios.headline
+
+    @property
+    def scores(self) -> Mapping[str, ScoreSource]:
+        """The score columns that the strategy read."""
+        return {} if self.walk_forward is None else {self.walk_forward.column: self.walk_forward.source}
