@@ -9,11 +9,12 @@ import numpy as np
 
 from itb.indicators.feature import ColumnFamily, require
 from itb.indicators.series import series, series_warmup
-from itb.market.bars import Bars, FloatArray
+from itb.market.bars import Bars, FloatArray, IntArray
 from itb.market.timeframe import DAY_MS
 
 _THURSDAY_MS = 4 * DAY_MS  # the epoch was a Thursday: weeks count from the Monday after it
-_CYCLES = {"day": (DAY_MS, 0), "week": (7 * DAY_MS, _THURSDAY_MS)}
+_LENGTHS = {"session": (DAY_MS // 3, 0), "day": (DAY_MS, 0), "week": (7 * DAY_MS, _THURSDAY_MS)}
+_CYCLES = (*_LENGTHS, "month")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class BarSeries(ColumnFamily):
 
 @dataclass(frozen=True)
 class TimeOfClose(ColumnFamily):
-    """Where the bar's close lies in the day and in the week (UTC), as sine and cosine; a cycle starts at angle 0.
+    """Where the bar's close lies in cycles of time (UTC), as sine and cosine; a cycle starts at angle 0.
+
+    ``cycles``: the ``day`` from midnight, the ``week`` from Monday, the ``session`` (eight hours, from 00:00 for Asia,
+    08:00 for Europe and 16:00 for America; funding is often settled where they meet), and the ``month`` from its
+    first day to its last, long or short, so that angles near 0 are the turn of the month.
 
     >>> TimeOfClose().names
     ('day_sin', 'day_cos', 'week_sin', 'week_cos')
@@ -84,7 +89,16 @@ class TimeOfClose(ColumnFamily):
     def columns(self, bars: Bars) -> Iterator[FloatArray]:
         """Compute the columns one by one."""
         for cycle in self.cycles:
-            length, origin = _CYCLES[cycle]
-            angle = 2 * np.pi * ((bars.close_time - origin) % length) / length
+            angle = 2 * np.pi * _share_passed(bars.close_time, cycle)
             yield np.sin(angle)
             yield np.cos(angle)
+
+
+def _share_passed(time_ms: IntArray, cycle: str) -> FloatArray:
+    if cycle in _LENGTHS:
+        length, origin = _LENGTHS[cycle]
+        return ((time_ms - origin) % length) / length
+    month = time_ms.astype("datetime64[ms]").astype("datetime64[M]")
+    start, end = (edge.astype("datetime64[ms]").astype(np.int64) for edge in (month, month + 1))
+    share: FloatArray = (time_ms - start) / (end - start)
+    return share

@@ -168,6 +168,10 @@ class TestBarSeries:
             BarSeries(("taker_share",))(plain_hourly)
 
 
+def bars_closing_at(time_ms: int) -> Bars:
+    return Bars.of("X/USDT", "1h", [time_ms - 3_600_000], open=[1], high=[1], low=[1], close=[1], volume=[1])
+
+
 class TestTimeOfClose:
     def test_midnight_and_monday_are_the_start(self, hourly: Bars) -> None:
         midnight = np.flatnonzero(hourly.close_time % 86_400_000 == 0)[0]
@@ -176,12 +180,26 @@ class TestTimeOfClose:
         monday = np.flatnonzero((weekday == 0) & (hourly.close_time % 86_400_000 == 0))[0]
         assert TimeOfClose(("week",))(hourly)[monday].tolist() == [0, 1]
 
+    def test_a_session_starts_at_eight_and_a_month_on_its_first_day(self) -> None:
+        closes = np.array(["2024-02-01T00:00", "2024-02-15T12:00", "2023-02-15T00:00", "2024-03-09T08:00"], "M8[ms]")
+        values = {
+            cycle: [
+                TimeOfClose((cycle,))(bars_closing_at(int(close)))[0].round(12).tolist()
+                for close in closes.astype(np.int64)
+            ]
+            for cycle in ("session", "month")
+        }
+        assert values["month"][:3] == [[0, 1], [0, -1], [0, -1]]
+        assert values["session"][0] == values["session"][3] == [0, 1]
+        assert values["session"][1] == [0, -1]
+
     def test_it_obeys_the_laws(self, hourly: Bars) -> None:
-        assert check_causal(TimeOfClose(), hourly.head(300))
-        assert check_warmup(TimeOfClose(), hourly.head(300))
+        every = TimeOfClose(("session", "day", "week", "month"))
+        assert check_causal(every, hourly.head(300))
+        assert check_warmup(every, hourly.head(300))
 
     def test_unknown_cycles_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="no cycle 'year'; there are day, week"):
+        with pytest.raises(ValueError, match="no cycle 'year'; there are session, day, week, month"):
             TimeOfClose(("year",))
 
 
