@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from itb.cli import main
 
 TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.md"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 
 
-def run(line: str, folder: Path) -> str:
-    """Run one line of a shell block; its comment may say that it fails."""
-    command = shlex.split(line, comments=True)
-    tools = Path(sys.executable).parent
-    program = sys.executable if command[0] == "python" else str(tools / command[0])
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
-    done = subprocess.run(
-        [program, *command[1:]], cwd=folder, capture_output=True, check=False, text=True, env=environment, timeout=240
-    )
-    assert done.returncode == (2 if "# fails" in line else 0), f"{line}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
+    """Run one line of a shell block in the project's folder; its comment may say that it fails."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str) -> str:
+        command = shlex.split(line, comments=True)
+        if command[0] == "python":
+            return subprocess.run([sys.executable, *command[1:]], capture_output=True, check=True, text=True).stdout
+        assert command[0] == "itb", line
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as left:
+            main()
+        printed = "".join(capsys.readouterr())
+        assert (left.value.code or 0) == (2 if "# fails" in line else 0), f"{line}\n{printed}"
+        return printed
+
+    return run
 
 
-def test_the_tutorial_works_top_to_bottom(tmp_path: Path) -> None:
+def test_the_tutorial_works_top_to_bottom(tmp_path: Path, run: Callable[[str], str]) -> None:
     said: dict[str, str] = {}
     for language, title, text in BLOCK.findall(TUTORIAL.read_text()):
         if title:
             (tmp_path / title).write_text(text)
         elif language == "sh":
-            said |= {line: run(line, tmp_path) for line in text.splitlines() if line.strip()}
+            said |= {line: run(line) for line in text.splitlines() if line.strip()}
     assert len(said) > 10
     backtest = said["itb backtest"]
     assert "SYNTHETIC" in backtest
