@@ -85,7 +85,9 @@ class DataSection(Section):
         description="Start of the sealed hold-out: research stops before it unless it is asked for.",
     )
     detail_timeframe: TimeframeValue | None = Field(
-        default=None, examples=["1m"], description="Finer stored bars that settle what happened first inside a bar."
+        default=None,
+        examples=["1m"],
+        description="Finer stored bars that settle what happened first inside a bar; not set: the finest stored.",
     )
 
     @property
@@ -249,7 +251,7 @@ class BacktestSection(Section):
     funding: str | None = Field(
         default=None,
         examples=["funding.parquet"],
-        description="Funding rates of a perpetual: a file, or the name of a stored series.",
+        description="Funding rates of a perpetual: a Parquet or CSV file with the columns timestamp and funding_rate.",
     )
 
 

@@ -130,8 +130,15 @@ def fingerprint(bars: Bars) -> str:
 
 
 def _finer(workspace: Workspace, symbol: str, bars: Bars) -> Bars | None:
-    detail = workspace.config.data.detail_timeframe
-    if detail is None or workspace.config.data.is_synthetic:
+    """Load the finer bars that the config names, else the finest that the store has; ``None`` without any."""
+    data = workspace.config.data
+    if data.is_synthetic:
         return None
-    start, stop = int(bars.open_time[0]), int(bars.close_time[-1])
-    return workspace.store.read(workspace.config.data.exchange, symbol, detail, start, stop)
+    detail = data.detail_timeframe
+    if detail is None:
+        stored = (key.timeframe for key in workspace.store.names() if key[:2] == (data.exchange, symbol))
+        finer = [frame for frame in stored if frame < data.timeframe and data.timeframe.is_multiple_of(frame)]
+        if not finer:
+            return None
+        detail = min(finer)
+    return workspace.store.read(data.exchange, symbol, detail, int(bars.open_time[0]), int(bars.close_time[-1]))

@@ -247,19 +247,21 @@ def test_a_fill_delay_without_finer_bars_says_what_is_missing(run):
 
 @pytest.fixture
 def stored(place):
-    """Store quarters of an hour and the hours made of them."""
+    """Store quarters of an hour and the hours made of them, and the hours alone under another name."""
     finer = SyntheticMarket(bars=2400, timeframe="15m").bars()["BTC/USDT"]
     bars = aggregate(finer, Timeframe.parse("1h"))
     place().store.write("mine", finer)
     place().store.write("mine", bars)
+    place().store.write("alone", bars)
     return bars
 
 
-PROTECTED = ("data.exchange=mine", "strategy.stop_loss=0.003", "strategy.take_profit=0.003")
+PROTECTED = ("strategy.stop_loss=0.003", "strategy.take_profit=0.003")
+ALONE = (*PROTECTED, "data.exchange=alone")
 
 
 def test_unknown_bars_are_run_both_ways_and_told(run, stored):
-    done = run(*PROTECTED)
+    done = run(*ALONE)
     unsettled = done.outcome.scenarios.unsettled
     assert unsettled > 3
     assert done.capsule.manifest["unsettled_bars"] == unsettled
@@ -267,14 +269,15 @@ def test_unknown_bars_are_run_both_ways_and_told(run, stored):
     assert len(done.report.ambiguous.rows) == unsettled
     assert {row[-1] for row in done.report.ambiguous.rows} == {"assumption"}
     assert any("These are two scenarios, not bounds." in text for text in texts(done))
-    other = run(*PROTECTED, "backtest.intrabar=target_first")
+    other = run(*ALONE, "backtest.intrabar=target_first")
     assert other.report.scenarios.columns == ("Figure", "Target first (headline)", "Stop first")
     assert other.outcome.metrics.total_return == done.outcome.other_metrics.total_return
     assert other.outcome.other_metrics.total_return == done.outcome.metrics.total_return
 
 
-def test_finer_bars_settle_what_came_first(run, stored):
-    coarse, fine = run(*PROTECTED), run(*PROTECTED, "data.detail_timeframe=15m")
+@pytest.mark.parametrize("detail", [(), ("data.detail_timeframe=15m",)])
+def test_finer_bars_settle_what_came_first_asked_for_or_not(run, stored, detail):
+    coarse, fine = run(*ALONE), run(*PROTECTED, "data.exchange=mine", *detail)
     settled = [case for case in fine.outcome.result.ambiguous if case.settled]
     assert len(settled) > 3
     assert fine.outcome.scenarios.unsettled < coarse.outcome.scenarios.unsettled
