@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,9 +77,7 @@ class Options:
     def show(self, said: "Said") -> None:
         """Print what a command says; leave with 1 when it found something wrong."""
         if self.json:
-            import json
-
-            typer.echo(json.dumps(dict(said.data), indent=1, default=str))
+            typer.echo(said.json)
         else:
             if said.table is not None:
                 _print_table(said.table)
@@ -102,7 +100,11 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
         @functools.wraps(function)
         def run(**given: Any) -> None:
             options = Options(**{f.name: given.pop(f.name) for f in fields(Options)})
-            function(options, **given)
+            try:
+                function(options, **given)
+            except KeyboardInterrupt:
+                typer.echo("itb: interrupted; run the same command again to go on", err=True)
+                raise typer.Exit(130) from None
 
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         run.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]  # typer reads it
@@ -137,8 +139,9 @@ def data_import(
     """Import bars from files; symbol and timeframe are read from the name or the bars where not given."""
     from itb.runs.data import import_files as run
 
+    project = replace(options, symbol=None, timeframe=None)  # what a file holds need not be what is traded
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(progress=progress), files, options.symbol, options.timeframe))
+        options.show(run(project.workspace(progress=progress), files, options.symbol, options.timeframe))
 
 
 @command(data_app, "download")
@@ -283,7 +286,7 @@ def doctor(options: Options) -> None:
     """Look whether everything itb needs is here and works."""
     from itb.runs.doctor import doctor as run
 
-    options.show(run(options.workspace()))
+    options.show(run(options.workspace))
 
 
 @command(config_app, "check")
@@ -367,9 +370,12 @@ def main() -> None:
             raise
         typer.echo(f"itb: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("itb: interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
+    except OSError as error:
+        if wants_trace:
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        typer.echo(f"itb: {what}; look at the path, who may write there, and the room on the disk", err=True)
+        sys.exit(2)
     except Exception as error:
         if wants_trace:
             raise

@@ -12,136 +12,249 @@ from itb.market.timeframe import DAY_MS, Timeframe
 from itb.runs.said import Said
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from itb.datafeeds.archive import Archived
+    from itb.datafeeds.ccxt_history import Connection
     from itb.datafeeds.download import Downloaded
+    from itb.datafeeds.store import SeriesKey, StoredSeries
     from itb.runs.workspace import Workspace
 
 _SHOWN = 8  # findings of each kind
-_NEXT_HOURS = "itb data check"
+_HEAD = ("exchange", "symbol", "timeframe", "bars", "first", "last", "missing")
 
 
 def import_files(
     workspace: Workspace, files: Sequence[Path], symbols: Sequence[str] | None, timeframe: str | None
 ) -> Said:
-    """Import files one by one; symbol and timeframe come from each file where the options do not name them."""
+    """Import files one by one; symbol and timeframe come from each file where the options do not name them.
+
+    One symbol is that of every file; else there must be one for each, in the same order.
+    """
     from itb.datafeeds.importers import import_file
 
     exchange = _exchange(workspace, "import")
-    if symbols and len(symbols) > 1:
-        raise ConfigError(f"--symbol: a file holds one market, {len(symbols)} were named; import the files one by one")
-    symbol = _symbol(symbols[0]) if symbols else None
+    names = [_symbol(text) for text in symbols or ()]
+    if len(names) not in {0, 1, len(files)}:
+        raise ConfigError(f"--symbol: {len(names)} symbols for {len(files)} files; give one for all, or one for each")
     frame = _timeframe(timeframe)
-    done = [import_file(workspace.store, exchange, file, symbol, frame, progress=workspace.progress) for file in files]
-    lines = [imported.summary for imported in done]
-    lines.append(f'Next: `{_NEXT_HOURS} --exchange {exchange}`, or set data.exchange = "{exchange}" in itb.toml.')
-    told: list[dict[str, Any]] = [
-        {
-            "file": str(file),
-            "symbol": imported.stored.symbol,
-            "timeframe": str(imported.stored.timeframe),
-            "added": imported.added,
-            "replaced": imported.replaced,
-            "stored": imported.stored.bars,
-            "missing": imported.stored.missing,
-            "first": utc(imported.stored.first_ms),
-            "last": utc(imported.stored.last_ms),
-        }
-        for file, imported in zip(files, done, strict=True)
-    ]
+    told: list[dict[str, Any]] = []
+    lines: list[str] = []
+    for place, file in enumerate(files):
+        symbol = names[place % len(names)] if names else None
+        try:
+            done = import_file(workspace.store, exchange, file, symbol, frame, progress=workspace.progress)
+        except BarsError as error:
+            before = f" ({place} of {len(files)} files were imported before)" if place else ""
+            raise BarsError(f"{error}{before}") from None
+        lines.append(done.summary)
+        changed = {"added": done.added, "replaced": done.replaced}
+        repeats = {"rows": done.file.rows, "repeated": done.file.repeated, "contradicted": done.file.contradicted}
+        told.append({"file": str(file), **_described(done.stored), **changed, **repeats})
+    lines += _next(workspace, exchange, told)
     return Said({"exchange": exchange, "imported": told}, tuple(lines))
 
 
-def download(workspace: Workspace, *, days: int | None, archive: bool, repair: bool) -> Said:
-    """Download every configured symbol, through the exchange's interface or from its public archive."""
+def _next(workspace: Workspace, exchange: str, told: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Say what to do with bars that were imported."""
+    data = workspace.config.data
+    if any(one["missing"] for one in told) and data.gaps == "refuse":
+        yield 'Bars are missing: runs refuse that until data.gaps is "flat" or "drop"; `itb data check` shows where.'
+    last = told[-1]
+    if data.exchange == exchange and {last["symbol"], last["timeframe"]} <= {*data.symbols, str(data.timeframe)}:
+        named = f" --exchange {exchange}" if workspace.config.origins.get(("data", "exchange")) == "--exchange" else ""
+        yield f"Next: `itb backtest{named}`."
+    elif workspace.config.source is None:
+        asked = f"--exchange {exchange} --symbol {last['symbol']} --timeframe {last['timeframe']}"
+        yield f"Next: `itb init {asked}` writes a config for them."
+    else:
+        yield f"Next: set data.exchange, data.symbols and data.timeframe in {workspace.config.source} to use them."
+
+
+def download(
+    workspace: Workspace,
+    *,
+    days: int | None = None,
+    archive: bool = False,
+    repair: bool = False,
+    connection: Connection | None = None,
+) -> Said:
+    """Download every configured symbol, through the exchange's interface or from its public archive.
+
+    With ``data.detail_timeframe`` the finer bars come too. What is stored already is not asked for again: without a
+    beginning, a series that is stored is continued. ``connection`` says how the exchange (or its archive) is reached.
+    """
     from itb.datafeeds.archive import download_archive
     from itb.datafeeds.download import download as fetch
 
-    config = workspace.config
-    exchange = _exchange(workspace, "download")
-    if days is not None and days < 1:
-        raise ConfigError(f"--days: expected at least 1 day, was {days}")
-    if days is not None and config.data.start_ms is not None:
-        raise ConfigError("--days and --since (or data.from) both say where to begin; give one of them")
-    since = workspace.clock() - days * DAY_MS if days is not None else config.data.start_ms
-    if since is None:
-        raise ConfigError("nothing says where to begin; give --since 2024-01-01 or --days 400, or set data.from")
+    data, exchange = workspace.config.data, _exchange(workspace, "download")
+    if archive and repair:
+        raise ConfigError("--repair asks the exchange itself for missing bars; leave --archive out")
+    since, until = _since(workspace, days), data.stop_ms
     lines, told = [], []
-    for symbol in config.data.symbols:
+    frames = [data.timeframe, *([data.detail_timeframe] if data.detail_timeframe else [])]
+    for symbol, frame in [(symbol, frame) for symbol in data.symbols for frame in frames]:
+        begin = _stored_since(workspace, symbol, frame) if since is None else since
+        series = (workspace.store, exchange, symbol, frame)
         found: Archived | Downloaded
-        series = (workspace.store, exchange, symbol, config.data.timeframe)
-        until, progress = config.data.stop_ms, workspace.progress
         if archive:
-            found = download_archive(*series, since_ms=since, until_ms=until, progress=progress)
+            address = connection.base_url if connection else None
+            found = download_archive(
+                *series, since_ms=begin, until_ms=until, base_url=address, progress=workspace.progress
+            )
         else:
-            found = fetch(*series, since_ms=since, until_ms=until, repair=repair, progress=progress)
+            found = fetch(
+                *series,
+                since_ms=begin,
+                until_ms=until,
+                repair=repair,
+                progress=workspace.progress,
+                connection=connection,
+            )
         lines.append(found.summary)
-        told.append({"symbol": symbol, "bars": found.bars, "missing": found.missing, "requests": found.requests})
+        told.append(
+            {
+                "symbol": found.symbol,
+                "timeframe": str(found.timeframe),
+                "since": utc(found.since_ms),
+                "until": utc(found.until_ms),
+                "bars": found.bars,
+                "revised": found.revised,
+                "stored": found.stored,
+                "first": None if found.first_ms is None else utc(found.first_ms),
+                "last": None if found.last_ms is None else utc(found.last_ms),
+                "missing": found.missing,
+                "requests": found.requests,
+                "retries": found.retries,
+            }
+        )
     return Said({"exchange": exchange, "downloaded": told}, tuple(lines))
 
 
+def _since(workspace: Workspace, days: int | None) -> int | None:
+    data, origin = workspace.config.data, workspace.config.origins.get(("data", "from"))
+    if days is None:
+        return data.start_ms
+    if days < 1:
+        raise ConfigError(f"--days: expected at least 1 day, was {days}")
+    if origin in {"--from", "--set"}:
+        raise ConfigError(f"--days and {origin} both say where to begin; give one of them")
+    end = workspace.clock() if data.stop_ms is None else data.stop_ms
+    return max(0, end - days * DAY_MS)
+
+
+def _stored_since(workspace: Workspace, symbol: str, timeframe: Timeframe) -> int:
+    exchange = workspace.config.data.exchange
+    if workspace.store.last(exchange, symbol, timeframe) is None:
+        raise ConfigError(
+            f"nothing says where {symbol} {timeframe} begins; give --since 2024-01-01 or --days 400, or set data.from"
+        )
+    return workspace.store.series(exchange, symbol, timeframe).first_ms
+
+
 def list_series(workspace: Workspace) -> Said:
-    """List what is stored; a damaged series is told, not fatal."""
+    """List what is stored, or of it what the options name; a damaged series is told, and makes the exit code 1."""
     store = workspace.store
-    rows, told = [], []
-    for key in store.names():
+    rows: list[tuple[str, ...]] = []
+    told, damaged = [], []
+    for key in _asked(workspace, store.names(), by_config=False):
+        name = (key.exchange, key.symbol, str(key.timeframe))
         try:
             one = store.series(*key)
         except BarsError as error:
-            rows.append((key.exchange, key.symbol, str(key.timeframe), "damaged", "", "", str(error)))
+            damaged.append({"series": " ".join(name), "error": str(error)})
+            rows.append((*name, "damaged", "", "", ""))
             continue
-        extent = (utc(one.first_ms), utc(one.last_ms))
-        rows.append((one.exchange, one.symbol, str(one.timeframe), f"{one.bars:,}", *extent, f"{one.missing:,}"))
-        told.append(
-            {
-                "exchange": one.exchange,
-                "symbol": one.symbol,
-                "timeframe": str(one.timeframe),
-                "bars": one.bars,
-                "first": extent[0],
-                "last": extent[1],
-                "missing": one.missing,
-            }
-        )
+        rows.append((*name, f"{one.bars:,}", utc(one.first_ms), utc(one.last_ms), f"{one.missing:,}"))
+        told.append(_described(one))
+    lines = [f"{one['series']}: {one['error']}" for one in damaged]
     if not rows:
-        return Said({"series": []}, (f"{store.root}: no bars yet; see `itb data import` and `itb data download`.",))
-    table = Table(("exchange", "symbol", "timeframe", "bars", "first", "last", "missing"), tuple(rows))
-    return Said({"series": told}, (), table)
+        lines.append(f"{store.root}: no such bars are stored; see `itb data import` and `itb data download`.")
+    table = Table(_HEAD, tuple(rows)) if rows else None
+    return Said({"series": told, "damaged": damaged}, tuple(lines), table, found=bool(damaged))
 
 
 def check(workspace: Workspace) -> Said:
     """Examine the configured series, or everything stored when no exchange is configured.
 
-    Gaps and jumps that revert are warnings; only errors make the exit code 1.
+    Gaps and jumps that revert are warnings; only errors (damaged files, contradictions) make the exit code 1.
     """
     from itb.datafeeds.check import check_store
     from itb.datafeeds.findings import exit_code
-    from itb.datafeeds.store import SeriesKey
 
-    config, store = workspace.config, workspace.store
-    if config.data.is_synthetic:
-        keys = list(store.names())
-    else:
-        keys = [SeriesKey(config.data.exchange, symbol, config.data.timeframe) for symbol in config.data.symbols]
+    data, store = workspace.config.data, workspace.store
+    keys = _asked(workspace, store.names(), by_config=not data.is_synthetic)
+    if not data.is_synthetic:
+        found = {key.symbol for key in keys}
+        is_asked = _is_set(workspace, "symbols", by_config=True) or not keys
+        for symbol in [symbol for symbol in data.symbols if is_asked and symbol not in found]:
+            store.series(data.exchange, symbol, data.timeframe)  # says what there is instead
     if not keys:
-        raise BarsError(f"{store.root}: no bars to check; import or download some first")
-    checked = [check_store(store, key.exchange, key.symbol, key.timeframe) for key in keys]
+        raise BarsError(f"{store.root}: no such bars are stored; import or download some first")
+    checked = []
+    for done, key in enumerate(keys):
+        workspace.report(done, len(keys), "checking bars")
+        checked.append(check_store(store, key.exchange, key.symbol, key.timeframe))
+    workspace.report(len(keys), len(keys), "checking bars")
     rows = [(one.series, *row) for one in checked for row in one.rows(_SHOWN)]
     table = Table(("series", "severity", "what", "from", "bars", "detail"), tuple(rows)) if rows else None
-    told = {"checked": [{"series": one.series, "bars": one.bars, "worst": one.worst} for one in checked]}
+    told = [
+        {
+            "series": one.series,
+            "bars": one.bars,
+            "worst": one.worst,
+            "findings": [
+                {"kind": f.kind, "severity": f.severity, "from": utc(f.start_ms), "bars": f.bars, "detail": f.detail}
+                for f in one.findings
+            ],
+        }
+        for one in checked
+    ]
     is_bad = bool(exit_code(checked, fail_on="error"))
-    return Said(told, tuple(one.summary for one in checked), table, found=is_bad)
+    return Said({"checked": told}, tuple(one.summary for one in checked), table, found=is_bad)
+
+
+def _asked(workspace: Workspace, keys: Sequence[SeriesKey], *, by_config: bool) -> list[SeriesKey]:
+    """Keep the series that the command line asks for and, with ``by_config``, the config; where neither does, all."""
+    data = workspace.config.data
+    exchange, symbols, timeframe = (
+        _is_set(workspace, name, by_config=by_config) for name in ("exchange", "symbols", "timeframe")
+    )
+    return [
+        key
+        for key in keys
+        if (not exchange or key.exchange == data.exchange.lower())
+        and (not symbols or key.symbol in data.symbols)
+        and (not timeframe or key.timeframe in {data.timeframe, data.detail_timeframe})
+    ]
+
+
+def _is_set(workspace: Workspace, name: str, *, by_config: bool) -> bool:
+    origin = workspace.config.origins.get(("data", name))
+    return origin is not None and (by_config or origin.startswith("--"))
+
+
+def _described(one: StoredSeries) -> dict[str, Any]:
+    return {
+        "exchange": one.exchange,
+        "symbol": one.symbol,
+        "timeframe": str(one.timeframe),
+        "bars": one.bars,
+        "first": utc(one.first_ms),
+        "last": utc(one.last_ms),
+        "missing": one.missing,
+    }
 
 
 def _exchange(workspace: Workspace, verb: str) -> str:
-    if workspace.config.data.is_synthetic:
+    exchange = workspace.config.data.exchange
+    if exchange.lower() == "synthetic":
         raise ConfigError(
             f"itb data {verb}: the built-in market is not stored; say where the bars are from: --exchange binance, "
             'or data.exchange = "binance" in itb.toml'
         )
-    return workspace.config.data.exchange
+    return exchange
 
 
 def _symbol(text: str) -> str:

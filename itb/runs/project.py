@@ -3,63 +3,185 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from itb.config import parts
+from itb.config import Config, parts
 from itb.config.dump import config_hash, dump_toml
+from itb.config.load import CONFIG_NAME
+from itb.config.messages import dotted
 from itb.config.schema import schema as config_schema
 from itb.config.starter import starter
 from itb.errors import BarsError, ConfigError
+from itb.market.gaps import count_of
 from itb.runs.said import Said
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from itb.datafeeds.store import BarStore, StoredSeries
     from itb.runs.workspace import Workspace
+
+_WRITTEN = {("data", "exchange"), ("data", "symbols"), ("data", "timeframe")}
 
 
 def init(workspace: Workspace, file: Path, *, force: bool = False) -> Said:
-    """Write a commented config for the market that the options name; the last fifth of its bars is to be sealed."""
+    """Write a commented config for the market that the options name; the last fifth of its bars is to be sealed.
+
+    Where only an exchange is named, symbol and timeframe are those of its first stored series.
+    """
+    _refuse_unwritten(workspace.config)
     if file.exists() and not force:
         raise ConfigError(f"{file}: is there already; edit it, name another file, or overwrite it with --force")
-    data = workspace.config.data
-    first, last = (None, None) if data.is_synthetic else _stored_range(workspace)
-    text = starter(data.exchange, data.symbols, str(data.timeframe), first, last)
+    from itb.datafeeds.store import BarStore
+
+    root = (Config() if workspace.config.source else workspace.config).data.root
+    store = BarStore(file.parent / root)
+    chosen = _choose(workspace.config, store)
+    stored = chosen.stored
+    extent = (None, None) if stored is None else (stored.first_ms, stored.last_ms)
+    text = starter(chosen.exchange, (chosen.symbol, *chosen.others), chosen.timeframe, *extent)
+    _write(file, text, force=force)
+    holdout = tomllib.loads(text)["data"].get("holdout_from")
+    with_config = "" if file.name == CONFIG_NAME else f" -c {file}"
+    steps = [f"itb config check{with_config}", f"itb backtest{with_config}"]
+    lines = [f"Wrote {file}: {chosen.exchange} {chosen.symbol} {chosen.timeframe}, every setting with its meaning."]
+    if holdout is not None:
+        lines.append(f"The last fifth of the bars, from {holdout}, is to be the hold-out: the first run seals it.")
+    if stored is not None and stored.missing:
+        lines.append(f'{count_of(stored.missing)} missing: runs refuse that until data.gaps is "flat" or "drop".')
+    if chosen.exchange != "synthetic" and stored is None:
+        lines.append(f"No bars of {chosen.exchange} {chosen.symbol} {chosen.timeframe} are stored in {store.root} yet.")
+        steps[:0] = [f"itb data download --days 400{with_config}"]
+    lines.append("Next: " + ", then ".join(f"`{step}`" for step in steps) + ".")
+    lines += _other_bars(chosen, store)
+    told = {"file": str(file), "exchange": chosen.exchange, "symbol": chosen.symbol, "timeframe": chosen.timeframe}
+    return Said({**told, "holdout_from": holdout and str(holdout), "next": steps}, tuple(lines))
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The market that a new config is about, and what is stored of it."""
+
+    exchange: str
+    symbol: str
+    others: tuple[str, ...]
+    timeframe: str
+    stored: StoredSeries | None
+
+
+def _choose(config: Config, store: BarStore) -> _Chosen:
+    data = config.data
+    symbols, timeframe = data.symbols, data.timeframe
+    if data.is_synthetic:
+        return _Chosen(data.exchange, symbols[0], symbols[1:], str(timeframe), None)
+    named = set(config.origins.values())
+    fitting = [
+        key
+        for key in store.names()
+        if key.exchange == data.exchange.lower() and (key.symbol == symbols[0] or "--symbol" not in named)
+    ]
+    if fitting:
+        is_fixed = "--timeframe" in named
+        first = min(
+            fitting,
+            key=lambda key: (
+                is_fixed and key.timeframe != timeframe,
+                key.symbol != symbols[0],
+                key.timeframe != timeframe,
+            ),
+        )
+        symbols = symbols if first.symbol == symbols[0] else (first.symbol,)
+        timeframe = timeframe if is_fixed else first.timeframe
+    try:
+        stored = store.series(data.exchange, symbols[0], timeframe)
+    except BarsError:
+        stored = None
+    return _Chosen(data.exchange, symbols[0], symbols[1:], str(timeframe), stored)
+
+
+def _other_bars(chosen: _Chosen, store: BarStore) -> list[str]:
+    """Say how to get a config for what is stored, where the built-in market was taken."""
+    if chosen.exchange != "synthetic" or not store.names():
+        return []
+    exchange, symbol, _ = store.names()[0]
+    return [f"Bars of {exchange} {symbol} are stored here: `itb init --force --exchange {exchange}` writes for them."]
+
+
+def _refuse_unwritten(config: Config) -> None:
+    """Refuse options that would be lost, since only the market is written."""
+    lost = [at for at, origin in config.origins.items() if origin.startswith("--") and at not in _WRITTEN]
+    if lost:
+        raise ConfigError(
+            f"{config.origins[lost[0]]}: `itb init` writes exchange, symbols and timeframe only; set {dotted(lost[0])} "
+            "in the file afterwards"
+        )
+
+
+def _write(file: Path, text: str, *, force: bool) -> None:
+    draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
+        try:
+            if force:
+                draft.replace(file)
+            else:
+                file.hardlink_to(draft)  # fails where another process was faster
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}; name another place") from None
-    steps = ["itb config check", "itb backtest"]
-    if not data.is_synthetic and first is None:
-        steps.insert(0, "itb data download --days 400")
-    lines = (f"Wrote {file}.", "Next: " + ", then ".join(f"`{step}`" for step in steps) + ".")
-    return Said({"file": str(file), "next": steps}, lines)
-
-
-def _stored_range(workspace: Workspace) -> tuple[int | None, int | None]:
-    data = workspace.config.data
-    try:
-        stored = workspace.store.series(data.exchange, data.symbols[0], data.timeframe)
-    except BarsError:
-        return None, None
-    return stored.first_ms, stored.last_ms
 
 
 def check_config(workspace: Workspace) -> Said:
-    """Build every part of the config once; raises :class:`itb.errors.ConfigError` with a line for each mistake."""
+    """Build everything that the config names once; raises :class:`itb.errors.ConfigError` with a line a mistake."""
+    built = build_everything(workspace)
     config = workspace.config
-    parts.check(config)
-    where = "built-in defaults" if config.source is None else str(config.source)
-    digest = config_hash(config)
-    return Said(
-        {"config": where, "hash": digest, "ok": True}, (f"{where}: every setting is fine (hash {digest[:12]}).",)
+    where = "built-in settings" if config.source is None else str(config.source)
+    line = (
+        f"{where}: every setting is fine: {config.data.exchange} {', '.join(config.data.symbols)} "
+        f"{config.data.timeframe}, {built['features']} features, model {built['column']}, {built['strategy']}."
     )
+    return Said({"config": where, "hash": config_hash(config), "ok": True, **built}, (line,))
+
+
+def build_everything(workspace: Workspace) -> dict[str, Any]:
+    """Build every part of a config, the person's own code included, and say what came out.
+
+    Raises :class:`itb.errors.ConfigError` with one line a mistake, or :class:`itb.errors.StrategyError`.
+    """
+    from itb.datafeeds.synthetic import SyntheticMarket
+    from itb.runs.backtest import choose_strategy
+    from itb.runs.model import score_column, walk_forward
+    from itb.runs.plugins import load_plugins
+
+    config = workspace.config
+    load_plugins(config)
+    parts.check(config)
+    walk_forward(config)
+    two_bars = SyntheticMarket(bars=2, timeframe=config.data.timeframe).bars()["BTC/USDT"]
+    chosen = choose_strategy(workspace, two_bars)
+    return {
+        "features": len(parts.feature_set(config).names),
+        "warmup": parts.feature_set(config).warmup,
+        "column": score_column(config),
+        "strategy": chosen.strategy.__name__,
+        "reads_scores": chosen.reads_scores,
+    }
 
 
 def show_config(workspace: Workspace) -> Said:
     """Give every setting in force and who set it."""
-    return Said(workspace.config.plain(), (dump_toml(workspace.config, origins=True).rstrip(),))
+    config = workspace.config
+    told = {
+        "source": None if config.source is None else str(config.source),
+        "settings": config.plain(),
+        "origins": {dotted(at): origin for at, origin in config.origins.items()},
+    }
+    return Said(told, (dump_toml(config, origins=True).rstrip(),))
 
 
 def schema(_workspace: Workspace) -> Said:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from itb.charts.data import Table
 
 
@@ -22,3 +23,20 @@ class Said:
     lines: tuple[str, ...] = ()
     table: Table | None = None
     found: bool = field(default=False)
+
+    @property
+    def json(self) -> str:
+        r"""``data`` as JSON that every reader takes: numbers that are not finite are ``null``.
+
+        >>> Said({"sharpe": float("nan")}).json
+        '{\n "sharpe": null\n}'
+        """
+        return json.dumps(_finite(self.data), indent=1, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

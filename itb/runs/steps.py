@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,150 +10,199 @@ import numpy as np
 from itb.charts.data import Table
 from itb.charts.wording import number, percent
 from itb.config import parts
-from itb.errors import ConfigError
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id
-from itb.runs.looks import enter_look
+from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.market import Market, load_market
 from itb.runs.model import run_walk_forward, training_table
 from itb.runs.model import walk_forward as build_walk_forward
+from itb.runs.outputs import output, series_name
+from itb.runs.plugins import load_plugins
 from itb.runs.said import Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
+    from pathlib import Path
 
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
     from itb.runs.workspace import Workspace
 
+_NOTES = 5  # of refits, before the rest is only counted
 
-def write_features(workspace: Workspace, out: Path | None) -> Said:
-    """Compute the features of every configured symbol and write ``timestamp`` and one float32 column each."""
+
+def write_features(workspace: Workspace, out: Path | None = None) -> Said:
+    """Compute the features of every configured symbol and write ``timestamp`` and one float32 column each.
+
+    ``out`` is a ``.parquet`` file for one symbol, else a folder. A file that was made of the same is left as it is.
+    """
     import pyarrow as pa
 
     lines, told = [], []
-    for symbol, market, path in _markets(workspace, "features", out):
-        features = parts.feature_set(workspace.config, market.bars.columns)
-        workspace.report(0, 1, f"features of {symbol}")
-        matrix = features.compute(market.bars)
-        columns = {name: pa.array(matrix[:, i]) for i, name in enumerate(features.names)}
-        _write(pa.table({"timestamp": _stamps(market), **columns}), path)
-        workspace.report(1, 1, f"features of {symbol}")
-        settled = matrix[features.warmup :]
-        share = float(np.isnan(settled).mean()) if settled.size else 1.0
-        lines.append(
-            f"{market.bars.label}: {len(features.names)} features of {len(market.bars):,} bars, warm-up "
-            f"{features.warmup} bars, {percent(share, 2, signed=False)} not a number after it: {path}"
-        )
-        told.append(
-            {
-                "symbol": symbol,
-                "file": str(path),
-                "bars": len(market.bars),
-                "features": list(features.names),
+    for run_id, market in _markets(workspace, "features"):
+        bars = market.bars
+        features = parts.feature_set(workspace.config, bars.columns)
+        file = output(workspace, "features", market, out, features)
+        facts = file.facts()
+        is_new = facts is None
+        if facts is None:
+            workspace.report(0, 2, f"features of {bars.symbol}")
+            matrix = features.compute(bars)
+            workspace.report(1, 2, f"features of {bars.symbol}")
+            settled = matrix[features.warmup :]
+            facts = {
+                **_facts(workspace, market),
+                "columns": list(features.names),
                 "warmup": features.warmup,
-                "nan_share": share,
+                "nan_share": float(np.isnan(settled).mean()) if settled.size else 1.0,
             }
+            columns = {name: pa.array(matrix[:, place]) for place, name in enumerate(features.names)}
+            file.write(pa.table({"timestamp": _stamps(market), **columns}), facts)
+            workspace.report(2, 2, f"features of {bars.symbol}")
+        empty = "no number" if facts["nan_share"] == 1 else percent(facts["nan_share"], 2, signed=False) + " empty"
+        lines.append(
+            f"{_title(market)}: {len(facts['columns'])} features of {_stretch(market)}, warm-up "
+            f"{facts['warmup']:,} bars, {empty} after it"
         )
+        lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
+        told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"features": told}, tuple(lines))
 
 
-def write_labels(workspace: Workspace, out: Path | None) -> Said:
-    """Compute the label of every configured symbol and write it with the time each row became known."""
+def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
+    """Compute the label of every configured symbol and write it with the time at which each row became known.
+
+    ``known_at`` is the close of the bar that settled the row; both columns are empty where the future is not there yet.
+    """
     import pyarrow as pa
 
     lines, told = [], []
-    label = parts.label(workspace.config)
-    for symbol, market, path in _markets(workspace, "labels", out):
-        column = label(market.bars)
-        known = np.flatnonzero(column.known_at >= 0)
-        when = np.full(len(market.bars), -1, dtype=np.int64)
-        when[known] = market.bars.close_time[column.known_at[known]]
-        stamp = pa.array(when, mask=when < 0).cast(pa.timestamp("ms", "UTC"))
-        table = pa.table({"timestamp": _stamps(market), label.name: pa.array(column.values), "known_at": stamp})
-        _write(table, path)
-        values = column.values[known]
-        mean = float(values.mean()) if len(values) else float("nan")
+    for run_id, market in _markets(workspace, "labels"):
+        bars, label = market.bars, parts.label(workspace.config)
+        file = output(workspace, "labels", market, out, label)
+        facts = file.facts()
+        is_new = facts is None
+        if facts is None:
+            column = label(bars)
+            known = np.flatnonzero(column.known_at >= 0)
+            when = np.full(len(bars), -1, dtype=np.int64)
+            when[known] = bars.close_time[column.known_at[known]]
+            values = column.values[known]
+            facts = {
+                **_facts(workspace, market),
+                "label": label.name,
+                "horizon": label.horizon,
+                "known": len(known),
+                "mean": float(values.mean()) if len(values) else float("nan"),
+            }
+            stamps = pa.array(when, mask=when < 0).cast(pa.timestamp("ms", "UTC"))
+            labels = pa.array(column.values, from_pandas=True)
+            file.write(pa.table({"timestamp": _stamps(market), label.name: labels, "known_at": stamps}), facts)
+        mean = facts["mean"]
         what = f"{percent(mean, 1, signed=False)} are 1" if label.is_binary else f"mean {number(mean, 5)}"
-        lines.append(
-            f"{market.bars.label}: {label.name} known for {len(known):,} of {len(market.bars):,} bars, {what}: {path}"
-        )
-        told.append({"symbol": symbol, "file": str(path), "label": label.name, "known": len(known), "mean": mean})
+        lines.append(f"{_title(market)}: {label.name} of {_stretch(market)}, {facts['known']:,} known, {what}")
+        lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
+        told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"labels": told}, tuple(lines))
 
 
-def train(workspace: Workspace, out: Path | None) -> Said:
-    """Fit one model on the last training window, as the walk-forward would at the last bar; ``out`` is a folder."""
+def train(workspace: Workspace, out: Path | None = None) -> Said:
+    """Fit one model on the last training window, as the walk-forward would at the last bar.
+
+    ``out`` is the folder that the files go to, one below it for each symbol where there are several.
+    """
     from itb.mlmodels.latest import fit_latest
 
     config = workspace.config
     lines, told = [], []
-    for symbol in config.data.symbols:
-        run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
-        market = load_market(workspace, symbol, run_id=run_id, command="train")
+    for run_id, market in _markets(workspace, "train"):
+        symbol = market.bars.symbol
+        walk = build_walk_forward(config)
         workspace.report(0, 1, f"training on {symbol}")
         table = training_table(config, market.bars)
-        folder = (out or workspace.runs / "models") / run_id
-        latest = fit_latest(build_walk_forward(config), table, parts.algorithm(config), folder, config.model.seed)
+        folder = workspace.runs / "models" / run_id
+        if out is not None:
+            folder = out if len(config.data.symbols) == 1 else out / series_name(workspace, symbol)
+        latest = fit_latest(walk, table, parts.algorithm(config), folder, config.model.seed)
         workspace.report(1, 1, f"training on {symbol}")
         said = latest.manifest
         lines.append(
-            f"{market.bars.label}: {said.column} learned from {said.rows:,} bars, {utc(said.trained_from)} to "
-            f"{utc(said.trained_until)}, labels known by the close of {utc(said.known_at)}: {latest.path}"
+            f"{_title(market)}: {said.column} learned from {said.rows:,} bars, {utc(said.trained_from)} to "
+            f"{utc(said.trained_until)}, whose labels were known at the close of {utc(said.known_at)}"
         )
-        if latest.note:
-            lines.append(f"  {latest.note}")
+        lines += [*([f"  {latest.note}"] if latest.note else []), f"  written to {latest.path}"]
         told.append(
             {
-                "symbol": symbol,
+                "run": run_id,
+                **_facts(workspace, market),
                 "file": str(latest.path),
                 "column": said.column,
                 "rows": said.rows,
                 "trained_from": utc(said.trained_from),
                 "trained_until": utc(said.trained_until),
                 "known_at": utc(said.known_at),
+                "note": latest.note,
             }
         )
     return Said({"models": told}, tuple(lines))
 
 
-def walk_forward(workspace: Workspace, out: Path | None) -> Said:
-    """Train again and again, write the out-of-sample scores, and grade them refit by refit and pooled."""
+def walk_forward(workspace: Workspace, out: Path | None = None) -> Said:
+    """Train again and again, write the out-of-sample scores, and grade them refit by refit and pooled.
+
+    Grades are performance figures: they are entered into the register before they are shown. A run that was stopped
+    goes on with the first refit that is not there yet.
+    """
     import pyarrow as pa
 
     from itb.mlmodels.quality import grade_result
 
     lines, told, rows = [], [], []
-    for symbol, market, path in _markets(workspace, "walkforward", out):
+    for run_id, market in _markets(workspace, "walkforward"):
         walked = run_walk_forward(workspace, market.bars)
         quality = grade_result(walked)
-        _write(pa.table({"timestamp": _stamps(market), walked.column: pa.array(walked.scores)}), path)
-        name, value, _ = quality.pooled.headline
-        scored = np.flatnonzero(np.isfinite(walked.scores))
-        if len(scored):
-            seen = market.bars.slice(int(scored[0]), None)
-            run_id = new_run_id(workspace.clock(), symbol, workspace.config.data.timeframe)
-            enter_look(workspace, market, seen, run_id=run_id, command="walkforward", metrics={name.lower(): value})
-        rows += [(symbol, *row) for row in _fold_rows(walked, quality)]
-        lines += [f"{market.bars.label}: {walked.column}: {quality.pooled.sentence}"]
-        lines += [f"  {note}" for note in walked.notes[:5]]
-        lines += [f"  scores: {path}", f"  timeline and models: {walked.folder}"]
+        facts = {**_facts(workspace, market), "column": walked.column, "fingerprint": walked.fingerprint}
+        file = output(workspace, "walkforward", market, out, walked.fingerprint)
+        file.write(pa.table({"timestamp": _stamps(market), walked.column: pa.array(walked.scores)}), facts)
+        pooled = asdict(quality.pooled)
+        notes = list(_notes(workspace, market, walked, run_id, {"skill": quality.pooled.skill, **pooled}))
+        rows += [(market.bars.symbol, *row) for row in _fold_rows(walked, quality)]
+        lines += [f"{_title(market)}: {walked.column}: {quality.pooled.sentence}", *(f"  {note}" for note in notes)]
+        lines += [f"  scores in {file.path}", f"  timeline and models in {walked.folder}"]
         told.append(
             {
-                "symbol": symbol,
-                "column": walked.column,
-                "file": str(path),
+                "run": run_id,
+                **facts,
+                "file": str(file.path),
                 "timeline": str(walked.folder / "timeline.json"),
                 "refits": len(walked.folds),
-                name.lower(): value,
-                "rows": quality.pooled.rows,
-                "sentence": quality.pooled.sentence,
+                "fitted_now": walked.fitted,
+                "pooled": {**pooled, "skill": quality.pooled.skill, "sentence": quality.pooled.sentence},
+                "folds": [
+                    {**asdict(fold.entry), "number": fold.block.number, "note": fold.note, "quality": asdict(grade)}
+                    for fold, grade in zip(walked.folds, quality.folds, strict=True)
+                ],
+                "notes": notes,
             }
         )
     head = ("symbol", "refit", "fitted at (UTC)", "rows", "speaks from", "scored", "figure", "promoted")
     return Said({"walkforward": told}, tuple(lines), Table(head, tuple(rows)))
+
+
+def _notes(
+    workspace: Workspace, market: Market, walked: WalkForwardResult, run_id: str, metrics: dict[str, Any]
+) -> Iterator[str]:
+    """Enter the look, and say what a reader of the grades must know."""
+    yield from walked.notes[:_NOTES]
+    if len(walked.notes) > _NOTES:
+        yield f"{len(walked.notes) - _NOTES} more refits had something to say"
+    scored = np.flatnonzero(np.isfinite(walked.scores))
+    if len(scored):
+        seen = market.bars.slice(int(scored[0]), None)
+        looks = earlier_looks(workspace, market, seen)
+        enter_look(workspace, market, seen, run_id=run_id, command="walkforward", metrics=metrics)
+        yield market.holdout.note
+        yield look_note(looks + 1)[0]
 
 
 def _fold_rows(walked: WalkForwardResult, quality: ModelQuality) -> Iterator[tuple[str, ...]]:
@@ -163,44 +210,47 @@ def _fold_rows(walked: WalkForwardResult, quality: ModelQuality) -> Iterator[tup
         name, value, _ = grade.headline
         entry = fold.entry
         verdict = "yes" if entry.promoted else f"no: {entry.reason}"
-        speaks = utc(entry.speaks_from)[:16]
         figure = f"{name} {number(value, 3)}"
-        fitted = utc(entry.known_at)[:16]
+        fitted, speaks = utc(entry.known_at)[:16], utc(entry.speaks_from)[:16]
         yield str(fold.block.number), fitted, f"{fold.rows:,}", speaks, f"{grade.rows:,}", figure, verdict
 
 
-def _markets(workspace: Workspace, step: str, out: Path | None) -> Iterator[tuple[str, Market, Path]]:
-    """Load each configured market and say where its file goes."""
-    symbols = workspace.config.data.symbols
-    if out is not None and len(symbols) > 1:
-        raise ConfigError(f"--out: names one file, but {len(symbols)} symbols are configured; add --symbol for one")
-    for symbol in symbols:
-        run_id = new_run_id(workspace.clock(), symbol, workspace.config.data.timeframe)
-        market = load_market(workspace, symbol, run_id=run_id, command=step)
-        name = "".join(letter for letter in symbol.lower() if letter.isalnum())
-        yield symbol, market, out or workspace.runs / step / f"{name}-{workspace.config.data.timeframe}.parquet"
+def _markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
+    """Check every setting, then load each configured market under the name of a run."""
+    config = workspace.config
+    load_plugins(config)
+    parts.check(config)
+    for symbol in config.data.symbols:
+        run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
+        yield run_id, load_market(workspace, symbol, run_id=run_id, command=step)
+
+
+def _title(market: Market) -> str:
+    return f"{market.bars.label}{' (synthetic)' if market.is_synthetic else ''}"
+
+
+def _stretch(market: Market) -> str:
+    bars = market.bars
+    return f"{len(bars):,} bars from {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}"
+
+
+def _facts(workspace: Workspace, market: Market) -> dict[str, Any]:
+    bars = market.bars
+    return {
+        "exchange": workspace.config.data.exchange,
+        "symbol": bars.symbol,
+        "timeframe": str(bars.timeframe),
+        "is_synthetic": market.is_synthetic,
+        "bars": len(bars),
+        "first_bar": utc(bars.open_time[0]),
+        "last_bar": utc(bars.open_time[-1]),
+        "missing": market.missing,
+        "data_fingerprint": market.fingerprint,
+        "holdout_seen": market.holdout_seen,
+    }
 
 
 def _stamps(market: Market) -> Any:
     import pyarrow as pa
 
     return pa.array(market.bars.open_time).cast(pa.timestamp("ms", "UTC"))
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file, all of it or nothing."""
-    import pyarrow.parquet as pq
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            pq.write_table(table, draft, compression="zstd")
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be written: {error.strerror or error}; name another place with --out"
-        ) from None

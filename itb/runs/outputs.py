@@ -1,0 +1,92 @@
+"""The Parquet files of single steps: where they go, what they say of themselves, and whether one is still good."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from itb.datafeeds.store import folder_name
+from itb.errors import ConfigError
+from itb.runs.capsule import versions
+from itb.runs.inputs import file_hash
+from itb.runs.plugins import plugin_files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from itb.runs.market import Market
+    from itb.runs.workspace import Workspace
+
+_KEY = b"itb"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file of a step. ``made_of`` is a fingerprint of everything that decides its content."""
+
+    path: Path
+    made_of: str
+
+    def facts(self) -> dict[str, Any] | None:
+        """Give what the file that is there says of itself, ``None`` unless it was made of the same."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not self.path.is_file():
+            return None
+        try:
+            kept = json.loads((pq.read_schema(self.path).metadata or {}).get(_KEY, b"{}"))
+        except (OSError, ValueError, pa.ArrowException):
+            return None
+        return dict(kept["facts"]) if kept.get("made_of") == self.made_of else None
+
+    def write(self, table: pa.Table, facts: Mapping[str, Any]) -> None:
+        """Write the file, all of it or nothing; ``facts`` go into its metadata under ``itb``.
+
+        Raises :class:`itb.errors.ConfigError` when it cannot be written there.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from itb.mlmodels.files import write_whole
+
+        told = json.dumps({"made_of": self.made_of, "facts": facts}).encode()
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.replace_schema_metadata({_KEY: told}), sink, compression="zstd")
+        try:
+            write_whole(self.path, sink.getvalue())
+        except OSError as error:
+            why = error.strerror or error
+            raise ConfigError(f"{self.path}: cannot be written: {why}; name another place with --out") from None
+
+
+def output(workspace: Workspace, step: str, market: Market, out: Path | None, *made_of: object) -> Output:
+    """Say where the file of one market goes.
+
+    ``out`` names a ``.parquet`` file, for one symbol, or else a folder; without it the file goes to ``runs/<step>``.
+    ``made_of`` are the parts that, with the bars and the versions of everything, decide what is in it.
+    """
+    config = workspace.config
+    plugins = [file_hash(path) for path in plugin_files(config)]
+    text = repr((step, market.fingerprint, market.holdout.from_ms, made_of, plugins, sorted(versions().items())))
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    name = f"{series_name(workspace, market.bars.symbol)}.parquet"
+    if out is None:
+        return Output(workspace.runs / step / name, fingerprint)
+    if out.suffix != ".parquet":
+        return Output(out / name, fingerprint)
+    if len(config.data.symbols) > 1:
+        raise ConfigError(
+            f"--out: {out} is one file for {len(config.data.symbols)} symbols; name a folder, or one --symbol"
+        )
+    return Output(out, fingerprint)
+
+
+def series_name(workspace: Workspace, symbol: str) -> str:
+    """Name one market's files, such as ``BTC_USDT-1h``."""
+    return f"{folder_name(symbol)}-{workspace.config.data.timeframe}"
