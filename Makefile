@@ -18,7 +18,7 @@ export PYTHONHASHSEED ?= 0
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help backtest test check format bench docs serve lock soak clean distclean
+.PHONY: help backtest test check format bench docs picture serve lock soak clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{printf "%-18s %s\n", $$1, $$2}'
@@ -50,6 +50,11 @@ bench: .venv/ready .venv-bench/ready ## Time itb beside backtrader, backtesting.
 
 docs: .venv/ready ## Build the documentation into site/
 	.venv/bin/mkdocs build --strict --quiet
+
+picture: .venv/ready ## Take the README's picture: a backtest on the built-in market, photographed by a headless browser
+	rm -rf .cache/picture
+	.venv/bin/itb backtest --out .cache/picture > /dev/null
+	.venv/bin/python docs/report_picture.py .cache/picture/*/report.html
 
 serve: .venv/ready ## Show the documentation at 127.0.0.1:8000 while you write it
 	.venv/bin/mkdocs serve --dev-addr 127.0.0.1:8000
