@@ -40,12 +40,12 @@ class Options:
     """What every command takes."""
 
     config: Annotated[Path | None, Flag("-c", "--config", help="Config file; ./itb.toml is found by itself.")] = None
-    symbol: Annotated[list[str] | None, Flag("--symbol", help="Market such as BTC/USDT; repeat for more.")] = None
+    symbol: Annotated[list[str] | None, Flag("--symbol", metavar="SYMBOL", help="Market, BTC/USDT; repeatable.")] = None
     timeframe: Annotated[str | None, Flag("--timeframe", help="Length of a bar, such as 15m or 1h.")] = None
     exchange: Annotated[str | None, Flag("--exchange", help="Where bars come from.")] = None
     since: Annotated[str | None, Flag("--from", "--since", help="First day that is used (UTC).")] = None
     until: Annotated[str | None, Flag("--to", "--until", help="Day from which on nothing is used (UTC).")] = None
-    settings: Annotated[list[str] | None, Flag("--set", help="Any setting: key=value; repeat for more.")] = None
+    settings: Annotated[list[str] | None, Flag("--set", metavar="KEY=VALUE", help="Any setting; repeatable.")] = None
     json: Annotated[bool, Flag("--json", help="Print JSON instead of text.")] = False
     debug: Annotated[bool, Flag("--debug", help="Show the whole trace of an error.")] = False
 
@@ -115,6 +115,7 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
     return register
 
 
+Strategy = Annotated[str | None, Flag("--strategy", help="MLThreshold, module:Class or file.py:Class.", metavar="NAME")]
 Out = Annotated[Path | None, Flag("--out", help="Where the Parquet file goes.")]
 IncludeHoldout = Annotated[bool, Flag("--include-holdout", help="Look into the sealed hold-out; recorded for ever.")]
 
@@ -213,7 +214,7 @@ def walkforward(options: Options, out: Out = None, include_holdout: IncludeHoldo
 @command(app)
 def backtest(
     options: Options,
-    strategy: Annotated[str | None, Flag("--strategy", help="MLThreshold, module:Class or file.py:Class.")] = None,
+    strategy: Strategy = None,
     fee_bps: Annotated[float | None, Flag("--fee-bps", help="Fee of one side, basis points.")] = None,
     slippage_bps: Annotated[float | None, Flag("--slippage-bps", help="Slippage of one side, basis points.")] = None,
     include_holdout: IncludeHoldout = False,
@@ -273,12 +274,12 @@ def runs_reproduce(
 
 
 @command(app)
-def check(options: Options) -> None:
+def check(options: Options, strategy: Strategy = None) -> None:
     """Prove the laws on the configured features, label, model and strategy; exit code 1 when one is broken."""
     from itb.runs.laws import check as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.market(progress=progress)))
+        options.show(run(options.market(progress=progress, **{"--strategy": strategy})))
 
 
 @command(app)

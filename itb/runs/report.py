@@ -38,7 +38,7 @@ def describe(workspace: Workspace, outcome: Outcome, told: dict[str, Any]) -> Re
     quote = instrument(config, market.bars).quote
     return ReportData(
         title=f"{market.bars.label} · {config.strategy.name.rpartition(':')[2]}",
-        summary=summary(outcome),
+        summary=summary(outcome, is_free=config.costs.is_free),
         run_id=outcome.run_id,
         is_synthetic=market.is_synthetic,
         is_free=config.costs.is_free,
@@ -114,16 +114,17 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: Outcome, *, is_free: bool) -> str:
     """One honest sentence."""
     own, hold = outcome.metrics, outcome.hold.metrics
     window = outcome.market.bars.slice(outcome.result.start, None)
     kind = "synthetic bars" if outcome.market.is_synthetic else "real bars"
     made = "made" if own.total_return > 0 else "lost" if own.total_return < 0 else "made nothing:"
     share = percent(abs(own.total_return), signed=False)
+    costs = "at zero cost" if is_free else "after costs"
     return (
         f"{utc(window.open_time[0])[:10]} to {utc(window.close_time[-1])[:10]} on {kind}: the strategy {made} {share} "
-        f"after costs in {own.trades} trades; buy-and-hold returned {percent(hold.total_return)}, cash 0 %."
+        f"{costs} in {own.trades} trades; buy-and-hold returned {percent(hold.total_return)}, cash 0 %."
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,14 @@ def _from_module(module: str, name: str) -> ModuleType:
         raise StrategyError(f"strategy {name!r}: importing {module} failed: {_told(error)}") from error
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the source each time: a cached compilation is stale when a file is rewritten within a second."""
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        """Refuse, which is how a loader says that there is no cache."""
+        raise OSError(path)
+
+
 def import_file(path: Path, asked: str) -> ModuleType:
     """Run a Python file as a module of its own; ``asked`` says in messages who named it.
 
@@ -85,13 +94,13 @@ def import_file(path: Path, asked: str) -> ModuleType:
     if not file.is_file():
         raise StrategyError(f"{asked}: no file {file}")
     unique = f"itb_strategy_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(unique, file)
+    loader = _FromSource(unique, str(file))
+    spec = importlib.util.spec_from_file_location(unique, file, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module  # backtrader looks a class's module up there
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:  # as above
         del sys.modules[unique]
         raise StrategyError(f"{asked}: running {file.name} failed: {_told(error)}") from error
