@@ -129,6 +129,10 @@ class Line:
         slope, mean = rolling_slope(values, window), rolling_mean(values, window)
         return cls(window, slope, mean + slope * ((window - 1) / 2), mean)
 
+    def ahead(self, bars: int) -> FloatArray:
+        """Give the line's value so many bars after the newest one (before it, if negative)."""
+        return self.end + self.slope * bars
+
     def spread(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Give the root mean squares, around the mean, of the values above each line and of those below it.
 

@@ -12,6 +12,7 @@ import numpy as np
 from itb.indicators.feature import ColumnFamily, require
 from itb.indicators.relative import relative_name, relative_to
 from itb.indicators.rolling import rolling_ago, rolling_slope
+from itb.indicators.rolling_lags import Line
 from itb.indicators.series import complete_series, series_warmup
 from itb.indicators.talib_table import (
     CUMULATIVE,
@@ -23,6 +24,8 @@ from itb.indicators.talib_table import (
 )
 from itb.indicators.window_relative import RelBase, RelFunc, WindowRelative
 from itb.market.bars import Bars, FloatArray
+
+_Function = Callable[[FloatArray, int], tuple[FloatArray, ...]]
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ class TalibFeatures(ColumnFamily):
 
     NaN in the first rows (see :mod:`itb.indicators.talib_table` for each function's warm-up), where TA-Lib gives
     infinity or no number (division by 0, ACOS of a price), and where ``relative`` is 0. An input with a NaN inside is
-    refused. Four functions are computed here, because TA-Lib's numbers depend on where the history starts: MAXINDEX,
+    refused. Some functions are computed here, because TA-Lib's numbers depend on where the history starts: MAXINDEX,
     MININDEX and MINMAXINDEX give how many bars ago the extreme was (the latest of equals), not its place in the array,
-    and LINEARREG_ANGLE keeps more digits.
+    and LINEARREG_ANGLE keeps more digits, as do LINEARREG, LINEARREG_INTERCEPT and TSF where windows are related.
     OBV, AD, PVT, WAD, CUMSUM, NVI and PVI never forget where the history started and are refused; ``windowed = true``
     gives their change over each window instead (a ratio - 1 for NVI and PVI): ``close_volume_OBV_24``.
 
@@ -201,7 +204,8 @@ class TalibFeatures(ColumnFamily):
         return (name for call in self._calls for name in call.inputs)
 
     def _made(self, call: _Call, bars: Bars, arrays: list[FloatArray]) -> Iterator[FloatArray]:
-        for output, kind in zip(_outputs(call, arrays), call.kinds, strict=True):
+        own = _OWN if self._related.changes_nothing else _OWN | _LINES
+        for output, kind in zip(_outputs(call, arrays, own), call.kinds, strict=True):
             column = relative_to(_as_column(call, output), kind, bars, self.relative)
             column[: call.warmup] = np.nan
             yield column
@@ -218,13 +222,13 @@ def _of_type(key: str, value: float, default: float) -> float:
     return type(default)(value)
 
 
-def _outputs(call: _Call, arrays: list[FloatArray]) -> tuple[FloatArray, ...]:
+def _outputs(call: _Call, arrays: list[FloatArray], own: Mapping[str, _Function]) -> tuple[FloatArray, ...]:
     from talib import _ta_lib
 
     if _is_itself(call.function, int(call.parameters.get("timeperiod", 0))):
         return (arrays[0].copy(),)
-    if call.function.name in _OWN:
-        return _OWN[call.function.name](arrays[0], int(call.parameters["timeperiod"]))
+    if call.function.name in own:
+        return own[call.function.name](arrays[0], int(call.parameters["timeperiod"]))
     function: Callable[..., FloatArray | tuple[FloatArray, ...]] = getattr(_ta_lib, call.function.name)
     outputs = function(*arrays, **call.parameters)
     return outputs if isinstance(outputs, tuple) else (outputs,)
@@ -234,11 +238,16 @@ def _angle(values: FloatArray, window: int) -> tuple[FloatArray, ...]:
     return (np.degrees(np.arctan(rolling_slope(values, window))),)
 
 
-_OWN: dict[str, Callable[[FloatArray, int], tuple[FloatArray, ...]]] = {
+_OWN: dict[str, _Function] = {
     "MAXINDEX": lambda values, window: (rolling_ago(values, window, highest=True),),
     "MININDEX": lambda values, window: (rolling_ago(values, window, highest=False),),
     "MINMAXINDEX": lambda values, window: tuple(rolling_ago(values, window, highest=high) for high in (False, True)),
     "LINEARREG_ANGLE": _angle,
+}
+_LINES: dict[str, _Function] = {
+    "LINEARREG": lambda values, window: (Line.of(values, window).end,),
+    "LINEARREG_INTERCEPT": lambda values, window: (Line.of(values, window).ahead(1 - window),),
+    "TSF": lambda values, window: (Line.of(values, window).ahead(1),),
 }
 
 

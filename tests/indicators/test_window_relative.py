@@ -79,6 +79,13 @@ class TestTalib:
         np.testing.assert_allclose(values[:, 3], plain[:, 3] - plain[:, 1])
         np.testing.assert_allclose(values[:, 5], plain[:, 5] - plain[:, 4])
 
+    @pytest.mark.parametrize("name", ["LINEARREG", "LINEARREG_INTERCEPT", "TSF"])
+    def test_lines_that_are_fitted_here_are_those_of_talib(self, name: str, hourly: Bars) -> None:
+        values = TalibFeatures((name,), (2, 14, 100), rel_base="first", rel_func="diff")(hourly)
+        first, second, third = (getattr(talib, name)(hourly.close, window) for window in (2, 14, 100))
+        for column, expected in enumerate((first, second - first, third - first)):
+            np.testing.assert_allclose(values[:, column], expected, rtol=1e-9, atol=1e-9 * hourly.close.max())
+
     @settings(max_examples=30, deadline=None)
     @given(
         name=st.sampled_from(["SMA", "EMA", "STDDEV", "LINEARREG", "RSI", "ATR", "BBANDS"]),
