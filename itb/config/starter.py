@@ -37,11 +37,14 @@ def starter(
     timeframe: str | None = None,
     first_ms: int | None = None,
     last_ms: int | None = None,
+    *,
+    holdout_from: str | None = None,
 ) -> str:
     """Write a config with every key, its meaning and its default, for the given market (or the built-in one).
 
     Where the range of the data is known (open times of the first and last bar, UTC milliseconds), its last fifth is
-    proposed as the sealed hold-out; the built-in market's range is known.
+    proposed as the sealed hold-out; the built-in market's range is known. ``holdout_from`` is proposed instead where it
+    is given, such as the one that was sealed before.
 
     >>> [line for line in starter("binance", ["BTC/USDT"], "4h").splitlines() if line.startswith("exchange")]
     ['exchange = "binance"']
@@ -50,7 +53,7 @@ def starter(
     data = {name: item for name, item in given.items() if item}
     if exchange in {None, "synthetic"} and last_ms is None:
         first_ms, last_ms = _synthetic_range(data)
-    holdout = proposed_holdout(first_ms, last_ms)
+    holdout = holdout_from or proposed_holdout(first_ms, last_ms)
     if holdout is not None:
         data["holdout_from"] = holdout
     defaults = Config().plain()

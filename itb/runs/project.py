@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from itb.config import Config, parts
@@ -14,7 +14,9 @@ from itb.config.load import CONFIG_NAME
 from itb.config.messages import dotted
 from itb.config.schema import schema as config_schema
 from itb.config.starter import starter
+from itb.config.values import from_ms, plain_moment
 from itb.errors import BarsError, ConfigError
+from itb.ledger.register import market_of
 from itb.market.gaps import count_of
 from itb.runs.said import Said
 
@@ -35,30 +37,50 @@ def init(workspace: Workspace, file: Path, *, force: bool = False) -> Said:
     _refuse_unwritten(workspace.config)
     if file.exists() and not force:
         raise ConfigError(f"{file}: is there already; edit it, name another file, or overwrite it with --force")
-    from itb.datafeeds.store import BarStore
-
-    root = (Config() if workspace.config.source else workspace.config).data.root
-    store = BarStore(file.parent / root)
-    chosen = _choose(workspace.config, store)
-    stored = chosen.stored
-    extent = (None, None) if stored is None else (stored.first_ms, stored.last_ms)
-    text = starter(chosen.exchange, (chosen.symbol, *chosen.others), chosen.timeframe, *extent)
+    place = _target(workspace, file)
+    chosen = _choose(workspace.config, place.store)
+    stored, sealed = chosen.stored, _sealed(place, chosen)
+    text = starter(
+        chosen.exchange,
+        (chosen.symbol, *chosen.others),
+        chosen.timeframe,
+        None if stored is None else stored.first_ms,
+        None if stored is None else stored.last_ms,
+        holdout_from=sealed,
+    )
     _write(file, text, force=force)
     holdout = tomllib.loads(text)["data"].get("holdout_from")
     with_config = "" if file.name == CONFIG_NAME else f" -c {file}"
     steps = [f"itb config check{with_config}", f"itb backtest{with_config}"]
     lines = [f"Wrote {file}: {chosen.exchange} {chosen.symbol} {chosen.timeframe}, every setting with its meaning."]
-    if holdout is not None:
+    if sealed is not None:
+        lines.append(f"The hold-out of this market was sealed before, from {sealed} on, and stays where it is.")
+    elif holdout is not None:
         lines.append(f"The last fifth of the bars, from {holdout}, is to be the hold-out: the first run seals it.")
     if stored is not None and stored.missing:
         lines.append(f'{count_of(stored.missing)} missing: runs refuse that until data.gaps is "flat" or "drop".')
     if chosen.exchange != "synthetic" and stored is None:
-        lines.append(f"No bars of {chosen.exchange} {chosen.symbol} {chosen.timeframe} are stored in {store.root} yet.")
+        lines.append(
+            f"No bars of {chosen.exchange} {chosen.symbol} {chosen.timeframe} are stored in {place.store.root} yet."
+        )
         steps[:0] = [f"itb data download --days 400{with_config}"]
     lines.append("Next: " + ", then ".join(f"`{step}`" for step in steps) + ".")
-    lines += _other_bars(chosen, store)
+    lines += _other_bars(chosen, place.store)
     told = {"file": str(file), "exchange": chosen.exchange, "symbol": chosen.symbol, "timeframe": chosen.timeframe}
     return Said({**told, "holdout_from": holdout and str(holdout), "next": steps}, tuple(lines))
+
+
+def _target(workspace: Workspace, file: Path) -> Workspace:
+    """Give the workspace that a config in ``file`` will have: its folders are those of the environment or defaults."""
+    config = workspace.config
+    folders = Config() if config.source else config
+    return replace(workspace, config=folders.of(None, file.parent, {}))
+
+
+def _sealed(place: Workspace, chosen: _Chosen) -> str | None:
+    seed = parts.synthetic_market(place.config).seed if chosen.exchange == "synthetic" else None
+    seal = place.register.sealed(market_of(chosen.symbol, synthetic_seed=seed))
+    return None if seal is None else plain_moment(from_ms(seal.from_ms))
 
 
 @dataclass(frozen=True)
