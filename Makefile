@@ -42,8 +42,8 @@ format: .venv/ready ## Format the code and repair what the linter can
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-soak: .venv/ready ## Run the long tests: large counts, every seed (hours)
-	.venv/bin/python -m pytest -n $(WORKERS) -m soak $(ARGS)
+soak: .venv/ready ## Run the long tests: large counts, every seed (hours); goes on where it was interrupted
+	.venv/bin/python -m pytest -n $(WORKERS) -m soak --passed .cache/soak/$$(git rev-parse --short HEAD) $(ARGS)
 
 bench: .venv/ready .venv-bench/ready ## Time itb beside backtrader, backtesting.py and nautilus_trader
 	.venv/bin/python -m benchmarks $(ARGS)

@@ -22,8 +22,34 @@ settings.register_profile("test", deadline=None, derandomize=True, database=None
 settings.register_profile("soak", deadline=None, max_examples=2_000, print_blob=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--passed", type=Path, help="file of test names: those in it are left out, those that pass added")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("soak" if config.getoption("markexpr") == "soak" else "test")
+    passed: Path | None = config.getoption("--passed")
+    if passed is not None:
+        config.pluginmanager.register(_Resuming(passed, is_worker=hasattr(config, "workerinput")))
+
+
+class _Resuming:
+    """Leave out what has passed before; the long tests can be interrupted and go on."""
+
+    def __init__(self, file: Path, *, is_worker: bool) -> None:
+        self.file, self.is_worker = file, is_worker
+        self.before = set(file.read_text().splitlines()) if file.exists() else set()
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        done = [item for item in items if item.nodeid in self.before]
+        items[:] = [item for item in items if item.nodeid not in self.before]
+        config.hook.pytest_deselected(items=done)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed and not self.is_worker:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a") as names:
+                names.write(f"{report.nodeid}\n")
 
 
 def real_data_dir() -> Path:
