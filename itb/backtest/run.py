@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ class Backtest:
             raise
         except Exception as error:
             name = self.strategy.__name__
-            where = traceback.extract_tb(error.__traceback__)[-1]
+            where = _where(error, self.strategy)
             raise StrategyError(
                 f"{name}: {type(error).__name__}: {error} (in {where.name}, {Path(where.filename).name} line "
                 f"{where.lineno}); run with --debug to see the whole trace"
@@ -109,6 +110,13 @@ class Backtest:
         finally:
             if collecting:
                 gc.enable()
+
+
+def _where(error: Exception, strategy: type[Strategy]) -> traceback.FrameSummary:
+    """Find the innermost line in the strategy's own file, else the innermost of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(sys.modules.get(strategy.__module__), "__file__", None)
+    return next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
 
 
 @dataclass(frozen=True)

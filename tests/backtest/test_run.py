@@ -57,6 +57,19 @@ def test_an_error_in_a_strategy_is_told_in_one_line(by_hand):
         Backtest(Raising).run(by_hand.market(50, 1))
 
 
+class Misreading(bt.Strategy):
+    def __init__(self):
+        self.average = bt.indicators.SMA(self.data.close, period=self.p.nothing)
+
+    def next(self):
+        pass
+
+
+def test_the_line_that_is_named_is_the_strategys_own(by_hand):
+    with pytest.raises(StrategyError, match=r"Misreading: .* \(in __init__, test_run\.py line \d+\)"):
+        Backtest(Misreading).run(by_hand.market(50, 1))
+
+
 def test_equity_is_cash_and_position_at_every_bar(by_hand, as_source):
     bars = by_hand.market(400, 5)
     settings = {"buy_threshold": 0.6, "sell_threshold": 0.4, "stop_loss": 0.01, "allow_short": True}
