@@ -22,6 +22,7 @@ from itb.engine.venue import Venue
 from itb.engine.venue_broker import VenueBroker
 from itb.errors import BarsError, ItbError, StrategyError
 from itb.market.bars import Bars, utc
+from itb.mlmodels.retrospective import refuse_retrospective
 
 if TYPE_CHECKING:
     from backtrader import Strategy
@@ -54,8 +55,10 @@ class Backtest:
         """Run over ``bars``; decisions count from the first bar that opens at or after ``start_ms``.
 
         Earlier bars only warm the indicators up. Raises :class:`itb.errors.BarsError` when no bar is left to trade,
-        :class:`itb.errors.StrategyError` when the strategy fails.
+        :class:`itb.errors.StrategyError` when the strategy fails, :class:`itb.errors.ModelError` when scores are
+        retrospective.
         """
+        refuse_retrospective((scores or {}).values(), "a backtest")
         start = 0 if start_ms is None else int(bars.open_time.searchsorted(start_ms))
         if start >= len(bars):
             last = f"the last bar is {utc(bars.open_time[-1])}" if len(bars) else "there are no bars"
