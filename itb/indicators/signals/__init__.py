@@ -1,0 +1,31 @@
+"""Signals: what is made of scores before somebody acts on them."""
+
+from __future__ import annotations
+
+from itb.indicators.signals.combine import Combine
+from itb.indicators.signals.signal import Columns, Flags, Signal, SignalColumns
+from itb.indicators.signals.signal_set import SignalSet
+from itb.indicators.signals.smoothen import Smoothen
+from itb.indicators.signals.threshold_rule import ThresholdSignal, ThresholdSignal2
+
+AnySignal = Smoothen | Combine | ThresholdSignal | ThresholdSignal2
+
+SIGNALS: dict[str, type[AnySignal]] = {
+    "smoothen": Smoothen,
+    "combine": Combine,
+    "threshold_rule": ThresholdSignal,
+    "threshold_rule2": ThresholdSignal2,
+}
+
+__all__ = [
+    "SIGNALS",
+    "Columns",
+    "Combine",
+    "Flags",
+    "Signal",
+    "SignalColumns",
+    "SignalSet",
+    "Smoothen",
+    "ThresholdSignal",
+    "ThresholdSignal2",
+]
