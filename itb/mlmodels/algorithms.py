@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from itb.mlmodels.algorithm import Algorithm
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
-from itb.mlmodels.linear import Linear, Logistic
+from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
 
-ALGORITHMS: dict[str, type[LightGbm | LightGbmRegression | Logistic | Linear]] = {
+AnyAlgorithm = LightGbm | LightGbmRegression | Logistic | LogisticElasticNet | Linear | ElasticNet
+
+ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
     "lightgbm": LightGbm,
     "lightgbm_regression": LightGbmRegression,
     "logistic": Logistic,
+    "logistic_elastic_net": LogisticElasticNet,
     "linear": Linear,
+    "elastic_net": ElasticNet,
 }
 
 
@@ -26,7 +30,8 @@ def column_name(label_name: str, algorithm: Algorithm) -> str:
 def check_can_learn(algorithm: Algorithm, label_name: str, *, is_binary: bool) -> None:
     """Refuse a classifier for a label that is not 0 or 1, with ``ValueError``."""
     if algorithm.is_classifier and not is_binary:
+        others = ", ".join(f'"{name}"' for name, part in ALGORITHMS.items() if not part.is_classifier)
         raise ValueError(
             f"algorithm {algorithm.name!r} needs a label of 0 and 1, but {label_name!r} is a number; give the label a "
-            f'threshold, or use "lightgbm_regression" or "linear"'
+            f"threshold, or use one of {others}"
         )

@@ -8,13 +8,15 @@ from itb.errors import ModelError
 from itb.mlmodels.algorithm import Algorithm, complete_rows, score_rows, settings_of
 from itb.mlmodels.algorithms import ALGORITHMS, check_can_learn, column_name
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
-from itb.mlmodels.linear import Linear, Logistic
+from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
 
 SMALL: dict[str, Algorithm] = {
     "lightgbm": LightGbm(rounds=20, num_leaves=7),
     "lightgbm_regression": LightGbmRegression(rounds=20, num_leaves=7),
     "logistic": Logistic(),
+    "logistic_elastic_net": LogisticElasticNet(),
     "linear": Linear(),
+    "elastic_net": ElasticNet(),
 }
 ALL = pytest.mark.parametrize("algorithm", SMALL.values(), ids=SMALL)
 
@@ -119,7 +121,11 @@ def test_a_classifier_for_a_number_is_refused_with_a_way_out():
 def test_a_part_whose_settings_cannot_be_seen_is_refused():
     with pytest.raises(TypeError, match="object must be a frozen dataclass"):
         settings_of(object())
-    assert settings_of(Linear(alpha=2.0)) == {"class": "itb.mlmodels.linear.Linear", "alpha": 2.0}
+    assert settings_of(Linear(alpha=2.0)) == {
+        "class": "itb.mlmodels.linear.Linear",
+        "alpha": 2.0,
+        "scaling": "standard",
+    }
 
 
 def test_importing_the_room_loads_no_heavy_library():
@@ -138,7 +144,13 @@ def test_importing_the_room_loads_no_heavy_library():
         (LightGbmRegression, {"loss": "l3"}, "loss must be"),
         (Logistic, {"c": 0.0}, "c must be above 0"),
         (Logistic, {"max_iter": 0}, "max_iter must be at least 1"),
+        (Logistic, {"class_weight": "even"}, "class_weight must be"),
         (Linear, {"alpha": 0.0}, "alpha must be above 0"),
+        (Linear, {"scaling": "minmax"}, 'scaling must be "standard", "robust" or "none", was .minmax.'),
+        (LogisticElasticNet, {"c": float("nan")}, "c must be above 0, was nan"),
+        (LogisticElasticNet, {"l1_ratio": 1.5}, "l1_ratio must be between 0 and 1, was 1.5"),
+        (ElasticNet, {"alpha": -1.0}, "alpha must be above 0"),
+        (ElasticNet, {"max_iter": 0}, "max_iter must be at least 1"),
     ],
 )
 def test_wrong_settings_are_refused_in_words(part, arguments, message):
