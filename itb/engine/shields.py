@@ -1,7 +1,13 @@
-"""Protective legs: the stop and the target that stand from an entry's fill until its position ends."""
+"""Protective legs: the stop and the target that stand from an entry's fill until its position ends.
+
+They only ever close: where another order makes the position larger or smaller, they are sent anew for what is left of
+it. Of an entry that fills inside its bar (a resting order), what the bar did before the fill is unknown: the stop is
+tested on the whole bar; a target that only the bar's extreme touched, and not its close, counts as ambiguous.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +27,8 @@ class _Shield:
     bar: int  # the bar it was raised in
     base: float  # the market's price at the entry, before slippage: where the rest of the entry bar starts
     is_long: bool
+    entered_inside: bool = False  # of the bar, not at its open
+    held: float = 0.0  # the position that the legs are as large as
     stop: Any = None
     target: Any = None
 
@@ -43,13 +51,16 @@ class Shields:
     def raise_for(self, entry: Any) -> None:
         """Place the legs of an entry that has just filled, if it asked for protection."""
         protect = entry.info.get("protect") if entry.info else None
-        position = self._broker.positions[entry.data]
-        if not isinstance(protect, Protection) or not position.size:
+        held = self._held(entry.data)
+        is_long = held > 0
+        if not isinstance(protect, Protection) or not held or is_long != entry.isbuy():
             return
         self.drop(entry.data)
-        is_long = position.size > 0
         side = 1 if is_long else -1
-        shield = _Shield(protect, entry.owner, len(entry.data) - 1, self._broker.log[-1].market_price, is_long)
+        base = self._broker.log[-1].market_price
+        inside = entry.exectype != bt.Order.Market and base != entry.data.open[0]
+        shield = _Shield(protect, entry.owner, len(entry.data) - 1, base, is_long, inside)
+        shield.held = self._broker.positions[entry.data].size
         self._of[entry.data] = shield
         price = self._broker.log[-1].price
         if protect.stop_loss:
@@ -59,17 +70,22 @@ class Shields:
             shield.target = self._leg(entry.data, shield, bt.Order.Limit, target, "target")
 
     def move_stop(self, data: Any, owner: Any, price: float, reason: str) -> Any:
-        """Replace the stop of the position in ``data`` (or place a first one) by one at ``price``."""
-        position = self._broker.positions[data]
-        if not position.size:
+        """Replace the stop of the position in ``data`` (or place a first one) by one at ``price``.
+
+        Where the venue refuses the new one, the old one stays.
+        """
+        held = self._held(data)
+        if not held:
             return None
         shield = self._of.get(data)
         if shield is None:
-            shield = _Shield(Protection(), owner, -1, 0.0, position.size > 0)
-            self._of[data] = shield
-        self._end(shield.stop)
-        shield.stop = self._leg(data, shield, bt.Order.Stop, price, reason)
-        return shield.stop
+            size = self._broker.positions[data].size
+            shield = self._of[data] = _Shield(Protection(), owner, -1, 0.0, held > 0, held=size)
+        moved = self._leg(data, shield, bt.Order.Stop, price, reason)
+        if moved.alive():
+            self._end(shield.stop)
+            shield.stop = moved
+        return moved
 
     def drop(self, data: Any) -> None:
         """Cancel both legs."""
@@ -81,14 +97,30 @@ class Shields:
     def work(self) -> None:
         """Fill the legs that this bar touches; end those whose position is gone."""
         for data, shield in list(self._of.items()):
-            size = self._broker.positions[data].size
-            if not size or (size > 0) != shield.is_long:
+            held = self._held(data)
+            if not held or (held > 0) != shield.is_long:
                 self.drop(data)
                 continue
+            self._fit(data, shield)
             touched = self._touched(data, shield)
             if touched is not None:
                 self._broker.fill_leg(*touched)
                 self.drop(data)
+
+    def _held(self, data: Any) -> float:
+        size = self._broker.positions[data].size
+        return self._broker.venue.quantise(size) if size else 0.0
+
+    def _fit(self, data: Any, shield: _Shield) -> None:
+        """Send the legs anew where another order changed the position: they cover all of it, and only close."""
+        size = self._broker.positions[data].size
+        if size == shield.held:
+            return
+        shield.held = size
+        for name, leg in (("stop", shield.stop), ("target", shield.target)):
+            if leg is not None and leg.alive():
+                self._end(leg)
+                setattr(shield, name, self._leg(data, shield, leg.exectype, leg.created.price, leg.info["reason"]))
 
     def _leg(self, data: Any, shield: _Shield, exectype: int, price: float, reason: str) -> Any:
         size = abs(self._broker.positions[data].size)
@@ -117,15 +149,17 @@ class Shields:
             return target, start
         hits_stop = stop_price is not None and side * (worst - stop_price) <= 0
         hits_target = target_price is not None and side * (best - target_price) >= 0
-        if hits_stop and hits_target:
-            hits_target = self._settle(bar, stop.created.price, target.created.price, shield) == "target"
+        inside = shield.entered_inside and bar == shield.bar
+        if hits_target and (hits_stop or (inside and side * (data.close[0] - target_price) < 0)):
+            hits_target = self._settle(bar, stop_price, target.created.price, shield, is_whole=not inside) == "target"
         if hits_target:
             return target, target.created.price
         return (stop, stop.created.price) if hits_stop else None
 
-    def _settle(self, bar: int, stop: float, target: float, shield: _Shield) -> Leg:
+    def _settle(self, bar: int, stop: float | None, target: float, shield: _Shield, *, is_whole: bool) -> Leg:
         venue = self._broker.venue
-        known = venue.settle(bar, stop, target, shield.is_long) if venue.settle else None
+        level = math.nan if stop is None else stop
+        known = venue.settle(bar, level, target, shield.is_long) if venue.settle and is_whole else None
         taken = known or venue.first
-        self.ambiguous.append(Ambiguity(bar, stop, target, taken, settled=known is not None))
+        self.ambiguous.append(Ambiguity(bar, level, target, taken, settled=known is not None))
         return taken

@@ -87,7 +87,10 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Ambiguity:
-    """A bar that touched both legs of a protected position: the bar does not tell which came first."""
+    """A bar that touched both legs of a protected position: the bar does not tell which came first.
+
+    Or the target of a position that was entered inside the bar, perhaps before it was: ``stop`` is NaN without one.
+    """
 
     bar: int
     stop: float

@@ -173,7 +173,7 @@ class VenueBroker(LeanBroker):
         cash_rate = rate if costs.fee_currency == "quote" or (costs.fee_currency == "base" and qty < 0) else 0.0
         position = self.positions[order.data]
         cost_price = position.price
-        _, _, opened, closed = position.pseudoupdate(net, net_price)
+        size, _, opened, closed = position.pseudoupdate(net, net_price)
         # The order of operations is the stock broker's own: another order would move the last bit.
         cash = self.cash
         closed_fee = opened_fee = pnl = 0.0
@@ -186,8 +186,9 @@ class VenueBroker(LeanBroker):
         if opened:
             opened_fee = abs(opened) * cash_rate * net_price
             left = cash - opened * net_price - opened_fee
-            if left < 0.0:
-                unpaid, opened, opened_fee = -left, 0.0, 0.0
+            free = left + 2 * min(size, 0.0) * net_price  # a short is backed by equity of its own worth: 1x
+            if free < 0.0:
+                unpaid, opened, opened_fee = -free, 0.0, 0.0
             else:
                 cash = left
         filled = closed + opened
@@ -201,7 +202,7 @@ class VenueBroker(LeanBroker):
                 opened, opened * net_price, opened_fee, None, pnl, size_after, price_after,
             )  # fmt: skip
             order.addcomminfo(self.getcommissioninfo(order.data))
-            gross = qty if in_base and not unpaid else filled
+            gross = filled if not in_base else filled / (1 - rate) if unpaid else qty
             fee_quote = closed_fee + opened_fee if cash_rate else abs(gross) * rate * price
             if not cash_rate and not in_base:
                 self.fee_account -= fee_quote
@@ -210,7 +211,7 @@ class VenueBroker(LeanBroker):
             self._ococheck(order)
         if unpaid:
             order.margin()
-            why = f"{unpaid:.2f} short of the cash it needs at {net_price}"
+            why = f"{unpaid:.2f} short of the cash it needs at {net_price}" + (", shorts at 1x" if size < 0 else "")
             self._refuse(order, abs(qty), net_price, why)
             self._ococheck(order)
             self._bracketize(order, cancel=True)

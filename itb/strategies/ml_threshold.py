@@ -143,8 +143,8 @@ class MLThreshold(Strategy):
             self.send(side * quantity, "entry", protect=protect if self.settings.protection_from == "fill" else None)
 
     def _leave(self, held: float, reason: str) -> None:
-        self._drop_legs()
-        self.send(-held, reason)
+        if self.send(-held, reason).alive():  # a refused exit leaves the protection where it is
+            self._drop_legs()
 
     def _trail(self, side: int) -> None:
         level, before = self._trail_level(side, 0), self._trail_level(side, 1)

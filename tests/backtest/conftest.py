@@ -105,7 +105,9 @@ class HandBroker:
         fee = abs(qty) * rate * price
         cost = opening * price + (abs(opening) * rate * price if in_quote else 0.0)
         after_close = self.cash - closing * price - (abs(closing) * rate * price if in_quote else 0.0)
-        if opening and after_close - cost < 0:
+        short = abs(opening) * price if opening < 0 else 0.0
+        standing = -self.position * price if opening < 0 and not closing and self.position < 0 else 0.0
+        if opening and after_close - cost - 2 * (short + standing) < 0:  # a short is backed by equity of its worth
             self.refused += 1
             if not closing:
                 return 0.0, price
@@ -209,21 +211,20 @@ def trade_by_hand(bars, scores, cash, terms, **s):
         def leave(reason, t=t, held=held):
             if broker.accepts(t, abs(held), c[t]):
                 queue.append((-held, reason))
-            else:
-                broker.refused += 1
+                return True
+            broker.refused += 1
+            return False
 
         if not held:
             ready = last_exit is None or times[t] >= last_exit + s["cooldown_bars"] * hour
             if want and ready:
                 enter(want)
         elif down if held > 0 else up:
-            shield = None
-            leave("signal")
+            shield = None if leave("signal") else shield
             if want:
                 enter(want)
         elif s["max_bars"] and times[t] >= entry[1] + (s["max_bars"] - 1) * hour:
-            shield = None
-            leave("time")
+            shield = None if leave("time") else shield
         elif s["trailing_stop"]:
             side = 1 if held > 0 else -1
 
@@ -237,7 +238,11 @@ def trade_by_hand(bars, scores, cash, terms, **s):
 
             now, before = level(t + 1), level(t)
             if now is not None and (before is None or side * (now - before) > 0):
-                shield["stop"], shield["why"] = broker.on_tick(now, side < 0), "trailing"
+                wanted = broker.on_tick(now, side < 0)
+                if broker.accepts(t, broker.floor(abs(broker.position)), wanted):
+                    shield["stop"], shield["why"] = wanted, "trailing"
+                else:
+                    broker.refused += 1
     return SimpleNamespace(broker=broker, equity=equity)
 
 
