@@ -166,6 +166,12 @@ def _overrides(strategy: Any, name: str) -> bool:
     return getattr(type(strategy), name) is not getattr(bt.Strategy, name)
 
 
+def _is_below(strategy: Any, name: str, other: str) -> bool:
+    """Whether ``name`` is defined in a class that derives from the one that defines ``other``."""
+    definers = [next(kind for kind in type(strategy).__mro__ if wanted in vars(kind)) for wanted in (name, other)]
+    return type(strategy).__mro__.index(definers[0]) < type(strategy).__mro__.index(definers[1])
+
+
 def _why_not_dense(cerebro: Any, strategies: list[Any]) -> str:
     """Why the bars must go through backtrader's own loop, or an empty text."""
     broker = cerebro._broker
@@ -191,6 +197,8 @@ def _why_not_sparse(strategy: Any) -> str:
         return "the strategy does not say where it may act, so it gets every bar"
     if strategy.analyzers:
         return "an analyzer wants every bar"
+    if _is_below(strategy, "next", "next_decision"):
+        return "the strategy overrides next without saying anew where it may act, so it gets every bar"
     heard = [name for name in ("notify_cashvalue", "notify_fund", "prenext") if _overrides(strategy, name)]
     return f"the strategy overrides {heard[0]}, so it gets every bar" if heard else ""
 

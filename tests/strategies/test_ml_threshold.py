@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from itb.errors import StrategyError
 from itb.indicators.score import ArrayScores
 from itb.market.bars import Bars
 from itb.market.costs import Costs
+from itb.market.instrument import Instrument
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
 FREE = Venue(costs=Costs(0, 0, slippage_bps=0))
@@ -91,6 +94,31 @@ def test_the_opposite_signal_reverses_when_shorts_are_allowed():
     result = run([flat()] * 5, [UP, IDLE, DOWN, IDLE, IDLE], allow_short=True)
     assert fills_of(result) == [(1, 100, "entry"), (3, 100, "signal"), (3, 100, "entry")]
     assert result.position[-1] == -10
+
+
+def test_an_exit_that_the_venue_refuses_leaves_the_stop_where_it_is():
+    venue = Venue(costs=FREE.costs, instrument=Instrument("BTC/USDT", min_notional=Decimal(850)))
+    bars = bars_of([flat(), flat(), (100, 100, 84, 84), (90, 112, 90, 111)])
+    source = {"s": ArrayScores("s", bars.open_time, np.array([DOWN, IDLE, IDLE, IDLE]), 0.0, 1.0)}
+    chosen = {"sizing": "fixed_notional", "notional": 1000.0, "allow_short": True, "stop_loss": 0.1, "max_bars": 2}
+    result = Backtest(MLThreshold, chosen, 10_000.0, venue).run(bars, source)
+    assert [case.reason for case in result.rejected] == ["time"]
+    assert fills_of(result) == [(1, 100, "entry"), (3, 110, "stop")]
+
+
+def test_a_subclass_with_its_own_next_gets_every_bar():
+    class Counting(MLThreshold):
+        calls = 0
+
+        def next(self):
+            Counting.calls += 1
+            super().next()
+
+    bars = bars_of([flat()] * 50)
+    source = {"s": ArrayScores("s", bars.open_time, np.full(50, IDLE), 0.0, 1.0)}
+    result = Backtest(Counting).run(bars, source)
+    assert (Counting.calls, result.stepped) == (50, "dense")
+    assert "overrides next" in result.why_not_sparse
 
 
 def test_an_entry_that_cannot_be_paid_is_counted():
