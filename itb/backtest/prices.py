@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars, FloatArray, IntArray
 
 FillPrice = Literal["open", "worst_of"]
+_LATE_MS = 1000  # venues stamp settlements some milliseconds late
 
 
 def vwap(bars: Bars) -> FloatArray:
@@ -91,18 +92,22 @@ class FinerBars:
         hits = np.flatnonzero(worst | best)
         if not len(hits) or (worst[hits[0]] and best[hits[0]]):
             return None
+        if inside.open_time[hits[0]] != self.bars.open_time[bar] + int(hits[0]) * self.finer.timeframe.ms:
+            return None  # a finer bar before it is missing: that one may have touched the other
         return "stop" if worst[hits[0]] else "target"
 
 
 def funding_by_bar(bars: Bars, settled_at: IntArray, rates: FloatArray) -> dict[int, float]:
-    """Map each funding settlement to the bar it falls into; several in one bar add up.
+    """Map each funding settlement to the bar at whose open it is charged; several in one bar add up.
 
-    ``settled_at`` are UTC milliseconds in order. A settlement at a bar's open is charged on the position held before
-    that open's fills; one inside a bar is charged at its open. Raises :class:`itb.errors.BarsError` when no settlement
-    lies within the bars.
+    ``settled_at`` are UTC milliseconds in order. A settlement at a bar's open, or up to a second later, is charged on
+    the position held before that open's fills. One inside a bar, or where bars are missing, is charged at the next
+    open, on what is still held then. Raises :class:`itb.errors.BarsError` when no settlement lies within the bars.
     """
     bar = np.searchsorted(bars.open_time, settled_at, side="right") - 1
-    known = (bar >= 0) & (settled_at < bars.close_time[np.maximum(bar, 0)])
+    known = bar >= 0
+    bar += settled_at - bars.open_time[np.maximum(bar, 0)] > _LATE_MS
+    known &= bar < len(bars)
     if not known.any():
         raise BarsError(
             f"{bars.label}: no funding settlement lies between {utc(bars.open_time[0])} and {utc(bars.close_time[-1])}"

@@ -81,10 +81,32 @@ def test_finer_bars_of_another_symbol_are_refused():
         FinerBars(hours(1), other)
 
 
-def test_funding_falls_into_the_bar_that_contains_it():
+def test_a_missing_finer_bar_before_the_touch_leaves_the_question_open():
+    path = minutes([100, 100, 100], highs=[101, 101, 109], lows=[99, 99, 99])
+    assert FinerBars(hours(1), path)(0, 92.0, 108.0, True) == "target"
+    holed = path.slice(0, 1), path.slice(2, None)
+    columns = {name: np.concatenate([part[name] for part in holed]) for name in path.columns}
+    times = np.concatenate([part.open_time for part in holed])
+    settle = FinerBars(hours(1), Bars.of("BTC/USDT", "1m", times, **columns))
+    assert settle(0, 92.0, 108.0, True) is None
+
+
+def test_funding_at_an_open_is_charged_there_though_the_stamp_is_a_little_late():
     bars = hours(10)
     times = np.array([-8 * HOUR, 0, 8 * HOUR + 1, 8 * HOUR + 2, 99 * HOUR])
     assert funding_by_bar(bars, times, np.array([9.0, 0.1, 0.2, 0.3, 9.0])) == {0: 0.1, 8: pytest.approx(0.5)}
+
+
+def test_funding_inside_a_bar_is_charged_at_the_next_open_to_who_still_holds():
+    times = np.array([0, HOUR // 2, 9 * HOUR + 1001])
+    assert funding_by_bar(hours(10), times, np.array([0.1, 0.2, 0.3])) == {0: 0.1, 1: 0.2}
+
+
+def test_funding_where_bars_are_missing_is_charged_at_the_next_open():
+    full = hours(10)
+    keep = [0, 1, 6, 7]
+    bars = Bars.of("BTC/USDT", "1h", full.open_time[keep], **{name: full[name][keep] for name in full.columns})
+    assert funding_by_bar(bars, np.array([4 * HOUR]), np.array([0.1])) == {2: 0.1}
 
 
 def test_funding_that_misses_every_bar_is_refused():
