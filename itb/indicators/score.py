@@ -80,7 +80,13 @@ class MLScore(bt.Indicator):
 
     def once(self, _start: int, end: int) -> None:
         """Fill the line in one copy."""
-        self.lines.score.array = as_buffer(self.source.batch()[:end])
+        scores = self.source.batch()
+        if len(scores) != len(self.data.bars):
+            raise StrategyError(
+                f"score {self.source.column!r}: has {len(scores)} values for {len(self.data.bars)} bars of the feed; "
+                "expected one for each, so align them with the bars first"
+            )
+        self.lines.score.array = as_buffer(scores[:end])
 
     def preonce(self, _start: int, _end: int) -> None:
         """Do nothing: ``once`` fills every bar."""

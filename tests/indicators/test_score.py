@@ -39,6 +39,13 @@ def test_batch_and_step_give_the_same_scores_from_the_first_bar_on():
     np.testing.assert_array_equal(step, batch)
 
 
+def test_scores_of_other_bars_are_refused():
+    bars = few_bars(10)
+    scores = {"up": ArrayScores("up", bars.open_time, np.zeros(10))}
+    with pytest.raises(StrategyError, match="has 10 values for 8 bars of the feed"):
+        read(bars.slice(2, None), scores)
+
+
 def test_scores_satisfy_the_port():
     bars = few_bars()
     assert isinstance(ArrayScores("up", bars.open_time, np.zeros(6)), ScoreSource)
