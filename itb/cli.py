@@ -142,7 +142,8 @@ def data_import(
 
     project = replace(options, symbol=None, timeframe=None)  # what a file holds need not be what is traded
     with progress_bar(options) as progress:
-        options.show(run(project.workspace(progress=progress), files, options.symbol, options.timeframe))
+        said = run(project.workspace(progress=progress), files, options.symbol, options.timeframe)
+    options.show(said)
 
 
 @command(data_app, "download")
@@ -156,7 +157,8 @@ def data_download(
     from itb.runs.data import download as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(progress=progress), days=days, archive=archive, repair=repair))
+        said = run(options.workspace(progress=progress), days=days, archive=archive, repair=repair)
+    options.show(said)
 
 
 @command(data_app, "list")
@@ -181,7 +183,8 @@ def features(options: Options, out: Out = None, include_holdout: IncludeHoldout 
     from itb.runs.steps import write_features as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.market(include_holdout=include_holdout, progress=progress), out))
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
+    options.show(said)
 
 
 @command(app)
@@ -190,7 +193,8 @@ def labels(options: Options, out: Out = None, include_holdout: IncludeHoldout = 
     from itb.runs.steps import write_labels as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.market(include_holdout=include_holdout, progress=progress), out))
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
+    options.show(said)
 
 
 @command(app)
@@ -199,7 +203,8 @@ def train(options: Options, out: Out = None) -> None:
     from itb.runs.steps import train as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.market(progress=progress), out))
+        said = run(options.market(progress=progress), out)
+    options.show(said)
 
 
 @command(app)
@@ -208,7 +213,8 @@ def walkforward(options: Options, out: Out = None, include_holdout: IncludeHoldo
     from itb.runs.steps import walk_forward as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.market(include_holdout=include_holdout, progress=progress), out))
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
+    options.show(said)
 
 
 @command(app)
@@ -270,7 +276,8 @@ def runs_reproduce(
     from itb.runs.history import reproduce as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.workspace(progress=progress), run_id))
+        said = run(options.workspace(progress=progress), run_id)
+    options.show(said)
 
 
 @command(app)
@@ -279,7 +286,8 @@ def check(options: Options, strategy: Strategy = None) -> None:
     from itb.runs.laws import check as run
 
     with progress_bar(options) as progress:
-        options.show(run(options.market(progress=progress, **{"--strategy": strategy})))
+        said = run(options.market(progress=progress, **{"--strategy": strategy}))
+    options.show(said)
 
 
 @command(app)
@@ -330,16 +338,16 @@ def progress_bar(options: Options) -> "Iterator[Progress | None]":
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
+        task = bar.add_task("", total=None)
 
         def tell(done: int, total: int, what: str) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
+            if total != bar.tasks[0].total or done < bar.tasks[0].completed:
+                bar.reset(task, total=total)
+            bar.update(task, completed=done, description=what)
 
         yield tell
 

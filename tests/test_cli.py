@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -334,3 +335,22 @@ def test_every_command_takes_the_common_options():
     common = {"--config", "--symbol", "--timeframe", "--exchange", "--from", "--to", "--set", "--json", "--debug"}
     for command in leaves(typer.main.get_command(cli.app)):
         assert common <= {option for parameter in command.params for option in parameter.opts}, command.name
+
+
+def test_progress_is_drawn_on_one_line_of_a_terminal_and_gone_afterwards(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with cli.progress_bar(cli.Options()) as tell:
+        tell(0, 1, "computing features")
+        for month in range(3):
+            tell(month + 1, 3, f"month {month}")
+    drawn = sys.stderr.getvalue()
+    assert "month 2" in drawn
+    assert "100%" in drawn
+    assert drawn.endswith("\x1b[1A\x1b[2K")
+    with cli.progress_bar(cli.Options(json=True)) as tell:
+        assert tell is None

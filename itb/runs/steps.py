@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from itb.runs.workspace import Workspace
 
 _NOTES = 5  # of refits, before the rest is only counted
+_ROWS = 40  # of a table, before the middle is only counted
 
 
 def write_features(workspace: Workspace, out: Path | None = None) -> Said:
@@ -166,7 +167,7 @@ def walk_forward(workspace: Workspace, out: Path | None = None) -> Said:
         file.write(pa.table({"timestamp": _stamps(market), walked.column: pa.array(walked.scores)}), facts)
         pooled = asdict(quality.pooled)
         notes = list(_notes(workspace, market, walked, run_id, {"skill": quality.pooled.skill, **pooled}))
-        rows += [(market.bars.symbol, *row) for row in _fold_rows(walked, quality)]
+        rows += [(market.bars.symbol, *row) for row in _shortened(list(_fold_rows(walked, quality)))]
         lines += [f"{_title(market)}: {walked.column}: {quality.pooled.sentence}", *(f"  {note}" for note in notes)]
         lines += [f"  scores in {file.path}", f"  timeline and models in {walked.folder}"]
         told.append(
@@ -213,6 +214,18 @@ def _fold_rows(walked: WalkForwardResult, quality: ModelQuality) -> Iterator[tup
         figure = f"{name} {number(value, 3)}"
         fitted, speaks = utc(entry.known_at)[:16], utc(entry.speaks_from)[:16]
         yield str(fold.block.number), fitted, f"{fold.rows:,}", speaks, f"{grade.rows:,}", figure, verdict
+
+
+def _shortened(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Leave out the middle of a long table, and say how much that is.
+
+    >>> [row[0] for row in _shortened([(str(i), "") for i in range(50)])][19:22]
+    ['19', '... 10 more, see --json', '30']
+    """
+    if len(rows) <= _ROWS:
+        return rows
+    left = (f"... {len(rows) - _ROWS} more, see --json", *[""] * (len(rows[0]) - 1))
+    return [*rows[: _ROWS // 2], left, *rows[-_ROWS // 2 :]]
 
 
 def _markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
