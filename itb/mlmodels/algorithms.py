@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from itb.mlmodels.algorithm import Algorithm
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
+from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
 
-AnyAlgorithm = LightGbm | LightGbmRegression | Logistic | LogisticElasticNet | Linear | ElasticNet
+AnyAlgorithm = (
+    LightGbm
+    | LightGbmRegression
+    | Logistic
+    | LogisticElasticNet
+    | Linear
+    | ElasticNet
+    | RandomForest
+    | RandomForestRegression
+    | ExtraTrees
+    | ExtraTreesRegression
+)
 
 ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
     "lightgbm": LightGbm,
@@ -15,6 +27,10 @@ ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
     "logistic_elastic_net": LogisticElasticNet,
     "linear": Linear,
     "elastic_net": ElasticNet,
+    "random_forest": RandomForest,
+    "random_forest_regression": RandomForestRegression,
+    "extra_trees": ExtraTrees,
+    "extra_trees_regression": ExtraTreesRegression,
 }
 
 

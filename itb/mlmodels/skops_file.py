@@ -1,14 +1,27 @@
-"""scikit-learn models as skops files: written the same way each time, read only if every type in them is expected."""
+"""scikit-learn models as skops files: written the same way each time, read only if every type in them is expected.
+
+Models whose own scikit-learn objects could be made to read outside their memory (trees), or hold more than a score
+needs (networks, support vectors), are written as plain arrays of numbers.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from itb.errors import ModelError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+_ARRAYS = frozenset({"builtins.dict", "builtins.list", "builtins.str", "numpy.ndarray"})
+_KIND = "kind"
 _SCHEMA = "schema.json"
 _STAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -79,3 +92,28 @@ def _types(node: Any) -> set[str]:
         for child in node:
             found |= _types(child)
     return found
+
+
+def dump_arrays(kind: str, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Give the skops file of plain arrays of numbers, and of the kind of model that they are."""
+    return dump({_KIND: kind, **{name: np.ascontiguousarray(array) for name, array in arrays.items()}})
+
+
+def load_arrays(content: bytes, kind: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of a kind of model back: nothing but finite numbers, float64 or int64, by these names.
+
+    Raises :class:`itb.errors.ModelError` for anything else.
+    """
+    found = load(content, _ARRAYS)
+    if not isinstance(found, dict) or found.get(_KIND) != kind:
+        held = found.get(_KIND) if isinstance(found, dict) else type(found).__name__
+        raise ModelError(f"the skops file holds {held!r}, expected a model of {kind!r}. Train it again.")
+    arrays = {name: array for name, array in found.items() if name != _KIND}
+    if set(arrays) != set(names):
+        raise ModelError(f"the skops file holds {', '.join(map(str, arrays))}, not {', '.join(names)}. Train it again.")
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype not in (np.float64, np.int64):
+            raise ModelError(f"{name!r} in the skops file is no array of numbers. Train it again.")
+        if not np.isfinite(array).all():
+            raise ModelError(f"{name!r} in the skops file holds numbers that are not finite. Train it again.")
+    return arrays

@@ -8,6 +8,7 @@ from itb.errors import ModelError
 from itb.mlmodels.algorithm import Algorithm, complete_rows, score_rows, settings_of
 from itb.mlmodels.algorithms import ALGORITHMS, check_can_learn, column_name
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
+from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
 
 SMALL: dict[str, Algorithm] = {
@@ -17,6 +18,10 @@ SMALL: dict[str, Algorithm] = {
     "logistic_elastic_net": LogisticElasticNet(),
     "linear": Linear(),
     "elastic_net": ElasticNet(),
+    "random_forest": RandomForest(trees=10, split_fraction=1.0),
+    "random_forest_regression": RandomForestRegression(trees=10, split_fraction=1.0),
+    "extra_trees": ExtraTrees(trees=10),
+    "extra_trees_regression": ExtraTreesRegression(trees=10),
 }
 ALL = pytest.mark.parametrize("algorithm", SMALL.values(), ids=SMALL)
 
