@@ -354,3 +354,16 @@ def test_progress_is_drawn_on_one_line_of_a_terminal_and_gone_afterwards(monkeyp
     assert drawn.endswith("\x1b[1A\x1b[2K")
     with cli.progress_bar(cli.Options(json=True)) as tell:
         assert tell is None
+
+
+@pytest.mark.real
+def test_real_bars_come_in_and_research_stops_before_the_proposed_hold_out(itb, tmp_path, real_data):
+    assert (
+        "35,063 bars added"
+        in itb("data", "import", real_data("binance/BTCUSDT-1h.parquet"), "--exchange", "binance").out
+    )
+    said = itb("init", "--exchange", "binance").out
+    assert "from 2025-03-14, is to be the hold-out" in said
+    assert "1 bar missing" in said
+    assert "Run `itb data download --repair` or set data.gaps" in itb("labels").err
+    assert "to 2025-03-13 23:00 UTC" in itb("labels", "--set", "data.gaps=flat").out

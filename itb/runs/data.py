@@ -57,7 +57,7 @@ def import_files(
 
 
 def _next(workspace: Workspace, exchange: str, told: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Say what to do with bars that were imported."""
+    """Say what to do with bars that came."""
     data = workspace.config.data
     if any(one["missing"] for one in told) and data.gaps == "refuse":
         yield 'Bars are missing: runs refuse that until data.gaps is "flat" or "drop"; `itb data check` shows where.'
@@ -129,6 +129,7 @@ def download(
                 "retries": found.retries,
             }
         )
+    lines += _next(workspace, exchange, told)
     return Said({"exchange": exchange, "downloaded": told}, tuple(lines))
 
 
