@@ -13,7 +13,8 @@ import pytest
 
 from itb.cli import main
 
-TUTORIAL = Path(__file__).parent.parent / "docs" / "tutorial.md"
+ROOT = Path(__file__).parent.parent
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 
 
@@ -57,3 +58,12 @@ def test_every_python_example_compiles(page: Path) -> None:
     for language, _, text in BLOCK.findall(page.read_text()):
         if language == "python":
             compile(text, page.name, "exec")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+def test_the_strategy_on_the_first_pages_trades(page: str, tmp_path: Path, run: Callable[[str], str]) -> None:
+    blocks = [text for language, _, text in BLOCK.findall((ROOT / page).read_text()) if language == "python"]
+    (tmp_path / "eager.py").write_text(blocks[0])
+    short = "--set synthetic.bars=2000 --set walkforward.train=1000 --set model.rounds=20"
+    said = run(f"itb backtest --strategy eager.py:Eager {short}")
+    assert re.search(r"in\s+[1-9]\d*\s+trades?", re.sub(r"[^\w\s.,]", " ", said)), said

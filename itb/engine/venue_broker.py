@@ -14,6 +14,14 @@ from itb.engine.venue import Rejection, Venue
 _RESTING = (bt.Order.Limit, bt.Order.StopLimit)
 
 
+class FractionalCoins(bt.CommInfoBase):
+    """Let ``order_target_percent`` and its kin ask for parts of a coin; the stock scheme gives whole ones."""
+
+    def getsize(self, price: float, cash: float) -> float:
+        """Say how much ``cash`` buys; the venue floors it to the step."""
+        return float(self.p.leverage * cash / price)
+
+
 class VenueBroker(LeanBroker):
     """Fill orders by a :class:`itb.engine.venue.Venue`.
 
@@ -24,10 +32,12 @@ class VenueBroker(LeanBroker):
     * an entry sent with ``protect=Protection(...)`` gets its stop and target the moment it fills: they work in the
       entry bar too, and end with the position;
     * quantities are floored to the step, too small orders refused, and everything refused is kept in ``rejected``;
+    * a limit order that the market is already beyond when it arrives takes: it slips, up to its limit, and pays the
+      taker fee, as does a stop-limit order that fills at its trigger;
     * a bar that touches both legs is recorded in ``shields.ambiguous``.
     """
 
-    params: Any = (("venue", Venue()), ("checksubmit", False))
+    params: Any = (("venue", Venue()), ("checksubmit", False), ("commission", FractionalCoins(percabs=True)))
 
     def start(self) -> None:
         super().start()
@@ -35,6 +45,8 @@ class VenueBroker(LeanBroker):
         self.rejected: list[Rejection] = []
         self.shields = Shields(self)
         self._share = 0.0
+        self._crossing = math.nan  # the limit of an order that takes if it fills at the market's price
+        self._took = False
 
     # -- orders coming in
 
@@ -133,10 +145,15 @@ class VenueBroker(LeanBroker):
 
     def _try_exec(self, order: Any) -> None:
         self._weigh(order)
+        if order.exectype == bt.Order.Limit and len(order.data) - order.plen == 1:
+            self._crossing = order.created.price
+        elif order.exectype == bt.Order.StopLimit and not order.triggered:
+            self._crossing = order.created.pricelimit
         super()._try_exec(order)
 
     def _weigh(self, order: Any) -> None:
-        self.market_price = math.nan
+        self.market_price = self._crossing = math.nan
+        self._took = False
         volume = order.data.volume[0] if self.venue.costs.impact_bps else 0.0
         self._share = abs(order.executed.remsize) / volume if volume > 0 else 1.0
 
@@ -150,11 +167,17 @@ class VenueBroker(LeanBroker):
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
         self.market_price = price
-        return price if lim else price * (1 + self.venue.costs.slippage(self._share))
+        slipped = price * (1 + self.venue.costs.slippage(self._share))
+        return self._up_to_limit(price, min(slipped, self._crossing)) if lim else slipped
 
     def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
         self.market_price = price
-        return price if lim else price * (1 - self.venue.costs.slippage(self._share))
+        slipped = price * (1 - self.venue.costs.slippage(self._share))
+        return self._up_to_limit(price, max(slipped, self._crossing)) if lim else slipped
+
+    def _up_to_limit(self, price: float, slipped: float) -> float:
+        self._took = not math.isnan(self._crossing)
+        return slipped if self._took else price
 
     # -- money
 
@@ -164,7 +187,7 @@ class VenueBroker(LeanBroker):
         if price is None:
             return None
         costs = self.venue.costs
-        rate = costs.maker_fee if order.exectype in _RESTING else costs.taker_fee
+        rate = costs.maker_fee if order.exectype in _RESTING and not self._took else costs.taker_fee
         qty = order.executed.remsize
         in_base = costs.fee_currency == "base" and qty > 0
         # A fee taken in base: fewer coins arrive for the same money.

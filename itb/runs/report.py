@@ -122,9 +122,10 @@ def summary(outcome: Outcome, *, is_free: bool) -> str:
     made = "made" if own.total_return > 0 else "lost" if own.total_return < 0 else "made nothing:"
     share = percent(abs(own.total_return), signed=False)
     costs = "at zero cost" if is_free else "after costs"
+    trades = f"{own.trades:,} trade" + ("" if own.trades == 1 else "s")
     return (
         f"{utc(window.open_time[0])[:10]} to {utc(window.close_time[-1])[:10]} on {kind}: the strategy {made} {share} "
-        f"{costs} in {own.trades} trades; buy-and-hold returned {percent(hold.total_return)}, cash 0 %."
+        f"{costs} in {trades}; buy-and-hold returned {percent(hold.total_return)}, cash 0 %."
     )
 
 

@@ -41,7 +41,7 @@ def load_strategy(
             return STRATEGIES[name]
         near = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"built in are {', '.join(STRATEGIES)}"
-        raise StrategyError(f'strategy {name!r}: not found; {hint} Your own is "module:Class" or "file.py:Class"')
+        raise StrategyError(f'strategy {name!r}: not found; {hint}; your own is "module:Class" or "file.py:Class"')
     if modules and place in modules:
         module = modules[place]
     elif place.endswith(".py"):

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import backtrader as bt
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from itb.errors import BarsError, StrategyError
 from itb.indicators.score import MLScore
 from itb.ledger.equity import replay
 from itb.market.costs import Costs
+from itb.market.instrument import Instrument
 from itb.strategies.ml_threshold import MLThreshold
 
 
@@ -114,3 +117,16 @@ def test_the_only_score_is_read_without_its_name(by_hand):
 def test_cash_must_be_money():
     with pytest.raises(ValueError, match="cash must be above 0, was 0"):
         Backtest(BuyOnce, cash=0)
+
+
+class HalfInCoins(bt.Strategy):
+    def next(self):
+        self.order_target_percent(target=0.5)
+
+
+def test_a_target_in_percent_buys_parts_of_a_coin(by_hand):
+    bars = by_hand.market(50, 1)
+    venue = Venue(instrument=Instrument("BTC/USDT", step=Decimal("0.001")), costs=Costs(0, 0, slippage_bps=0))
+    result = Backtest(HalfInCoins, cash=100.0, venue=venue).run(bars)
+    assert 0 < result.position[1] < 1
+    assert result.position[1] == pytest.approx(50 / bars.close[0], abs=0.001)

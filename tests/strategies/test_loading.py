@@ -59,3 +59,8 @@ def test_a_missing_module_is_named():
 def test_a_file_that_fails_says_how(folder):
     with pytest.raises(StrategyError, match=r"running broken\.py failed: ZeroDivisionError"):
         load_strategy("broken.py:Mine", folder)
+
+
+def test_an_unknown_name_is_told_what_there_is():
+    with pytest.raises(StrategyError, match=r"built in are \S+; your own is"):
+        load_strategy("zzzzzz")
