@@ -6,6 +6,7 @@ from itb.mlmodels.algorithm import Algorithm
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
 from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
+from itb.mlmodels.svm import Svc, Svr
 
 AnyAlgorithm = (
     LightGbm
@@ -18,6 +19,8 @@ AnyAlgorithm = (
     | RandomForestRegression
     | ExtraTrees
     | ExtraTreesRegression
+    | Svc
+    | Svr
 )
 
 ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
@@ -31,6 +34,8 @@ ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
     "random_forest_regression": RandomForestRegression,
     "extra_trees": ExtraTrees,
     "extra_trees_regression": ExtraTreesRegression,
+    "svc": Svc,
+    "svr": Svr,
 }
 
 

@@ -10,6 +10,7 @@ from itb.mlmodels.algorithms import ALGORITHMS, check_can_learn, column_name
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
 from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
+from itb.mlmodels.svm import Svc, Svr
 
 SMALL: dict[str, Algorithm] = {
     "lightgbm": LightGbm(rounds=20, num_leaves=7),
@@ -22,6 +23,8 @@ SMALL: dict[str, Algorithm] = {
     "random_forest_regression": RandomForestRegression(trees=10, split_fraction=1.0),
     "extra_trees": ExtraTrees(trees=10),
     "extra_trees_regression": ExtraTreesRegression(trees=10),
+    "svc": Svc(),
+    "svr": Svr(),
 }
 ALL = pytest.mark.parametrize("algorithm", SMALL.values(), ids=SMALL)
 
