@@ -116,14 +116,14 @@ def alternate(buys: Flags, sells: Flags, prices: FloatArray) -> Deals:
     if not len(buys) == len(sells) == len(prices):
         raise ValueError(f"flags and prices must be as long, were {len(buys)}, {len(sells)} and {len(prices)} rows")
     priced = ~np.isnan(prices) & (prices != 0)
-    flagged = (np.flatnonzero(buys & priced), np.flatnonzero(sells & priced))
-    rows: tuple[list[int], list[int]] = ([], [])
-    side, row = 0, -1
-    while (found := int(flagged[side].searchsorted(row, "right"))) < len(flagged[side]):
-        row = int(flagged[side][found])
-        rows[side].append(row)
-        side = 1 - side
-    buy_rows, sell_rows = (np.array(taken, dtype=np.int64) for taken in rows)
+    rows = np.flatnonzero((buys | sells) & priced)
+    is_buy, is_either = buys[rows], buys[rows] & sells[rows]
+    turns = np.cumsum(is_either)  # a row with both flags ends what is, whatever it is
+    settled = np.maximum.accumulate(np.where(is_either, -1, np.arange(len(rows))))
+    since = np.where(settled < 0, turns, turns - turns[settled])
+    holds = ((settled >= 0) & is_buy[settled]) ^ (since % 2 == 1)
+    deals = rows[np.diff(holds, prepend=False)]
+    buy_rows, sell_rows = deals[0::2], deals[1::2]
     return Deals(buy_rows, sell_rows, prices[buy_rows], prices[sell_rows])
 
 
