@@ -12,14 +12,14 @@ class Costs:
     """Fees and slippage of one side of a trade, in basis points (1 bp = 0.0001 of the notional).
 
     Slippage moves the price of market and stop orders against the order by
-    ``slippage_bps + spread_bps / 2 + impact_bps x min(1, qty / bar volume)``; limit orders do not slip.
+    ``slippage_bps + spread_bps / 2 + impact_bps x min(1, qty / bar volume)``; limit orders that rest do not slip.
 
     Parameters
     ----------
     taker_fee_bps
-        Fee of market and stop orders.
+        Fee of market and stop orders, and of limit orders that the market is beyond when they arrive.
     maker_fee_bps
-        Fee of limit orders.
+        Fee of limit orders that rest.
     fee_currency
         ``"quote"``, ``"base"`` (spot venues take a buy's fee from the coins bought, so the position is smaller; sells
         pay in quote) or the name of a third currency such as ``"BNB"`` (fees leave a separate account and are valued
