@@ -64,8 +64,8 @@ class Strategy(bt.Strategy):
 
     @property
     def held(self) -> float:
-        """Signed position in whole steps: dust below a step is nothing that can be sold."""
-        return self.venue.quantise(self.position.size)
+        """Signed position in whole steps: dust below a step, or left by rounding, is nothing that can be sold."""
+        return 0.0 if self.history.open is None else self.venue.quantise(self.position.size)
 
     @property
     def is_waiting(self) -> bool:

@@ -106,6 +106,19 @@ def test_an_exit_that_the_venue_refuses_leaves_the_stop_where_it_is():
     assert fills_of(result) == [(1, 100, "entry"), (3, 110, "stop")]
 
 
+def test_what_fees_in_base_leave_of_a_short_is_bought_back_until_nothing_is_left():
+    bars = bars_of([flat()] * 12)
+    source = {"s": ArrayScores("s", bars.open_time, np.array([DOWN, *[UP] * 9, IDLE, IDLE]), 0.0, 1.0)}
+    chosen = {"fraction": 0.5, "allow_short": True, "max_bars": 9}
+    results = [
+        Backtest(MLThreshold, chosen, venue=Venue(costs=Costs(10, 10, "base")), stepping=stepping).run(bars, source)
+        for stepping in ("sparse", "dense")
+    ]
+    assert results[0].fills == results[1].fills
+    assert results[0].trades[0].side == "short"
+    assert not results[0].trades[0].is_open
+
+
 def test_a_subclass_with_its_own_next_gets_every_bar():
     class Counting(MLThreshold):
         calls = 0
