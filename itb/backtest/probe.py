@@ -34,6 +34,10 @@ class _Listening(Mapping[str, "ScoreSource"]):
     def __len__(self) -> int:
         return len(self._columns)
 
+    def items(self) -> Any:
+        """Give every score without counting it as read: the engine looks at all of them, the strategy does not."""
+        return self._columns.items()
+
     def values(self) -> Any:
         self.asked.update(self._columns)
         return self._columns.values()

@@ -58,7 +58,7 @@ class Backtest:
         :class:`itb.errors.StrategyError` when the strategy fails, :class:`itb.errors.ModelError` when scores are
         retrospective.
         """
-        refuse_retrospective((scores or {}).values(), "a backtest")
+        refuse_retrospective([source for _, source in (scores or {}).items()], "a backtest")
         start = 0 if start_ms is None else int(bars.open_time.searchsorted(start_ms))
         if start >= len(bars):
             last = f"the last bar is {utc(bars.open_time[-1])}" if len(bars) else "there are no bars"
