@@ -1,8 +1,9 @@
 """Protective legs: the stop and the target that stand from an entry's fill until its position ends.
 
 They only ever close: where another order makes the position larger or smaller, they are sent anew for what is left of
-it. Of an entry that fills inside its bar (a resting order), what the bar did before the fill is unknown: the stop is
-tested on the whole bar; a target that only the bar's extreme touched, and not its close, counts as ambiguous.
+it. Of an entry that fills inside its bar (a resting order, or after a delay), what the bar did before the fill is
+unknown: the stop is tested on the whole bar; a target that only the bar's extreme touched, and not its close, counts as
+ambiguous.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Shields:
         self.drop(entry.data)
         side = 1 if is_long else -1
         base = self._broker.log[-1].market_price
-        inside = entry.exectype != bt.Order.Market and base != entry.data.open[0]
+        is_late = entry.exectype != bt.Order.Market or self._broker.venue.fills_late
+        inside = is_late and base != entry.data.open[0]
         shield = _Shield(protect, entry.owner, len(entry.data) - 1, base, is_long, inside)
         shield.held = self._broker.positions[entry.data].size
         self._of[entry.data] = shield

@@ -34,6 +34,8 @@ class Venue:
         first, or ``None`` where they do not know either.
     buy_price, sell_price
         Price of a market order filled in bar ``i``, before slippage; ``None`` is the bar's open.
+    fills_late
+        Whether these are prices of a later moment than the open, so that part of the bar lies before an entry.
     funding
         Bar -> funding rate settled at that bar's open, paid by longs to shorts as a fraction of the position's worth.
     trading_start
@@ -46,6 +48,7 @@ class Venue:
     settle: Callable[[int, float, float, bool], Leg | None] | None = None
     buy_price: FloatArray | None = None
     sell_price: FloatArray | None = None
+    fills_late: bool = False
     funding: Mapping[int, float] = field(default_factory=dict)
     trading_start: int = 0
 

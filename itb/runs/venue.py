@@ -34,6 +34,7 @@ def build_venue(config: Config, market: Market) -> Venue:
         settle=None if market.finer is None else FinerBars(bars, market.finer),
         buy_price=None if prices is None else prices[0],
         sell_price=None if prices is None else prices[1],
+        fills_late=section.fill_delay_s > 0,
         funding=funding_by_bar(bars, *_read_funding(config)) if section.funding else {},
     )
 

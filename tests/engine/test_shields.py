@@ -88,6 +88,15 @@ def test_a_target_touched_before_a_limit_entry_may_have_filled_is_an_open_questi
     assert fills_of(scenarios.other) == [(1, 1, 96, "user"), (1, -1, 103.68, "target")]
 
 
+@pytest.mark.parametrize(("late", "unknown"), [(True, 1), (False, 0)])
+def test_a_target_touched_before_a_delayed_entry_is_an_open_question_too(late, unknown):
+    prices = np.array([100.0, 98.0])
+    venue = Venue(costs=FREE, buy_price=prices, sell_price=prices, fills_late=late)
+    result = run([CALM, (100, 105, 95, 97)], {0: [(1, {"protect": Protection(take_profit=0.05)})]}, venue)
+    assert len(result.ambiguous) == unknown
+    assert len(result.fills) == 2 - unknown
+
+
 def test_a_target_below_the_close_was_touched_after_a_limit_entry():
     limit = {"exectype": bt.Order.Limit, "price": 96, "protect": Protection(take_profit=0.08)}
     result = run([CALM, (100, 105, 95, 104)], {0: [(1, limit)]})

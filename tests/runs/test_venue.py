@@ -57,7 +57,7 @@ def test_costs_and_the_order_inside_a_bar_come_from_the_config(venue):
 
 def test_settlements_are_read_in_any_order_and_summed_by_bar(venue, tmp_path):
     (tmp_path / "f.csv").write_text(
-        "timestamp,funding_rate\n2023-01-01T08:00:00Z,0.002\n2023-01-01T00:00:00Z,0.001\n2023-01-01T08:30:00Z,0.003\n"
+        "timestamp,funding_rate\n2023-01-01T08:00:00Z,0.002\n2023-01-01T00:00:00Z,0.001\n2023-01-01T08:00:00.250Z,0.003\n"
     )
     assert venue("backtest.funding=f.csv").funding == pytest.approx({0: 0.001, 8: 0.005})
 
