@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import itb
 from itb.config.dump import dump_toml
+from itb.datafeeds.atomic import sync_folder
 from itb.errors import RunError
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ def write_capsule(
     for file in draft.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
+    sync_folder(draft)
     draft.replace(folder)
+    sync_folder(folder.parent)
     return Capsule(folder, json.loads(text))
 
 
