@@ -6,6 +6,7 @@ from itb.mlmodels.algorithm import Algorithm
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
 from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
+from itb.mlmodels.perceptron import Mlp, MlpRegression
 from itb.mlmodels.svm import Svc, Svr
 
 AnyAlgorithm = (
@@ -21,6 +22,8 @@ AnyAlgorithm = (
     | ExtraTreesRegression
     | Svc
     | Svr
+    | Mlp
+    | MlpRegression
 )
 
 ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
@@ -36,6 +39,8 @@ ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
     "extra_trees_regression": ExtraTreesRegression,
     "svc": Svc,
     "svr": Svr,
+    "mlp": Mlp,
+    "mlp_regression": MlpRegression,
 }
 
 

@@ -118,7 +118,11 @@ class _Machine:
             dual, support, gamma = np.ones(1), np.einsum("i,ij->j", dual, support)[None, :], np.zeros(0)
         else:
             importance = _mean_slope(support, dual, float(gamma[0]))
-        stopped = any(w.category is ConvergenceWarning for w in caught)
+        notes = []
+        if any(w.category is ConvergenceWarning for w in caught):
+            notes.append("did not converge; raise max_iter or lower c")
+        if not importance.any():
+            notes.append("no feature counts: all rows score the same")
         return Machine(
             self.name,
             is_classifier=self.is_classifier,
@@ -130,7 +134,7 @@ class _Machine:
             intercept=np.array(fitted.intercept_, dtype=np.float64),
             output=output,
             importance=importance,
-            note="did not converge; raise max_iter or lower c" if stopped else "",
+            note="; ".join(notes),
         )
 
     def load(self, content: bytes) -> Machine:

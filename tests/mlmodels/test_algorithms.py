@@ -10,6 +10,7 @@ from itb.mlmodels.algorithms import ALGORITHMS, check_can_learn, column_name
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
 from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
+from itb.mlmodels.perceptron import Mlp, MlpRegression
 from itb.mlmodels.svm import Svc, Svr
 
 SMALL: dict[str, Algorithm] = {
@@ -25,6 +26,8 @@ SMALL: dict[str, Algorithm] = {
     "extra_trees_regression": ExtraTreesRegression(trees=10),
     "svc": Svc(),
     "svr": Svr(),
+    "mlp": Mlp(step=0.01),
+    "mlp_regression": MlpRegression(step=0.01),
 }
 ALL = pytest.mark.parametrize("algorithm", SMALL.values(), ids=SMALL)
 

@@ -144,6 +144,15 @@ def test_a_machine_stopped_early_says_so(rows):
     assert "did not converge" in Svr(max_iter=2).fit(*rows, 1).note
 
 
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_labels_that_all_lie_within_epsilon_say_so(kernel, rows):
+    model = Svr(epsilon=5.0, kernel=kernel).fit(*rows, 1)
+    assert model.note == "no feature counts: all rows score the same"
+    assert model.importance.tolist() == [0.0] * 4
+    loaded = Svr().load(model.to_bytes())
+    assert len(set(loaded.predict(rows[0]))) == 1
+
+
 def test_estimates_follow_the_unit_of_the_label(rows):
     labels = rows[0][:, 2] / 1000.0
     small, large = (Svr().fit(rows[0], labels * unit, 1).predict(rows[0]) for unit in (1, 1024))
