@@ -39,12 +39,18 @@ def market_prices(
 
     ``worst_of`` takes the worse of open and volume-weighted average price for the side. A delay takes the open of the
     first finer bar that starts ``delay_ms`` after the bar opens, or the bar's close when no finer bar is left in it;
-    raises :class:`itb.errors.BarsError` when there are no finer bars, because one bar's path is not known.
+    raises :class:`itb.errors.BarsError` when there are no finer bars, because one bar's path is not known, and for a
+    delay as long as a bar.
     """
     if fill_price == "open" and not delay_ms:
         return None
     base = bars.open
     if delay_ms:
+        if delay_ms >= bars.timeframe.ms:
+            raise BarsError(
+                f"{bars.label}: a fill delay of {delay_ms / 1000:g} s is as long as a bar of {bars.timeframe}; "
+                "expected a shorter one: lower backtest.fill_delay_s"
+            )
         if finer is None:
             raise BarsError(
                 f"{bars.label}: a fill delay of {delay_ms / 1000:g} s needs bars finer than {bars.timeframe}; "

@@ -80,7 +80,11 @@ def _fills(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         entries = sum(case.reason == "entry" for case in result.rejected)
         yield f"{len(result.rejected)} orders were refused or could not be paid for, {entries} of them entries.", "warn"
     if config.strategy.settings.get("protection_from") == "next_bar":
-        yield "Stops and targets were not tested in the entry bar (protection_from = next_bar).", "warn"
+        told = (
+            "Stops and targets were not tested in the entry bar, and a bar that touched both was taken to touch the "
+            "stop first (protection_from = next_bar)."
+        )
+        yield told, "warn"
 
 
 def _model(outcome: Outcome) -> Iterator[tuple[str, Tone]]:

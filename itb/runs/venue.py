@@ -73,6 +73,10 @@ def _read_funding(config: Config) -> tuple[IntArray, FloatArray]:
     assert config.backtest.funding is not None
     path = config.locate(Path(config.backtest.funding))
     key = ("backtest", "funding")
+    if len(config.data.symbols) > 1:
+        count = len(config.data.symbols)
+        told = f"{path} holds the rates of one perpetual, but data.symbols names {count}: run one at a time"
+        raise ConfigError(config.complaint(key, told))
     try:
         table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

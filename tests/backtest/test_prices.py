@@ -58,6 +58,11 @@ def test_a_delay_without_finer_bars_is_refused():
         market_prices(hours(1), "open", 5000, None)
 
 
+def test_a_delay_as_long_as_a_bar_is_refused():
+    with pytest.raises(BarsError, match="a fill delay of 3600 s is as long as a bar of 1h"):
+        market_prices(hours(1), "open", HOUR, minutes([100.0]))
+
+
 def test_finer_bars_tell_which_leg_was_touched_first():
     path = minutes([100, 100, 100], highs=[101, 109, 101], lows=[99, 99, 91])
     settle = FinerBars(hours(1), path)

@@ -55,6 +55,12 @@ def test_costs_and_the_order_inside_a_bar_come_from_the_config(venue):
     assert (made.buy_price, made.sell_price, made.settle, made.funding) == (None, None, None, {})
 
 
+def test_funding_rates_of_one_symbol_are_not_charged_to_another(venue, tmp_path):
+    (tmp_path / "f.csv").write_text("timestamp,funding_rate\n2023-01-01T08:00:00Z,0.002\n")
+    with pytest.raises(ConfigError, match=r"rates of one perpetual, but data\.symbols names 2"):
+        venue("backtest.funding=f.csv", 'data.symbols=["BTC/USDT:USDT", "ETH/USDT:USDT"]')
+
+
 def test_settlements_are_read_in_any_order_and_summed_by_bar(venue, tmp_path):
     (tmp_path / "f.csv").write_text(
         "timestamp,funding_rate\n2023-01-01T08:00:00Z,0.002\n2023-01-01T00:00:00Z,0.001\n2023-01-01T08:00:00.250Z,0.003\n"
