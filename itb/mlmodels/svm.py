@@ -15,8 +15,8 @@ from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels import skops_file
 from itb.mlmodels.algorithm import FloatMatrix
+from itb.mlmodels.calibrators import Platt
 from itb.mlmodels.linear import sigmoid
-from itb.mlmodels.platt import platt
 from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
 from itb.mlmodels.scaling import Scaling, check_scaling, scale_rows
 
@@ -225,6 +225,7 @@ class Svc(_Machine):
 
     def _sigmoid(self, features: FloatMatrix, labels: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, str]:
         from sklearn.svm import SVC
+        from threadpoolctl import threadpool_limits
 
         newest = len(labels) - round(len(labels) * self.calibration_fraction)
         older = max(0, newest - self.purge_rows)
@@ -233,9 +234,13 @@ class Svc(_Machine):
             return np.array([0.0, _base_logit(labels)]), note
         counts = row_weights(labels[:older], None if weights is None else weights[:older], self.class_weight)
         first = self._machine(features[:older], SVC, np.array([1.0, 0.0]), labels[:older], counts)
-        slope, offset = platt(first.values(features[newest:]), labels[newest:])
-        note = "" if slope else "the newest rows show no skill: all score their base rate"
-        return np.array([slope, offset]), note
+        values = first.values(features[newest:])
+        with threadpool_limits(1):
+            fitted = Platt().fit(values, labels[newest:])
+        if not fitted.slope > 0:  # a machine that errs on the newest rows is not made right by turning it round
+            note = "the newest rows show no skill: all score their base rate"
+            return np.array([0.0, _base_logit(labels[newest:])]), note
+        return np.array([fitted.slope, fitted.intercept]), ""
 
 
 def _base_logit(labels: FloatArray) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from itb.errors import ModelError
 from itb.mlmodels import skops_file
-from itb.mlmodels.platt import platt
+from itb.mlmodels.calibrators import Platt
 from itb.mlmodels.scaling import scale_rows
 from itb.mlmodels.svm import Svc, Svr
 from itb.mlmodels.walkforward import WalkForward
@@ -74,43 +74,12 @@ def test_importance_is_the_mean_slope_of_the_decision_value(rows):
     np.testing.assert_allclose(model.importance, slopes, rtol=1e-4)
 
 
-def test_platts_sigmoid_is_the_best_of_all_slopes_and_offsets():
-    from scipy.optimize import minimize
-
-    rng = np.random.default_rng(2)
-    values = rng.normal(size=300)
-    labels = (values + rng.normal(0, 1.5, 300) > 0.4) + 0.0
-    ones, zeros = labels.sum(), 300 - labels.sum()
-    targets = np.where(labels > 0, (ones + 1) / (ones + 2), 1 / (zeros + 2))
-
-    def loss(x):
-        logits = x[0] * values + x[1]
-        return np.sum(np.logaddexp(0, logits) - targets * logits)
-
-    np.testing.assert_allclose(platt(values, labels), minimize(loss, [0, 0], tol=1e-10).x, atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
-def test_platts_sigmoid_does_not_mind_the_unit_nor_a_perfect_split(size):
-    values = np.linspace(-1, 1, 50)
-    slope, offset = platt(values * size, (values > 0) + 0.0)
-    slope_of_one, offset_of_one = platt(values, (values > 0) + 0.0)
-    assert slope * size == pytest.approx(slope_of_one, rel=1e-2)
-    assert offset == pytest.approx(offset_of_one, abs=1e-2)
-
-
-def test_values_that_tell_the_wrong_way_are_not_turned_round():
-    values = np.linspace(-1, 1, 50)
-    slope, offset = platt(values, (values < 0) + 0.0)
-    assert (slope, offset) == (0.0, 0.0)
-
-
 def test_the_sigmoid_never_saw_the_rows_that_taught_its_machine(rows):
     """The sigmoid of a fit is that of the older rows' machine on the newest rows, with the purged ones left out."""
     features, labels = rows
     older = Svc(purge_rows=0).fit(features[:250], labels[:250], 1)
-    slope, offset = platt(older.values(features[300:]), labels[300:])
-    assert Svc(purge_rows=50).fit(features, labels, 1).output.tolist() == [slope, offset]
+    fitted = Platt().fit(older.values(features[300:]), labels[300:])
+    assert Svc(purge_rows=50).fit(features, labels, 1).output.tolist() == [fitted.slope, fitted.intercept]
 
 
 def test_probabilities_are_calibrated(rows):
