@@ -230,10 +230,8 @@ def backtest(
     from itb.runs.backtest import backtest as run
 
     shown = {"--strategy": strategy, "--fee-bps": fee_bps, "--slippage-bps": slippage_bps}
-    if out is not None:
-        options = Options(**{**vars(options), "settings": [*(options.settings or ()), f"runs.root='{out.resolve()}'"]})
     with progress_bar(options) as progress:
-        found = run(options.market(include_holdout=include_holdout, progress=progress, **shown))
+        found = run(options.market(include_holdout=include_holdout, progress=progress, **shown), out)
     if options.json:
         import json
 
@@ -359,8 +357,8 @@ def _print_table(table: Any) -> None:
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns:
-        drawn.add_column(column)
+    for place, column in enumerate(table.columns):
+        drawn.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
     Console().print(drawn)

@@ -92,4 +92,4 @@ def test_an_unknown_benchmark_is_refused_with_the_names_that_are_there() -> None
     command = [sys.executable, "-m", "benchmarks", "motor"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     assert ended.returncode == 2
-    assert "no benchmark named 'motor'; there are engine, features" in ended.stderr
+    assert "no benchmark named 'motor'; there are engine, families, features" in ended.stderr

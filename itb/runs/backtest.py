@@ -28,6 +28,7 @@ from itb.strategies.loading import load_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from itb.backtest.result import BacktestResult
     from itb.charts.data import ReportData
@@ -48,12 +49,15 @@ class BacktestRun:
     report: ReportData
 
 
-def backtest(workspace: Workspace) -> list[BacktestRun]:
-    """Backtest every configured symbol on its own; each leaves a capsule and a line in the register."""
-    return [_stored(workspace, symbol) for symbol in workspace.config.data.symbols]
+def backtest(workspace: Workspace, out: Path | None = None) -> list[BacktestRun]:
+    """Backtest every configured symbol on its own; each leaves a capsule and a line in the register.
+
+    ``out`` is another folder for the capsules; the register stays the project's own.
+    """
+    return [_stored(workspace, symbol, out or workspace.runs) for symbol in workspace.config.data.symbols]
 
 
-def _stored(workspace: Workspace, symbol: str) -> BacktestRun:
+def _stored(workspace: Workspace, symbol: str, folder: Path) -> BacktestRun:
     from itb.charts.page import render
 
     config = workspace.config
@@ -66,7 +70,7 @@ def _stored(workspace: Workspace, symbol: str) -> BacktestRun:
     told = manifest(workspace, outcome)
     report = describe(workspace, outcome, told)
     capsule = write_capsule(
-        workspace.runs / run_id, config, told, run_tables(outcome.result, outcome.scores), render(report)
+        folder / run_id, config, told, run_tables(outcome.result, outcome.scores), render(report)
     )
     workspace.report(1, 1, "writing the report")
     return BacktestRun(outcome, capsule, report)
