@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from itb.market.bars import FloatArray
+from itb.mlmodels.linear import sigmoid
 
 _EDGE = 1e-12  # how far scores are kept from 0 and 1 where their logarithm is taken
 _STEPS = 100
@@ -38,7 +39,7 @@ class SigmoidMap:
     intercept: float
 
     def __call__(self, scores: FloatArray) -> FloatArray:
-        return _sigmoid(self.slope * scores + self.intercept)
+        return sigmoid(self.slope * scores + self.intercept)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class BetaMap:
 
     def __call__(self, scores: FloatArray) -> FloatArray:
         inner = np.clip(scores, _EDGE, 1 - _EDGE)
-        return _sigmoid(self.a * np.log(inner) - self.b * np.log1p(-inner) + self.c)
+        return sigmoid(self.a * np.log(inner) - self.b * np.log1p(-inner) + self.c)
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,6 @@ def _targets(labels: FloatArray) -> FloatArray:
     return np.where(labels > 0, (ones + 1) / (ones + 2), 1 / (len(labels) - ones + 2))
 
 
-def _sigmoid(x: FloatArray) -> FloatArray:
-    small = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1.0, small) / (1 + small), dtype=np.float64)
-
-
 def _loss(logits: FloatArray, targets: FloatArray) -> float:
     return float(np.sum(np.logaddexp(0, logits) - targets * logits))
 
@@ -165,7 +161,7 @@ def _logistic(parts: npt.NDArray[np.float64], targets: FloatArray) -> list[float
     weights[-1] = np.log(targets.mean() / (1 - targets.mean()))
     loss = _loss(design @ weights, targets)
     for _ in range(_STEPS):
-        chance = _sigmoid(design @ weights)
+        chance = sigmoid(design @ weights)
         curvature = (design * (chance * (1 - chance))[:, None]).T @ design
         step = np.linalg.lstsq(curvature, design.T @ (targets - chance), rcond=None)[0]
         size, before = 1.0, loss
