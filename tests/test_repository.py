@@ -32,7 +32,11 @@ DOORS = {
     "skops": {"mlmodels"},
     "sklearn": {"mlmodels"},
     "talib": {"indicators", "doctor.py"},
-    "typer": {"cli.py"},
+    "optuna": {"optimize"},
+    "telegram": {"live"},
+    "typer": {"cli.py", "commands"},
+    "vectorbt": {"optimize"},
+    "vectorbt_rust": {"optimize"},
     "pickle": set(),
 }
 

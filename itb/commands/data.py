@@ -1,0 +1,56 @@
+"""`itb data`: import, download, list, check."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from itb.commands.options import Flag, Options, command, group, progress_bar
+
+app = group("Bars: import, download, list, check.")
+
+
+@command(app, "import")
+def data_import(
+    options: Options,
+    files: Annotated[list[Path], typer.Argument(help="CSV, Parquet or Feather files, also .zip or .gz.")],
+) -> None:
+    """Import bars from files; symbol and timeframe are read from the name or the bars where not given."""
+    from itb.runs.data import import_files as run
+
+    project = replace(options, symbol=None, timeframe=None)  # what a file holds need not be what is traded
+    with progress_bar(options) as progress:
+        said = run(project.workspace(progress=progress), files, options.symbol, options.timeframe)
+    options.show(said)
+
+
+@command(app, "download")
+def data_download(
+    options: Options,
+    days: Annotated[int | None, Flag("--days", help="The last so many days, instead of --since.")] = None,
+    archive: Annotated[bool, Flag("--archive", help="Read the exchange's public monthly and daily archive.")] = False,
+    repair: Annotated[bool, Flag("--repair", help="Ask again for bars that are missing.")] = False,
+) -> None:
+    """Download bars; goes on where an earlier download stopped."""
+    from itb.runs.data import download as run
+
+    with progress_bar(options) as progress:
+        said = run(options.workspace(progress=progress), days=days, archive=archive, repair=repair)
+    options.show(said)
+
+
+@command(app, "list")
+def data_list(options: Options) -> None:
+    """List the stored bars."""
+    from itb.runs.data import list_series as run
+
+    options.show(run(options.workspace()))
+
+
+@command(app, "check")
+def data_check(options: Options) -> None:
+    """Look for gaps, frozen or jumping prices and contradictions; exit code 1 when something is wrong."""
+    from itb.runs.data import check as run
+
+    options.show(run(options.workspace()))
