@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from itb import __version__, cli
+from itb.commands import options
 from itb.errors import ItbError
 
 SMALL = """
@@ -344,7 +345,7 @@ def test_progress_is_drawn_on_one_line_of_a_terminal_and_gone_afterwards(monkeyp
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with cli.progress_bar(cli.Options()) as tell:
+    with options.progress_bar(options.Options()) as tell:
         tell(0, 1, "computing features")
         for month in range(3):
             tell(month + 1, 3, f"month {month}")
@@ -352,7 +353,7 @@ def test_progress_is_drawn_on_one_line_of_a_terminal_and_gone_afterwards(monkeyp
     assert "month 2" in drawn
     assert "100%" in drawn
     assert drawn.endswith("\x1b[1A\x1b[2K")
-    with cli.progress_bar(cli.Options(json=True)) as tell:
+    with options.progress_bar(options.Options(json=True)) as tell:
         assert tell is None
 
 
