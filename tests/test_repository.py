@@ -126,6 +126,49 @@ def test_a_heavy_package_comes_in_by_its_door_only(package: str) -> None:
     assert [str(path) for path in users if not DOORS[package] & {path.parts[0], path.name}] == []
 
 
+# What scikit-learn cuts at random: neighbours in time, whose labels share bars, would come to lie on both sides.
+RANDOM_SPLITS = {
+    "CalibratedClassifierCV", "train_test_split", "KFold", "StratifiedKFold", "ShuffleSplit", "StratifiedShuffleSplit",
+    "cross_val_score", "cross_val_predict", "cross_validate", "GridSearchCV", "RandomizedSearchCV", "RidgeCV",
+    "LassoCV", "ElasticNetCV", "LogisticRegressionCV", "StackingClassifier", "StackingRegressor",
+}  # fmt: skip
+RANDOM_SPLIT_OPTIONS = {"probability", "early_stopping", "validation_fraction", "oob_score"}
+
+
+def random_splits(source: str) -> Iterator[str]:
+    """Places where a library is asked to split rows by itself: its names, and its options unless they are off."""
+    options = RANDOM_SPLIT_OPTIONS if "sklearn" in source else set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (f"{alias.name} (line {node.lineno})" for alias in node.names if alias.name in RANDOM_SPLITS)
+        elif isinstance(node, ast.Attribute) and node.attr in RANDOM_SPLITS:
+            yield f"{node.attr} (line {node.lineno})"
+        elif isinstance(node, ast.Call):
+            for option in node.keywords:
+                is_off = isinstance(option.value, ast.Constant) and option.value.value is False
+                if option.arg in options and not is_off:
+                    yield f"{option.arg} (line {node.lineno})"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from sklearn.calibration import CalibratedClassifierCV",
+        "from sklearn.svm import SVC; SVC(C=1, probability=True)",
+        "import sklearn; kind(early_stopping=is_wanted)",
+        "model_selection.train_test_split(x)",
+        "from sklearn import ensemble; ensemble.RandomForestClassifier(oob_score=True)",
+    ],
+)
+def test_a_random_split_would_be_found(source: str) -> None:
+    assert len(list(random_splits(source))) == 1
+
+
+def test_no_library_splits_rows_at_random() -> None:
+    found = {str(path.relative_to(ROOT)): list(random_splits(path.read_text())) for path in SOURCES}
+    assert {name: places for name, places in found.items() if places} == {}
+
+
 def test_every_room_says_what_it_is_for() -> None:
     rooms = sorted({path.parent for path in SOURCES})
     silent = [room for room in rooms if not _docstring(room / "__init__.py")]

@@ -5,12 +5,15 @@ A calibrator must be fitted on out-of-sample scores: :func:`itb.mlmodels.calibra
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels.linear import sigmoid
 
@@ -22,6 +25,9 @@ class Calibrated(Protocol):
     """A fitted map from scores to probabilities; NaN stays NaN."""
 
     def __call__(self, scores: FloatArray) -> FloatArray: ...
+
+    def to_bytes(self) -> bytes:
+        """Give the content of its file, JSON; :func:`load_calibrated` reads every number back bit for bit."""
 
 
 class Calibrator(Protocol):
@@ -40,6 +46,9 @@ class SigmoidMap:
 
     def __call__(self, scores: FloatArray) -> FloatArray:
         return sigmoid(self.slope * scores + self.intercept)
+
+    def to_bytes(self) -> bytes:
+        return _json("platt", slope=self.slope, intercept=self.intercept)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,9 @@ class StepMap:
     def __call__(self, scores: FloatArray) -> FloatArray:
         return np.where(np.isnan(scores), np.nan, np.interp(scores, self.points, self.values))
 
+    def to_bytes(self) -> bytes:
+        return _json("isotonic", points=self.points.tolist(), values=self.values.tolist())
+
 
 @dataclass(frozen=True)
 class Isotonic:
@@ -86,8 +98,10 @@ class Isotonic:
         _check(scores, labels)
         points, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
         means = np.bincount(place, weights=labels) / counts
-        values = np.asarray(isotonic_regression(means, weights=counts).x, dtype=np.float64)
-        return StepMap(points, np.clip(values, 0.0, 1.0))
+        values = np.clip(np.asarray(isotonic_regression(means, weights=counts).x, dtype=np.float64), 0.0, 1.0)
+        inner = (values[1:-1] == values[:-2]) & (values[1:-1] == values[2:])  # of a level stretch its ends say all
+        ends = np.concatenate([[True], ~inner, [True]])[: len(points)]
+        return StepMap(points[ends], values[ends])
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,9 @@ class BetaMap:
     def __call__(self, scores: FloatArray) -> FloatArray:
         inner = np.clip(scores, _EDGE, 1 - _EDGE)
         return sigmoid(self.a * np.log(inner) - self.b * np.log1p(-inner) + self.c)
+
+    def to_bytes(self) -> bytes:
+        return _json("beta", a=self.a, b=self.b, c=self.c)
 
 
 @dataclass(frozen=True)
@@ -133,7 +150,41 @@ class Beta:
         return min(maps, key=lambda m: _loss(parts @ np.array([m.a, m.b]) + m.c, targets))
 
 
-CALIBRATORS: dict[str, type[Calibrator]] = {"platt": Platt, "isotonic": Isotonic, "beta": Beta}
+CALIBRATORS: dict[str, type[Platt | Isotonic | Beta]] = {"platt": Platt, "isotonic": Isotonic, "beta": Beta}
+
+
+def load_calibrated(content: bytes) -> Calibrated:
+    """Read a fitted map back; raise :class:`itb.errors.ModelError` for anything that is none.
+
+    >>> load_calibrated(SigmoidMap(2.0, -1.0).to_bytes())
+    SigmoidMap(slope=2.0, intercept=-1.0)
+    """
+    try:
+        told = json.loads(content)
+        kind = told.pop("kind")
+        return _step_map(**told) if kind == "isotonic" else _formula(kind, told)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"not a calibrator ({error}). Run `itb walkforward` again.") from None
+
+
+def _step_map(points: list[float], values: list[float]) -> StepMap:
+    xs, ys = np.array(points, dtype=np.float64), np.array(values, dtype=np.float64)
+    is_map = xs.ndim == 1 and len(xs) and xs.shape == ys.shape and np.isfinite(xs + ys).all()
+    if not is_map or not (np.diff(xs) > 0).all():
+        raise ValueError("its points are no map")
+    return StepMap(xs, ys)
+
+
+def _formula(kind: str, told: dict[str, float]) -> SigmoidMap | BetaMap:
+    numbers = {name: float(number) for name, number in told.items()}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError("its numbers are not finite")
+    found: SigmoidMap | BetaMap = {"platt": SigmoidMap, "beta": BetaMap}[kind](**numbers)
+    return found
+
+
+def _json(kind: str, **numbers: object) -> bytes:
+    return json.dumps({"kind": kind, **numbers}).encode()
 
 
 def _check(scores: FloatArray, labels: FloatArray) -> None:

@@ -78,14 +78,18 @@ def library_versions() -> dict[str, str]:
 
 
 def save_model(model: Model, algorithm: Algorithm, manifest: Manifest, folder: Path) -> str:
-    """Write a model and its manifest; give the manifest's file name, which is made from its content.
+    """Write a model and its manifest; give the manifest's file name, which is made from its content."""
+    return save_content(model.to_bytes(), algorithm.suffix, manifest, folder)
+
+
+def save_content(content: bytes, suffix: str, manifest: Manifest, folder: Path) -> str:
+    """Write the file of anything fitted and its manifest; give the manifest's file name.
 
     Nothing is ever overwritten by something else: another model has another name. The manifest is written last, so a
     manifest whose model is missing has been damaged, not interrupted.
     """
-    content = model.to_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    file = f"{digest[:16]}{algorithm.suffix}"
+    file = f"{digest[:16]}{suffix}"
     fields = asdict(manifest) | {"file": file, "sha256": digest, "versions": library_versions()}
     text = json.dumps({"format": _FORMAT, **fields}, indent=1, sort_keys=True, default=repr).encode()
     name = f"{hashlib.sha256(text).hexdigest()[:16]}.json"

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 
+from itb.errors import ModelError
 from itb.mlmodels import metrics
 from itb.mlmodels.calibrated import calibrate_forward, known_scores
-from itb.mlmodels.calibrators import CALIBRATORS, Beta, BetaMap, Isotonic, Platt
+from itb.mlmodels.calibrators import CALIBRATORS, Beta, BetaMap, Isotonic, Platt, load_calibrated
 from itb.mlmodels.labels.column import LabelColumn
 from itb.mlmodels.splits import walk_forward_blocks
 
@@ -84,6 +85,42 @@ def test_overconfident_scores_become_better_probabilities_on_new_rows(name):
     after = metrics.calibration(labels, fitted(scores)).reliability
     assert after < before / 5
     assert metrics.log_loss(labels, np.clip(fitted(scores), 1e-3, 1 - 1e-3)) < metrics.log_loss(labels, scores)
+
+
+@given(scored(), st.sampled_from(sorted(CALIBRATORS)))
+def test_a_map_read_back_from_its_file_gives_the_same_bits(case, name):
+    fitted = CALIBRATORS[name]().fit(*case)
+    again = load_calibrated(fitted.to_bytes())
+    grid = np.append(np.linspace(-0.1, 1.1, 97), np.nan)
+    assert type(again) is type(fitted)
+    assert again(grid).tobytes() == fitted(grid).tobytes()
+    assert again.to_bytes() == fitted.to_bytes()
+    assert all(again(grid[i : i + 1]).tobytes() == fitted(grid)[i : i + 1].tobytes() for i in range(len(grid)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b'{"kind": "pickle"}',
+        b'{"kind": "platt", "slope": 1}',
+        b'{"kind": "platt", "slope": NaN, "intercept": 0}',
+        b'{"kind": "beta", "a": 1, "b": 1, "c": "one"}',
+        b'{"kind": "isotonic", "points": [1, 0], "values": [0, 1]}',
+        b'{"kind": "isotonic", "points": [], "values": []}',
+        b'{"kind": "isotonic", "points": [0, 1], "values": [0]}',
+    ],
+)
+def test_a_file_that_holds_no_calibrator_is_refused(content):
+    with pytest.raises(ModelError, match="not a calibrator"):
+        load_calibrated(content)
+
+
+def test_an_isotonic_map_keeps_the_ends_of_level_stretches_only():
+    scores, labels = overconfident(20_000)
+    assert len(Isotonic().fit(scores, labels).points) < 400
 
 
 def test_beta_finds_the_map_that_made_the_labels():

@@ -15,6 +15,11 @@ Sides = npt.NDArray[np.int8]
 class SideRule(Protocol):
     """A fitted policy."""
 
+    @property
+    def never_trades(self) -> bool:
+        """Whether what it learned from showed no edge, so that it can take no side at all."""
+        ...
+
     def sides(self, scores: Numbers) -> Sides:
         """Give 1 (long), -1 (short) or 0 for each score of a later block; a NaN score gives 0."""
         ...
@@ -38,6 +43,11 @@ class SideThresholds:
 
     buy: float
     sell: float
+
+    @property
+    def never_trades(self) -> bool:
+        """Whether neither side has a threshold."""
+        return bool(np.isnan(self.buy) and np.isnan(self.sell))
 
     def sides(self, scores: Numbers) -> Sides:
         """Give the side of each score."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -71,6 +72,8 @@ class LinearRule:
     level: Numbers
     buy: float
     sell: float
+
+    never_trades: ClassVar[bool] = False
 
     def expected(self, scores: Numbers) -> Numbers:
         """Give the expected returns in the shape of the scores; NaN where a score of the row is."""

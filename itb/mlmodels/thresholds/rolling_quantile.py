@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class QuantileRule:
 
     policy: RollingQuantile
     before: Numbers
+
+    never_trades: ClassVar[bool] = False
 
     def sides(self, scores: Numbers) -> Sides:
         """Give the side of each score by the quantiles of the scores up to it."""

@@ -5,10 +5,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_ind
+from scipy.stats import norm, ttest_ind
 from sklearn.linear_model import LinearRegression, MultiTaskElasticNet
 
-from itb.mlmodels.thresholds import POLICIES, MeanGap, Recalibrated, RollingQuantile, SideThresholds, Sweep
+from itb.errors import ModelError
+from itb.mlmodels.thresholds import (
+    POLICIES,
+    GaussianRatio,
+    MeanGap,
+    Recalibrated,
+    RollingQuantile,
+    SideThresholds,
+    Sweep,
+)
+from itb.mlmodels.thresholds.kept import load_rule, rule_bytes
 from itb.mlmodels.thresholds.mean_gap import two_sided_p
 
 NAN = math.nan
@@ -153,3 +163,60 @@ def test_without_rows_nothing_is_traded(policy):
 def test_wrong_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@given(seed=st.integers(0, 10_000), skill=st.floats(-1, 1), ratio=st.floats(0.2, 9))
+def test_gaussian_ratios_are_those_of_scipys_densities(seed, skill, ratio):
+    scores, returns = block(seed, 150, skill)
+    known = ~np.isnan(scores + returns)
+    policy = GaussianRatio(move=0.01, ratio=ratio, least_rows=10)
+    expected = np.zeros(len(scores), dtype=int)
+    for side in (1, -1):
+        moved = known & (side * returns > 0.01)
+        other = known & ~moved
+        bells = [norm(scores[rows].mean(), scores[rows].std()) for rows in (moved, other)]
+        if min(moved.sum(), other.sum()) < 10 or side * (bells[0].mean() - bells[1].mean()) <= 0:
+            continue
+        is_beyond = side * (scores - bells[1].mean()) > 0
+        expected += side * (is_beyond & (bells[0].pdf(scores) > ratio * (1 + 1e-12) * bells[1].pdf(scores)))
+    assert policy.fit(scores, returns).sides(scores).tolist() == expected.tolist()
+
+
+def test_a_gaussian_ratio_does_not_buy_the_lowest_scores_because_rises_score_more_widely():
+    rng = np.random.default_rng(1)
+    returns = np.where(np.arange(400) < 200, 0.02, 0.0)
+    scores = np.where(returns > 0, rng.normal(0.2, 3, 400), rng.normal(0, 1, 400))
+    fitted = GaussianRatio(move=0.01, ratio=1.5).fit(scores, returns)
+    assert fitted.long is not None
+    assert fitted.long.log_ratio(np.array([-8.0]))[0] > math.log(1.5)
+    assert fitted.sides(np.array([-8.0, 8.0])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_coin_without_any_known_return_is_never_traded_or_says_so(policy):
+    settings = {"buy": 0.01, "sell": -0.01} if policy == "recalibrated" else {}
+    fitted = POLICIES[policy](**settings).fit(np.linspace(0, 1, 50), np.full(50, np.nan))
+    assert fitted.never_trades == (policy != "rolling_quantile")
+
+
+@given(seed=st.integers(0, 10_000), skill=st.floats(0, 1))
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_rule_read_back_from_its_file_takes_the_same_sides(policy, seed, skill):
+    settings = {
+        "recalibrated": {"buy": 0.001, "sell": -0.001},
+        "rolling_quantile": {"window": 20},
+        "gaussian_ratio": {"ratio": 1.1, "least_rows": 10},
+    }.get(policy, {})
+    scores, returns = block(seed, 150, skill)
+    fitted = POLICIES[policy](**settings).fit(scores[:100], returns[:100])
+    again = load_rule(rule_bytes(fitted))
+    assert type(again) is type(fitted)
+    assert again.never_trades == fitted.never_trades
+    assert again.sides(scores[100:]).tolist() == fitted.sides(scores[100:]).tolist()
+    assert rule_bytes(again) == rule_bytes(fitted)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"kind": "eval"}', b'{"kind": "thresholds"}', b"\xff"])
+def test_a_file_that_holds_no_rule_is_refused(content):
+    with pytest.raises(ModelError, match="not a threshold rule"):
+        load_rule(content)
