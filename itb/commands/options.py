@@ -103,7 +103,9 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
     return register
 
 
-Strategy = Annotated[str | None, Flag("--strategy", help="MLThreshold, module:Class or file.py:Class.", metavar="NAME")]
+Strategy = Annotated[
+    str | None, Flag("--strategy", help="MLThreshold, SignalStrategy, module:Class or file.py:Class.", metavar="NAME")
+]
 Out = Annotated[Path | None, Flag("--out", help="Where the Parquet file goes.")]
 IncludeHoldout = Annotated[bool, Flag("--include-holdout", help="Look into the sealed hold-out; recorded for ever.")]
 

@@ -172,8 +172,15 @@ def _markdown(text: str) -> str:
 
 
 def _meanings(kind: type) -> dict[str, str]:
-    """Read what a class's docstring says of its fields under numpydoc's ``Parameters``."""
-    text = inspect.getdoc(kind) or ""
+    """Read what the docstrings of a class and its bases say of its fields under numpydoc's ``Parameters``."""
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        found |= _own_meanings(one)
+    return found
+
+
+def _own_meanings(kind: type) -> dict[str, str]:
+    text = inspect.cleandoc(kind.__doc__ or "")
     found: dict[str, str] = {}
     listed = re.search(r"^Parameters\n-+\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
     for names, said in re.findall(r"^(\S.*)\n((?:    .*(?:\n|\Z))+)", listed[1] if listed else "", re.MULTILINE):

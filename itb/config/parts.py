@@ -74,9 +74,9 @@ def registry(of: str) -> Mapping[str, type]:
 
             return {"sane": Sane, "skill_gate": SkillGate}
         case "strategy":
-            from itb.strategies.ml_threshold import MLThreshold
+            from itb.strategies.loading import STRATEGIES
 
-            return {"MLThreshold": MLThreshold}
+            return STRATEGIES
         case "synthetic":
             from itb.datafeeds.synthetic import SyntheticMarket
 
@@ -92,8 +92,10 @@ def parameters(of: str, part: type) -> tuple[Parameter, ...]:
     """
     taken = {"symbols", "timeframe"} if of == "synthetic" else set()  # [data] has them
     settings: Any = getattr(part, "Settings", part)
-    hints = get_type_hints(settings) | get_type_hints(settings.__init__)
+    hints = get_type_hints(settings)
     made = {field.name: field.default_factory for field in fields(settings)} if is_dataclass(settings) else {}
+    if not set(inspect.signature(settings).parameters) <= set(made):  # an ``__init__`` of its own
+        hints |= get_type_hints(settings.__init__)
     return tuple(
         Parameter(given.name, hints.get(given.name, Any), _default(given, made.get(given.name, MISSING)))
         for given in inspect.signature(settings).parameters.values()

@@ -88,6 +88,10 @@ class MLScore(bt.Indicator):
             )
         self.lines.score.array = as_buffer(scores[:end])
 
+    def column(self, bars: int) -> FloatArray:
+        """Give the scores of the first bars, once the line is filled."""
+        return np.frombuffer(self.lines.score.array, dtype=np.float64)[:bars]
+
     def preonce(self, _start: int, _end: int) -> None:
         """Do nothing: ``once`` fills every bar."""
 

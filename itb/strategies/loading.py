@@ -15,12 +15,13 @@ import backtrader as bt
 
 from itb.errors import StrategyError
 from itb.strategies.ml_threshold import MLThreshold
+from itb.strategies.signal_strategy import SignalStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-STRATEGIES: dict[str, type[bt.Strategy]] = {"MLThreshold": MLThreshold}
+STRATEGIES: dict[str, type[bt.Strategy]] = {"MLThreshold": MLThreshold, "SignalStrategy": SignalStrategy}
 
 
 def load_strategy(

@@ -1,25 +1,21 @@
-"""MLThreshold: long (and short) by thresholds on a model's score, with protection and sizing."""
+"""MLThreshold: long (and short) by thresholds on a model's score."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import backtrader as bt
-import numpy as np
-
-from itb.engine.cerebro import NEVER
-from itb.engine.lines import first_at_least
-from itb.engine.orders import Protection
 from itb.indicators.score import MLScore
-from itb.strategies.base import Strategy
-from itb.strategies.rule import ThresholdRule
-from itb.strategies.sizing import Sizer, Sizing
+from itb.indicators.signals import ThresholdRule
+from itb.strategies.trader import Trader, TradeSettings
+
+if TYPE_CHECKING:
+    from itb.indicators.signals import Flags
 
 
 @dataclass(frozen=True)
-class ThresholdSettings:
-    """Settings of :class:`MLThreshold`; fractions are fractions, lengths are bars, 0 switches a part off.
+class _Thresholds:
+    """Thresholds on one score.
 
     Parameters
     ----------
@@ -27,62 +23,27 @@ class ThresholdSettings:
         Name of the score column; empty takes the only one.
     buy_threshold, sell_threshold
         Enter long at or above, leave (or enter short) at or below.
-    allow_short
-        Also hold short positions.
-    sizing, fraction, notional, target_volatility, volatility_window, cushion
-        See :class:`itb.strategies.sizing.Sizer`.
-    stop_loss, take_profit
-        Distance from the entry's fill price, as a fraction of it.
-    trailing_stop
-        Distance from the best close since the entry; moves at bar close only.
-    max_bars
-        Leave after this many bars (measured in time, so a missing bar counts).
-    cooldown_bars
-        Do not enter for this many bars after an exit.
-    protection_from
-        ``"fill"``: stop and target work from the fill on, entry bar included. ``"next_bar"``: backtrader's own looser
-        way, where they are first tested in the bar after the entry.
     """
 
     score: str = ""
     buy_threshold: float = 0.55
     sell_threshold: float = 0.45
-    allow_short: bool = False
-    sizing: Sizing = "percent_of_equity"
-    fraction: float = 0.95
-    notional: float = 1000.0
-    target_volatility: float = 0.3
-    volatility_window: int = 168
-    cushion: float = 0.005
-    stop_loss: float = 0.0
-    take_profit: float = 0.0
-    trailing_stop: float = 0.0
-    max_bars: int = 0
-    cooldown_bars: int = 0
-    protection_from: Literal["fill", "next_bar"] = "fill"
+
+
+@dataclass(frozen=True)
+class ThresholdSettings(TradeSettings, _Thresholds):
+    """Settings of :class:`MLThreshold`; fractions are fractions, lengths are bars, 0 switches a part off."""
 
     def __post_init__(self) -> None:
-        _ = self.rule, self.sizer, Protection(self.stop_loss, self.take_profit)
-        if not 0 <= self.trailing_stop < 1:
-            raise ValueError(f"trailing_stop must be a fraction of the price in [0, 1), was {self.trailing_stop}")
-        if self.max_bars < 0 or self.cooldown_bars < 0:
-            raise ValueError(
-                f"max_bars and cooldown_bars must be 0 or more, were {self.max_bars} and {self.cooldown_bars}"
-            )
-        if self.protection_from not in ("fill", "next_bar"):
-            raise ValueError(f'protection_from must be "fill" or "next_bar", was {self.protection_from!r}')
+        super().__post_init__()
+        if not self.buy_threshold > self.sell_threshold:
+            told = f"{self.buy_threshold} and {self.sell_threshold}"
+            raise ValueError(f"buy_threshold must be above sell_threshold, were {told}")
 
     @property
     def rule(self) -> ThresholdRule:
         """The rule, for scalars and arrays alike."""
         return ThresholdRule(self.buy_threshold, self.sell_threshold)
-
-    @property
-    def sizer(self) -> Sizer:
-        """The sizing rule."""
-        return Sizer(
-            self.sizing, self.fraction, self.notional, self.target_volatility, self.volatility_window, self.cushion
-        )
 
     def check_range(self, low: float, high: float) -> None:
         """Refuse thresholds that a score in ``[low, high]`` can never cross."""
@@ -92,158 +53,24 @@ class ThresholdSettings:
                 raise ValueError(f"{name} must lie in the score's range [{low:g}, {high:g}], was {value:g}")
 
 
-class MLThreshold(Strategy):
-    """Trade one symbol by thresholds on one score; parameters are those of :class:`ThresholdSettings`.
-
-    Decisions are taken at the close of a bar and fill at the next open. An exit by signal cancels the protective
-    orders and fills at the open, before any stop of that bar. With ``allow_short`` the opposite signal closes and
-    reverses in one go.
-    """
+class MLThreshold(Trader):
+    """Trade one symbol by thresholds on one score; parameters are those of :class:`ThresholdSettings`."""
 
     Settings = ThresholdSettings
     params: Any = tuple(asdict(ThresholdSettings()).items())
 
     def __init__(self) -> None:
         super().__init__()
-        self.settings = ThresholdSettings(**{name: getattr(self.p, name) for name in asdict(ThresholdSettings())})
-        self.rule, self.size_rule = self.settings.rule, self.settings.sizer
+        self.rule = self.settings.rule
         self.score = MLScore(self.data, column=self.settings.score)
         self.settings.check_range(self.score.source.low, self.score.source.high)
-        self._legs: list[Any] = []
 
-    def next(self) -> None:
-        """Decide at the close of the current bar."""
-        if self.is_waiting:
-            return
-        score, held = self.score[0], self.held
-        bullish, bearish = self.rule.is_bullish(score), self.rule.is_bearish(score)
-        side = 1 if bullish else -1 if bearish and self.settings.allow_short else 0
-        if not held:
-            if side and self.now >= self._cool_from():
-                self._enter(side)
-        elif bearish if held > 0 else bullish:
-            self._leave(held, "signal")
-            if side:
-                self._enter(side)
-        elif self.settings.max_bars and self.now >= self._expiry():
-            self._leave(held, "time")
-        elif self.settings.trailing_stop:
-            self._trail(1 if held > 0 else -1)
+    def flags(self) -> tuple[bool, bool]:
+        """Look at the score of the bar that has just closed."""
+        score = self.score[0]
+        return self.rule.is_bullish(score), self.rule.is_bearish(score)
 
-    # -- acting
-
-    def _enter(self, side: int) -> None:
-        close = self.data.close[0]
-        closes = self.data.close.get(size=self.size_rule.lookback)
-        equity, fee = self.broker.getvalue(), self.venue.costs.taker_fee
-        quantity = self.size_rule.quantity(equity=equity, close=close, fee=fee, closes=closes, bar_ms=self.bar_ms)
-        quantity = self.venue.quantise(quantity)
-        if quantity > 0:
-            protect = Protection(self.settings.stop_loss, self.settings.take_profit)
-            self.send(side * quantity, "entry", protect=protect if self.settings.protection_from == "fill" else None)
-
-    def _leave(self, held: float, reason: str) -> None:
-        if self.send(-held, reason).alive():  # a refused exit leaves the protection where it is
-            self._drop_legs()
-
-    def _trail(self, side: int) -> None:
-        level, before = self._trail_level(side, 0), self._trail_level(side, 1)
-        if level is None or (before is not None and side * (level - before) <= 0):
-            return
-        if self.settings.protection_from == "fill":
-            self.broker.shields.move_stop(self.data, self, level, "trailing")
-        else:
-            self._drop_legs()
-            self._place_legs(level, "trailing")
-
-    def _trail_level(self, side: int, ago: int) -> float | None:
-        """Protective level at the close ``ago`` bars ago, from closes since the entry; ``None`` when there is none."""
-        trade = self.history.open
-        if trade is None:
-            return None
-        bars = len(self.data) - trade.entry_bar - ago
-        fixed = trade.entry_price * (1 - side * self.settings.stop_loss) if self.settings.stop_loss else None
-        if bars <= 0:
-            return fixed
-        closes = self.data.close.get(ago=-ago, size=bars)
-        trailed: float = (max(closes) if side > 0 else min(closes)) * (1 - side * self.settings.trailing_stop)
-        return trailed if fixed is None else side * max(side * trailed, side * fixed)
-
-    def _cool_from(self) -> int:
-        last = self.history.last_exit_time
-        return 0 if last is None else last + self.settings.cooldown_bars * self.bar_ms
-
-    def _expiry(self) -> int:
-        """Open time of the bar at whose close the time exit is decided."""
-        trade = self.history.open
-        assert trade is not None
-        return trade.entry_time + (self.settings.max_bars - 1) * self.bar_ms
-
-    # -- backtrader's own way of protecting, for parity with the stock broker
-
-    def notify_order(self, order: Any) -> None:
-        """Book the fill; place protective orders where the broker does not."""
-        super().notify_order(order)
-        is_entry = bool(order.info) and order.info.get("reason") == "entry"
-        if self.settings.protection_from == "next_bar" and is_entry and order.status == bt.Order.Completed:
-            side = 1 if order.isbuy() else -1
-            loss = self.settings.stop_loss
-            self._place_legs(order.executed.price * (1 - side * loss) if loss else None, "stop")
-
-    def _place_legs(self, stop: float | None, reason: str) -> None:
-        trade, size = self.history.open, self.held
-        if not size or trade is None:
-            return
-        send, side = (self.sell, 1) if size > 0 else (self.buy, -1)
-        first = None
-        if stop is not None:
-            first = send(size=abs(size), exectype=bt.Order.Stop, price=stop, reason=reason)
-            self._legs.append(first)
-        if self.settings.take_profit:
-            price = trade.entry_price * (1 + side * self.settings.take_profit)
-            self._legs.append(send(size=abs(size), exectype=bt.Order.Limit, price=price, oco=first, reason="target"))
-
-    def _drop_legs(self) -> None:
-        for leg in self._legs:
-            self.cancel(leg)
-        self._legs.clear()
-        shields = getattr(self.broker, "shields", None)
-        if shields is not None:
-            shields.drop(self.data)
-
-    # -- where it may act: the sparse stepping asks
-
-    def prepare_decisions(self, bars: int) -> None:
-        """Find all bars where the score crosses, once."""
-        scores = np.frombuffer(self.score.lines.score.array, dtype=np.float64)[:bars]
-        self._bullish = np.flatnonzero(self.rule.is_bullish(scores))
-        self._bearish = np.flatnonzero(self.rule.is_bearish(scores))
-        self._closes = self.data.bars.close
-        self._times = self.data.bars.open_time
-
-    def next_decision(self, bar: int) -> int:
-        """First bar after ``bar`` where :meth:`next` may act in the present state."""
-        held = self.held
-        if not held:
-            ready = int(np.searchsorted(self._times, self._cool_from())) - 1 if self.settings.cooldown_bars else bar
-            after = _after(self._bullish, max(bar, ready))
-            return min(after, _after(self._bearish, max(bar, ready))) if self.settings.allow_short else after
-        until = _after(self._bearish if held > 0 else self._bullish, bar)
-        if self.settings.max_bars:
-            until = min(until, max(bar + 1, int(np.searchsorted(self._times, self._expiry()))))
-        if self.settings.trailing_stop:
-            until = min(until, self._next_best(bar, 1 if held > 0 else -1))
-        return until
-
-    def _next_best(self, bar: int, side: int) -> int:
-        trade = self.history.open
-        if trade is None:
-            return bar + 1
-        since = self._closes[trade.entry_bar : bar + 1]
-        best = side * (since.max() if side > 0 else since.min())
-        return first_at_least(side * self._closes[bar + 1 :], best, offset=bar + 1)
-
-
-def _after(bars: np.ndarray[tuple[int], np.dtype[np.intp]], bar: int) -> int:
-    found = int(bars.searchsorted(bar, "right"))
-    return int(bars[found]) if found < len(bars) else NEVER
+    def flags_of(self, bars: int) -> tuple[Flags, Flags]:
+        """Look at the scores of the first bars."""
+        scores = self.score.column(bars)
+        return self.rule.is_bullish(scores), self.rule.is_bearish(scores)

@@ -62,5 +62,5 @@ def test_a_file_that_fails_says_how(folder):
 
 
 def test_an_unknown_name_is_told_what_there_is():
-    with pytest.raises(StrategyError, match=r"built in are \S+; your own is"):
+    with pytest.raises(StrategyError, match=r"built in are MLThreshold, SignalStrategy; your own is"):
         load_strategy("zzzzzz")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from itb.indicators.signals.combine import Combine
-from itb.indicators.signals.signal import Columns, Flags, Signal, SignalColumns
+from itb.indicators.signals.rule import ThresholdRule
+from itb.indicators.signals.signal import Columns, Flags, Range, Ranges, Signal, SignalColumns
 from itb.indicators.signals.signal_set import SignalSet
 from itb.indicators.signals.smoothen import Smoothen
 from itb.indicators.signals.threshold_rule import ThresholdSignal, ThresholdSignal2
@@ -22,10 +23,13 @@ __all__ = [
     "Columns",
     "Combine",
     "Flags",
+    "Range",
+    "Ranges",
     "Signal",
     "SignalColumns",
     "SignalSet",
     "Smoothen",
+    "ThresholdRule",
     "ThresholdSignal",
     "ThresholdSignal2",
 ]

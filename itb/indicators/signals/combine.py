@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from itb.indicators.signals.signal import Columns, check_names
+from itb.indicators.signals.signal import Columns, Range, Ranges, check_names
 from itb.market.bars import FloatArray
 
 How = Literal["difference", "relative", "larger"]
@@ -64,6 +64,12 @@ class Combine:
         up, down = (np.asarray(columns[name], dtype=np.float64) for name in self.columns)
         return {self.names: self.coefficient * _HOW[self.combine](up, down) + self.constant}
 
+    def ranges(self, known: Ranges) -> tuple[Range, ...]:
+        """Derive the range from those of the two scores."""
+        low, high = _RANGES[self.combine](*(known[name] for name in self.columns))
+        ends = sorted(self.coefficient * end + self.constant for end in (low, high))
+        return ((ends[0], ends[1]),)
+
 
 def _relative(up: FloatArray, down: FloatArray) -> FloatArray:
     both = up + down
@@ -79,4 +85,24 @@ _HOW: dict[How, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "difference": np.subtract,
     "relative": _relative,
     "larger": _larger,
+}
+
+
+def _difference_range(up: Range, down: Range) -> Range:
+    return up[0] - down[1], up[1] - down[0]
+
+
+def _relative_range(up: Range, down: Range) -> Range:
+    return (-1.0, 1.0) if min(up[0], down[0]) >= 0 else (-math.inf, math.inf)
+
+
+def _larger_range(up: Range, down: Range) -> Range:
+    larger = max(up[0], down[0])
+    return min(larger, -down[1]), max(up[1], -larger)
+
+
+_RANGES: dict[How, Callable[[Range, Range], Range]] = {
+    "difference": _difference_range,
+    "relative": _relative_range,
+    "larger": _larger_range,
 }

@@ -12,6 +12,8 @@ from itb.market.bars import FloatArray
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Columns = Mapping[str, FloatArray]
 SignalColumns = Mapping[str, FloatArray | Flags]
+Range = tuple[float, float]
+Ranges = Mapping[str, Range]
 
 
 class Signal(Protocol):
@@ -38,6 +40,10 @@ class Signal(Protocol):
 
     def __call__(self, columns: Columns) -> dict[str, FloatArray] | dict[str, Flags]:
         """Compute the outputs."""
+        ...
+
+    def ranges(self, known: Ranges) -> tuple[Range, ...]:
+        """Say between which numbers each output lies, where its inputs lie in the ``known`` ranges."""
         ...
 
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from itb.indicators.signals.signal import Columns, Signal, SignalColumns
+from itb.indicators.signals.signal import Columns, Range, Ranges, Signal, SignalColumns
 from itb.market.bars import FloatArray
 
 
@@ -57,6 +57,13 @@ class SignalSet:
             needed = signal.warmup + max(reach.get(name, 0) for name in signal.inputs)
             reach.update(dict.fromkeys(signal.outputs, needed))
         return max(reach.values(), default=0)
+
+    def ranges(self, known: Ranges) -> dict[str, Range]:
+        """Say between which numbers each column that is made lies, from the ranges of the given scores."""
+        made: dict[str, Range] = {}
+        for signal in self.signals:
+            made.update(zip(signal.outputs, signal.ranges({**known, **made}), strict=True))
+        return made
 
     def __call__(self, columns: Columns) -> SignalColumns:
         """Compute all columns; raise ``ValueError`` where a score is missing or of another length."""

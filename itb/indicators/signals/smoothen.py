@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from itb.indicators.rolling import rolling_sum
-from itb.indicators.signals.signal import Columns, check_names
+from itb.indicators.signals.signal import Columns, Range, Ranges, check_names
 from itb.market.bars import FloatArray
 
 _FORGOTTEN = 1e-12  # of a value: what an older row may still weigh in an exponential mean
@@ -72,6 +72,13 @@ class Smoothen:
             return {self.names: values}
         smooth = _rolling_mean if isinstance(self.window, int) else _exponential_mean
         return {self.names: smooth(values, self.window)}
+
+    def ranges(self, known: Ranges) -> tuple[Range, ...]:
+        """Give the least and the greatest of what the mean is taken of."""
+        if self.point_threshold is not None:
+            return ((0.0, 1.0),)
+        lows, highs = zip(*(known[name] for name in self.columns), strict=True)
+        return ((min(lows), max(highs)),)
 
 
 def _mean_known(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> FloatArray:

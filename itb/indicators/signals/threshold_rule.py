@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from itb.indicators.signals.signal import Columns, Flags, check_names
+from itb.indicators.signals.rule import ThresholdRule
+from itb.indicators.signals.signal import Columns, Flags, Range, Ranges, check_names
+
+_FLAGS = ((0.0, 1.0), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,13 @@ class ThresholdSignal:
 
     def __call__(self, columns: Columns) -> dict[str, Flags]:
         """Compute the flags."""
-        score = columns[self.columns]
+        rule, score = ThresholdRule(self.buy_signal_threshold, self.sell_signal_threshold), columns[self.columns]
         buy, sell = self.names
-        return {buy: score >= self.buy_signal_threshold, sell: score <= self.sell_signal_threshold}
+        return {buy: rule.is_bullish(score), sell: rule.is_bearish(score)}
+
+    def ranges(self, _known: Ranges) -> tuple[Range, ...]:
+        """Say that flags are 0 or 1."""
+        return _FLAGS
 
 
 @dataclass(frozen=True)
@@ -98,11 +105,17 @@ class ThresholdSignal2:
     def __call__(self, columns: Columns) -> dict[str, Flags]:
         """Compute the flags."""
         first, second = (columns[name] for name in self.columns)
+        one = ThresholdRule(self.buy_signal_threshold, self.sell_signal_threshold)
+        other = ThresholdRule(self.buy_signal_threshold_2, self.sell_signal_threshold_2)
         buy, sell = self.names
         return {
-            buy: (first >= self.buy_signal_threshold) & (second >= self.buy_signal_threshold_2),
-            sell: (first <= self.sell_signal_threshold) & (second <= self.sell_signal_threshold_2),
+            buy: one.is_bullish(first) & other.is_bullish(second),
+            sell: one.is_bearish(first) & other.is_bearish(second),
         }
+
+    def ranges(self, _known: Ranges) -> tuple[Range, ...]:
+        """Say that flags are 0 or 1."""
+        return _FLAGS
 
 
 def _check_thresholds(rule: object, *fields: str) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -142,6 +143,35 @@ def test_the_warm_up_is_enough(first, second, seed):
 def test_the_warm_up_of_a_whole_window_is_not_too_long():
     signals = SignalSet((Smoothen(("up",), "calm", window=4), Smoothen(("calm",), "calmer", window=3)))
     assert signals.warmup == 5
+
+
+@given(signals=chains(), rows=scores(least=2), coefficient=st.floats(-3, 3).filter(bool), constant=st.floats(-1, 1))
+def test_every_column_stays_in_the_range_that_it_declares(signals, rows, coefficient, constant):
+    *before, both, again, rule = signals.signals
+    scaled = replace(both, coefficient=coefficient, constant=constant)
+    signals = SignalSet((*before, scaled, again, rule))
+    columns = table(rows)
+    made = signals(columns)
+    ranges = signals.ranges(dict.fromkeys(columns, (0.0, 1.0)))
+    assert list(ranges) == list(signals.names)
+    for name, (low, high) in ranges.items():
+        known = made[name][~np.isnan(made[name].astype(float))].astype(float)
+        assert np.all(known >= low - 1e-9)
+        assert np.all(known <= high + 1e-9)
+
+
+@pytest.mark.parametrize(("how", "expected"), [("difference", (-1, 1)), ("relative", (-1, 1)), ("larger", (-1, 1))])
+def test_the_ranges_of_two_probabilities_combined_are_reached(how, expected):
+    ends = {"up": np.array([1.0, 0.0]), "down": np.array([0.0, 1.0])}
+    both = Combine(("up", "down"), "score", how)
+    assert sorted(both(ends)["score"]) == list(expected)
+    assert both.ranges(dict.fromkeys(ends, (0.0, 1.0))) == (expected,)
+
+
+def test_a_ratio_of_scores_below_nothing_has_no_range():
+    known = {"up": (-1.0, 1.0), "down": (0.0, 1.0)}
+    assert Combine(("up", "down"), "score", "relative").ranges(known) == ((-math.inf, math.inf),)
+    assert Combine(("up", "down"), "score", "larger").ranges(known) == ((-1.0, 1.0),)
 
 
 def test_a_column_that_is_made_twice_is_refused():

@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itb.strategies.rule import ThresholdRule
+from itb.indicators.signals.rule import ThresholdRule
 
 SCORES = st.floats(0, 1) | st.just(float("nan"))
 
@@ -26,8 +25,3 @@ def test_nan_decides_nothing():
     rule = ThresholdRule(0.6, 0.4)
     assert not rule.is_bullish(float("nan"))
     assert not rule.is_bearish(float("nan"))
-
-
-def test_thresholds_the_wrong_way_round_are_refused():
-    with pytest.raises(ValueError, match=r"buy_threshold must be above sell_threshold, were 0.4 and 0.6"):
-        ThresholdRule(0.4, 0.6)

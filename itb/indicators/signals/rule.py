@@ -1,4 +1,4 @@
-"""Rules: scores in, flags out, one definition for a scalar and for an array."""
+"""The rule of two thresholds: scores in, flags out, one definition for a scalar and for an array."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from itb.indicators.signals.signal import Flags
     from itb.market.bars import FloatArray
-
-    Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
 class ThresholdRule:
     """Bullish at or above ``buy``, bearish at or below ``sell``; a NaN score is neither.
+
+    Strategies decide by it bar by bar, signals column by column. Where ``sell`` is the higher one, scores between the
+    two are both.
 
     >>> ThresholdRule(buy=0.6, sell=0.4).is_bullish(0.6)
     True
@@ -23,10 +23,6 @@ class ThresholdRule:
 
     buy: float
     sell: float
-
-    def __post_init__(self) -> None:
-        if not self.buy > self.sell:
-            raise ValueError(f"buy_threshold must be above sell_threshold, were {self.buy} and {self.sell}")
 
     @overload
     def is_bullish(self, score: float) -> bool: ...
