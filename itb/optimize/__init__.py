@@ -1,0 +1,1 @@
+"""Search: sweep many settings quickly, confirm the best in backtrader, and say what the result is worth."""
