@@ -143,7 +143,7 @@ def known_keys() -> dict[Location, list[str]]:
     >>> known_keys()["runs",]
     ['root']
     """
-    keys: dict[Location, list[str]] = {(): list(Config.model_fields), ("features", 0): ["family"]}
+    keys: dict[Location, list[str]] = {(): list(Config.model_fields), ("features", 0): list(FeaturePart.model_fields)}
     for name, field in Config.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):

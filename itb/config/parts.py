@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -125,26 +126,23 @@ def feature_set(config: Config, columns: Collection[str] = ()) -> FeatureSet:
     The default family adds its order flow where the bars carry one and the config does not say otherwise. Raises
     :class:`itb.errors.ConfigError`, as all builders here do, with one line for each key that is wrong.
     """
+    from itb.config.expansion import KEYS, expanded
     from itb.indicators.feature_set import FeatureSet
 
     built: list[Feature] = []
     complaints: list[str] = []
     for i, part in enumerate(config.features):
+        at = ("features", i)
         try:
-            built.append(_named(config, "features", _with_flow(part, columns), ("features", i)))
+            family = _chosen(config, "features", part, at)
+            own = [parameter.name for parameter in parameters("features", family)]
+            make = partial(_build, config, "features", family, at=at, make=family)
+            built.append(_tell(config, at, partial(expanded, config, part, columns, own, make), KEYS))
         except ConfigError as error:
             complaints.append(str(error))
     if complaints:
         raise ConfigError("\n".join(complaints))
     return _tell(config, ("features",), lambda: FeatureSet(tuple(built)))
-
-
-def _with_flow(part: FeaturePart, columns: Collection[str]) -> FeaturePart:
-    from itb.indicators.default_features import FLOW_NEEDS
-
-    if part.family != "default" or "flow" in part.settings or not set(FLOW_NEEDS) <= set(columns):
-        return part
-    return FeaturePart.model_validate({"family": part.family, **part.settings, "flow": True})
 
 
 def label(config: Config) -> Label:
@@ -249,10 +247,11 @@ def _build(
     config: Config, of: str, part: type, settings: Mapping[str, Any], at: Location, make: Callable[..., Built]
 ) -> Built:
     known = [parameter.name for parameter in parameters(of, part)]
+    spelled = [*known, *(FeaturePart.model_fields if of == "features" else ())]
     try:
         checked = keys_model(of, part).model_validate_json(json.dumps(settings, default=str), strict=True)
     except ValidationError as error:
-        _raise(config, [((*at, *place), message) for place, message in problems(error, {(): known})])
+        _raise(config, [((*at, *place), message) for place, message in problems(error, {(): spelled})])
         raise
     keys = type(checked).model_fields
     given = {str(keys[name].alias): getattr(checked, name) for name in checked.model_fields_set}

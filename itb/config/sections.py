@@ -153,7 +153,43 @@ class FeaturePart(Part):
 
     selector: ClassVar[str | None] = "family"
 
-    family: str = Field(description="Name of the family; its own keys follow.")
+    family: str = Field(
+        description="Name of the family, or file:name of a feature in one of `plugins.files`; its own keys follow."
+    )
+    prefix: str | None = Field(
+        default=None,
+        examples=["spot"],
+        description="Put before the name of every column, with an underscore; not set: that of the source, if any.",
+    )
+    source: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["eth"],
+        description="Compute from the columns of this source instead of the main bars.",
+    )
+    coins: tuple[str, ...] | None = Field(
+        default=None,
+        examples=[["eth", "sol"]],
+        description="Sources from whose columns the family is computed as well.",
+    )
+    timeframes: tuple[TimeframeValue, ...] | None = Field(
+        default=None,
+        examples=[["4h", "1d"]],
+        description="Longer bars on which the family is computed as well; a value is known when its long bar closes.",
+    )
+    shifts: tuple[int, ...] | None = Field(
+        default=None,
+        examples=[[1, 2]],
+        description="How many bars ago (of its own timeframe) every column is given as well.",
+    )
+
+    @field_validator("coins", "timeframes", "shifts")
+    @classmethod
+    def _refuse_same_twice(cls, items: tuple[object, ...] | None) -> tuple[object, ...] | None:
+        repeated = next((item for item in items or () if (items or ()).count(item) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"expected each once, {repeated} is there twice")
+        return items
 
 
 class LabelPart(Part):

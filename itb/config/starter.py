@@ -111,7 +111,8 @@ def _features(table: Table, families: Sequence[Mapping[str, Any]]) -> list[str]:
     for i, family in enumerate(families):
         lines += ["", table.title] if i else [table.title]
         lines += [f"{name} = {value(item)}" for name, item in family.items()]
-    return lines
+    own = {name for family in families for name in family}
+    return lines + list(_keys([key for key in table.keys if key.name not in own], {}, ()))
 
 
 def _keys(keys: Sequence[Key], given: Mapping[str, Any], active: Sequence[str]) -> Iterator[str]:

@@ -61,6 +61,24 @@ class ColumnFamily(ABC):
         return matrix.T
 
 
+def columns_of(feature: Feature, bars: Bars) -> Iterator[FloatArray]:
+    """Compute the columns of any feature one by one.
+
+    Raises ``ValueError`` where a feature of a user's own does not give one row per bar and one column per name.
+    """
+    if isinstance(feature, ColumnFamily):
+        yield from feature.columns(bars)
+        return
+    matrix = np.asarray(feature(bars), dtype=np.float64)
+    wanted = (len(bars), len(feature.names))
+    if matrix.shape != wanted:
+        raise ValueError(
+            f"{feature.names[0]} must come as an array of shape {wanted}, one row per bar and one column per name; "
+            f"was of shape {matrix.shape}"
+        )
+    yield from matrix.T
+
+
 def require(what: str, values: tuple[object, ...]) -> None:
     """Refuse an empty or repeating parameter with a ``ValueError`` that names it."""
     if not values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from itb.indicators.bar_features import BarSeries, TimeOfClose
 from itb.indicators.condensed_aggregates import CondensedAggregates
 from itb.indicators.default_features import DefaultFeatures
 from itb.indicators.depth import Depth
-from itb.indicators.feature import ColumnFamily, Feature
+from itb.indicators.feature import Feature, columns_of
 from itb.indicators.fractional import FractionalDifference
 from itb.indicators.itb_stats import ItbStats
 from itb.indicators.klines import Klines
@@ -67,7 +68,7 @@ class FeatureSet:
             raise ValueError("a feature set must hold at least one feature, was empty")
         twice = [name for name in dict.fromkeys(self.names) if self.names.count(name) > 1]
         if twice:
-            raise ValueError(f"two features make the column {twice[0]!r}; leave one of them out")
+            raise ValueError(f"two features make the column {twice[0]!r}; give one of them a prefix, or leave it out")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -100,11 +101,7 @@ class FeatureSet:
         return self.compute(bars.tail(self.warmup + n))[-n:]
 
     def _columns(self, bars: Bars) -> Iterator[FloatArray]:
-        for feature in self.features:
-            if isinstance(feature, ColumnFamily):
-                yield from feature.columns(bars)
-            else:
-                yield from feature(bars).T
+        return chain.from_iterable(columns_of(feature, bars) for feature in self.features)
 
 
 def _turn(rows: ModelInput, into: ModelInput) -> None:

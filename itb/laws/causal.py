@@ -68,23 +68,33 @@ def _worlds(bars: Bars, cuts: int, rng: np.random.Generator) -> Iterator[tuple[s
 def poison_after(bars: Bars, row: int, rng: np.random.Generator) -> Bars:
     """Give the same bars up to ``row`` and another future: valid prices and volumes that have nothing to do with it.
 
+    Prices of other markets among the columns (``eth_open``, ``eth_high``, ...) become others that are valid too.
+
     >>> from itb.datafeeds.waves import sinus
     >>> poisoned = poison_after(sinus(bars=10), 6, np.random.default_rng(0))
     >>> (poisoned.close == sinus(bars=10).close).tolist()[5:]
     [True, True, False, False, False]
     """
     count = len(bars) - row - 1
-    level = bars.close[row] * np.exp(np.cumsum(rng.normal(0, 0.05, count)))
-    ends = level * np.exp(rng.normal(0, 0.03, (2, count)))
-    reach = np.exp(np.abs(rng.normal(0, 0.02, (2, count))))
-    noise: dict[str, FloatArray] = {
-        "open": ends[0],
-        "high": ends.max(axis=0) * reach[0],
-        "low": ends.min(axis=0) / reach[1],
-        "close": ends[1],
-    }
+    noise: dict[str, FloatArray] = {}
+    for prefix in [name.removesuffix("open") for name in bars.columns if name == "open" or name.endswith("_open")]:
+        if all(f"{prefix}{name}" in bars.columns for name in OHLCV[:4]):
+            noise |= _prices(prefix, bars[f"{prefix}close"][: row + 1], count, rng)
     for name, values in bars.columns.items():
-        if name not in OHLCV[:4]:
+        if name not in noise:
             noise[name] = (1 + np.abs(np.nan_to_num(values[: row + 1])).mean()) * rng.lognormal(0, 2, count)
     poisoned = {name: np.concatenate([bars[name][: row + 1], noise[name]]) for name in bars.columns}
     return Bars(bars.symbol, bars.timeframe, bars.open_time, poisoned)
+
+
+def _prices(prefix: str, past: FloatArray, count: int, rng: np.random.Generator) -> dict[str, FloatArray]:
+    known = past[np.isfinite(past)]
+    level = (known[-1] if len(known) else 1.0) * np.exp(np.cumsum(rng.normal(0, 0.05, count)))
+    ends = level * np.exp(rng.normal(0, 0.03, (2, count)))
+    reach = np.exp(np.abs(rng.normal(0, 0.02, (2, count))))
+    return {
+        f"{prefix}open": ends[0],
+        f"{prefix}high": ends.max(axis=0) * reach[0],
+        f"{prefix}low": ends.min(axis=0) / reach[1],
+        f"{prefix}close": ends[1],
+    }
