@@ -6,14 +6,16 @@ k-th smallest of n errors, k = ceil((n + 1) (1 - alpha)) (Vovk; Lei et al., 2018
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
-from math import ceil, inf
+from dataclasses import asdict, dataclass
+from math import ceil, inf, isfinite, isnan, nan
 
 import numpy as np
 
+from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels.labels.column import LabelColumn
 
@@ -106,27 +108,78 @@ class Conformal:
 
     def intervals(self, scores: FloatArray, label: LabelColumn) -> Intervals:
         """Give each row's interval from what was known at its close; ``scores`` must be out-of-sample scores."""
+        return self.walk(scores, label)[0]
+
+    def walk(self, scores: FloatArray, label: LabelColumn) -> tuple[Intervals, ConformalState]:
+        """Give the intervals, and what is known after the last row: there live scoring goes on."""
         if len(scores) != len(label):
             raise ValueError(f"{len(scores)} scores have {len(label)} labels")
         low, high, alphas = np.full((3, len(scores)), np.nan)
         usable = np.flatnonzero((label.known_at >= 0) & np.isfinite(scores))
         arriving = deque(usable[np.argsort(label.known_at[usable], kind="stable")].tolist())
-        errors = np.abs(label.values - scores)
-        newest, ordered, alpha = deque[float](), list[float](), self.alpha
+        state = ConformalState(self)
         for row in range(len(scores)):
             while arriving and label.known_at[arriving[0]] <= row:
                 told = arriving.popleft()
-                if not np.isnan(low[told]):
-                    missed = not low[told] <= label.values[told] <= high[told]
-                    alpha = adapt(alpha, self.alpha, self.gamma, missed=missed)
-                newest.append(float(errors[told]))
-                insort(ordered, newest[-1])
-                if self.window and len(newest) > self.window:
-                    del ordered[bisect_left(ordered, newest.popleft())]
-            if len(newest) >= self.min_rows and np.isfinite(scores[row]):
-                width = half_width(ordered, alpha)
-                low[row], high[row], alphas[row] = scores[row] - width, scores[row] + width, alpha
-        return Intervals(low, high, alphas)
+                state.learn(float(scores[told]), float(label.values[told]), float(low[told]), float(high[told]))
+            low[row], high[row], alphas[row] = state.interval(float(scores[row]))
+        return Intervals(low, high, alphas), state
+
+
+class ConformalState:
+    """The newest errors and the present alpha: what the next interval is made of.
+
+    Labels must be told in the order in which they become known, those of one bar in the order of their rows; then the
+    intervals are those of :meth:`Conformal.intervals`, bit for bit.
+
+    >>> state = ConformalState(Conformal(alpha=0.5, min_rows=1))
+    >>> state.learn(score=0.0, label=0.25)
+    >>> state.interval(1.0)
+    (0.75, 1.25, 0.5)
+    >>> ConformalState.load(state.to_bytes()).interval(1.0)
+    (0.75, 1.25, 0.5)
+    """
+
+    def __init__(self, conformal: Conformal, alpha: float | None = None, newest: Iterable[float] = ()) -> None:
+        self.conformal = conformal
+        self.alpha = conformal.alpha if alpha is None else alpha
+        self.newest = deque(newest)
+        self._ordered = sorted(self.newest)
+
+    def learn(self, score: float, label: float, low: float = nan, high: float = nan) -> None:
+        """Take in a score whose label became known; ``low`` and ``high`` are its interval, NaN if it had none."""
+        window = self.conformal.window
+        if not isnan(low):
+            missed = not low <= label <= high
+            self.alpha = adapt(self.alpha, self.conformal.alpha, self.conformal.gamma, missed=missed)
+        self.newest.append(abs(label - score))
+        insort(self._ordered, self.newest[-1])
+        if window and len(self.newest) > window:
+            del self._ordered[bisect_left(self._ordered, self.newest.popleft())]
+
+    def interval(self, score: float) -> tuple[float, float, float]:
+        """Give lowest and highest label to expect, and the alpha they are made with; all NaN while errors are few."""
+        if len(self.newest) < self.conformal.min_rows or not isfinite(score):
+            return nan, nan, nan
+        width = half_width(self._ordered, self.alpha)
+        return score - width, score + width, self.alpha
+
+    def to_bytes(self) -> bytes:
+        """Give the content of its file, JSON; :meth:`load` reads every number back bit for bit."""
+        told = {"conformal": asdict(self.conformal), "alpha": self.alpha, "newest": list(self.newest)}
+        return json.dumps(told).encode()
+
+    @classmethod
+    def load(cls, content: bytes) -> ConformalState:
+        """Read it back; raise :class:`itb.errors.ModelError` for anything else."""
+        try:
+            told = json.loads(content)
+            newest = [float(error) for error in told["newest"]]
+            if not all(map(isfinite, [told["alpha"], *newest])):
+                raise ModelError("a conformal state holds a number that is not finite. Run `itb walkforward` again.")
+            return cls(Conformal(**told["conformal"]), float(told["alpha"]), newest)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"not a conformal state ({error}). Run `itb walkforward` again.") from None
 
 
 def adapted_alphas(misses: Iterable[bool], target: float, gamma: float) -> list[float]:

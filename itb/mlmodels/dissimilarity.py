@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+import zipfile
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
+from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels.algorithm import FloatMatrix, complete_rows
 
@@ -40,6 +43,26 @@ class KnownGround:
         """Give the scores, NaN where the index is not below the threshold."""
         return np.where(self.index(features) < self.threshold, scores, np.nan)
 
+    def to_bytes(self) -> bytes:
+        """Give the content of its file, npz; :meth:`load` reads every number back bit for bit."""
+        target = io.BytesIO()
+        np.savez(target, **{field.name: np.asarray(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]  # its type takes the names for allow_pickle
+        return target.getvalue()
+
+    @classmethod
+    def load(cls, content: bytes) -> KnownGround:
+        """Read it back; raise :class:`itb.errors.ModelError` for anything else. Nothing is unpickled."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+                found = {field.name: np.asarray(kept[field.name], dtype=np.float64) for field in fields(cls)}
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            raise ModelError(f"not a ground that was learned from ({error}). Run `itb walkforward` again.") from None
+        lowest, width, points = found["lowest"], found["width"], found["points"]
+        is_whole = points.ndim == 2 and len(points) and lowest.shape == width.shape == points.shape[1:]
+        if not is_whole or found["mean_distance"].shape or found["threshold"].shape:
+            raise ModelError("the shapes of a ground that was learned from disagree. Run `itb walkforward` again.")
+        return cls(lowest, width, points, float(found["mean_distance"]), float(found["threshold"]))
+
     def _scaled(self, features: FloatMatrix) -> npt.NDArray[np.float64]:
         return _scale(features, self.lowest, self.width)
 
@@ -50,7 +73,7 @@ class Dissimilarity:
 
     The index is the distance to the nearest training row, divided by the mean distance of training rows from each
     other, all features scaled to [-1, 1] by the training rows' lowest and highest values. Of more than ``most_rows``
-    training rows, as many evenly spaced ones stand for all.
+    training rows, as many drawn by ``seed`` stand for all: evenly spaced ones could share an hour of the day.
 
     >>> rows = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=np.float32)
     >>> ground = Dissimilarity(threshold=0.9).fit(rows)
@@ -63,6 +86,7 @@ class Dissimilarity:
 
     threshold: float = 0.9
     most_rows: int = 5_000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.threshold > 0:
@@ -78,7 +102,8 @@ class Dissimilarity:
         lowest, highest = rows.min(axis=0), rows.max(axis=0)
         width = np.where(highest > lowest, highest - lowest, 1.0)
         if len(rows) > self.most_rows:
-            rows = rows[np.linspace(0, len(rows) - 1, self.most_rows).astype(np.int64)]
+            drawn = np.random.default_rng(self.seed).choice(len(rows), self.most_rows, replace=False)
+            rows = rows[np.sort(drawn)]
         points = _scale(rows, lowest, width)
         step = max(1, _PAIRS // len(points))
         total = sum(float(_distances(points[i : i + step], points).sum()) for i in range(0, len(points), step))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import complete_rows, score_rows, settings_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from itb.mlmodels.splits import Block
 
 RECENT_ROWS = 256
+
+PackedMarks = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class FoldResult:
     ``manifest`` is the file name of the model's manifest, empty when nothing was fitted, and then ``note`` says why.
     ``rows`` bars were learned from, ``first_row`` to ``last_row``; the latest of their labels was known at
     ``last_known``. ``test`` scores the block, ``recent`` the newest complete rows at the fit, ``held`` the held-back
-    rows.
+    rows. ``learned`` marks, bit by bit from ``first_row`` on, the rows that were learned from.
     """
 
     number: int
@@ -80,6 +83,7 @@ class FoldResult:
     test: FloatArray
     recent: FloatArray
     held: FloatArray
+    learned: PackedMarks
 
 
 def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
@@ -101,7 +105,7 @@ def stored_fold(job: FoldJob, number: int) -> FoldResult | None:
     """Give the kept result of a refit, or ``None`` if there is none that can be trusted."""
     try:
         result = _unpack(job.path(number).read_bytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     block = job.blocks[number]
     if result.number != number or len(result.test) != block.test_stop - block.test_start:
@@ -148,6 +152,7 @@ def _nothing(job: FoldJob, data: FoldData, number: int, note: str, rows: int) ->
         test=np.full(block.test_stop - block.test_start, np.nan),
         recent=empty,
         held=empty,
+        learned=np.zeros(0, dtype=np.uint8),
     )
 
 
@@ -180,7 +185,24 @@ def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, model: Mod
         test=score_rows(model, data.features[block.test_start : block.test_stop]),
         recent=score_rows(model, newest[complete_rows(newest)][-RECENT_ROWS:]),
         held=score_rows(model, data.features[block.holdback_rows(data.known_at, job.holdback_bars)]),
+        learned=pack_rows(rows),
     )
+
+
+def pack_rows(rows: IntArray) -> PackedMarks:
+    """Mark ascending rows bit by bit, counted from the first of them."""
+    marks = np.zeros(int(rows[-1] - rows[0]) + 1 if len(rows) else 0, dtype=np.bool_)
+    marks[rows - rows[0] if len(rows) else rows] = True
+    return np.packbits(marks)
+
+
+def unpack_rows(marks: PackedMarks, first_row: int) -> IntArray:
+    """Give the rows back.
+
+    >>> unpack_rows(pack_rows(np.array([5, 6, 19])), 5).tolist()
+    [5, 6, 19]
+    """
+    return np.flatnonzero(np.unpackbits(marks)).astype(np.int64) + first_row
 
 
 def _pack(result: FoldResult) -> bytes:

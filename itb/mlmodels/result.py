@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.mlmodels.fold import unpack_rows
 from itb.mlmodels.scores import WalkForwardScores
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from itb.market.bars import FloatArray
+    from itb.market.bars import FloatArray, IntArray
+    from itb.mlmodels.fold import PackedMarks
     from itb.mlmodels.splits import Block
     from itb.mlmodels.table import TrainingTable
     from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
@@ -30,6 +32,12 @@ class Fold:
     last_known: int
     importance: FloatArray
     note: str
+    learned: PackedMarks
+
+    @property
+    def learned_rows(self) -> IntArray:
+        """The rows it learned from; none where nothing was fitted."""
+        return unpack_rows(self.learned, self.first_row)
 
 
 @dataclass(frozen=True, eq=False)

@@ -262,4 +262,5 @@ def _fold(block: Block, entry: TimelineEntry, result: FoldResult) -> Fold:
         last_known=result.last_known,
         importance=result.importance,
         note=result.note,
+        learned=result.learned,
     )

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import pairwise_distances
 from sklearn.preprocessing import MinMaxScaler
 
-from itb.mlmodels.dissimilarity import Dissimilarity
+from itb.errors import ModelError
+from itb.mlmodels.dissimilarity import Dissimilarity, KnownGround
 
 
 def normal(rows, columns=4, seed=0):
@@ -57,7 +60,7 @@ def test_incomplete_training_rows_do_not_count():
     assert (Dissimilarity().fit(with_holes).index(rows) == Dissimilarity().fit(train).index(rows)).all()
 
 
-def test_evenly_spaced_rows_stand_for_many():
+def test_drawn_rows_stand_for_many():
     train, rows = normal(4_000), normal(200, seed=8)
     some, every = (Dissimilarity(most_rows=most).fit(train) for most in (1_000, 4_000))
     assert len(some.points) == 1_000
@@ -85,3 +88,41 @@ def test_too_little_ground_is_refused(rows):
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
         Dissimilarity(**settings)
+
+
+@given(st.integers(2, 40), st.integers(1, 6), st.integers(0, 50))
+def test_a_ground_read_back_from_its_file_gives_the_same_bits(rows, columns, seed):
+    ground = Dissimilarity(most_rows=20).fit(normal(rows, columns, seed))
+    again = KnownGround.load(ground.to_bytes())
+    new = normal(15, columns, seed + 100) * 2
+    assert again.index(new).tobytes() == ground.index(new).tobytes()
+    assert again.threshold == ground.threshold
+    assert again.to_bytes() == ground.to_bytes()
+
+
+def test_the_seed_draws_the_rows():
+    train = normal(500)
+    first, same, other = (Dissimilarity(most_rows=50, seed=seed).fit(train) for seed in (1, 1, 2))
+    assert first.to_bytes() == same.to_bytes()
+    assert (first.points != other.points).any()
+
+
+def saved(**arrays):
+    target = io.BytesIO()
+    np.savez(target, **arrays)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04",
+        saved(points=np.zeros((2, 2))),
+        saved(points=np.array([{}]), lowest=np.zeros(1), width=np.ones(1), mean_distance=1.0, threshold=1.0),
+        saved(points=np.zeros((2, 2)), lowest=np.zeros(3), width=np.ones(3), mean_distance=1.0, threshold=1.0),
+    ],
+)
+def test_a_file_that_holds_no_ground_is_refused(content):
+    with pytest.raises(ModelError, match="ground that was learned from"):
+        KnownGround.load(content)

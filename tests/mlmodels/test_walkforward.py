@@ -85,6 +85,15 @@ def test_the_timeline_says_what_was_known_when(table, tmp_path):
     assert (first.trained_until, first.known_at, first.speaks_from) == (202 * hour, 209 * hour, 211 * hour)
 
 
+def test_each_refit_remembers_the_rows_it_learned_from(table, tmp_path):
+    found = WALK.run(table, Logistic(), tmp_path)
+    usable = np.isfinite(table.features).all(axis=1)
+    for fold in found.folds:
+        rows = fold.block.training_rows(table.label.known_at)
+        assert fold.learned_rows.tolist() == rows[usable[rows]].tolist()
+        assert len(fold.learned_rows) == fold.rows
+
+
 def test_a_second_run_fits_nothing_again(table, tmp_path):
     first = WALK.run(table, TREES, tmp_path)
     told = []

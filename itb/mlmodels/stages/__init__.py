@@ -1,0 +1,1 @@
+"""What happens to out-of-sample scores after the walk-forward, stage by stage."""
