@@ -25,6 +25,7 @@ from itb.config.sections import (
     SyntheticPart,
     WalkForwardSection,
 )
+from itb.config.training import TrainingSection
 from itb.market.costs import Costs
 
 DEFAULT_FEATURES = (FeaturePart.model_validate({"family": "default"}),)
@@ -50,6 +51,7 @@ class Config(Section):
     label: LabelPart = DEFAULT_LABEL
     model: ModelPart = ModelPart()
     walkforward: WalkForwardSection = WalkForwardSection()
+    training: TrainingSection = TrainingSection()
     strategy: StrategyPart = StrategyPart()
     costs: Costs = Costs()
     backtest: BacktestSection = BacktestSection()

@@ -15,6 +15,7 @@ from itb.config.messages import Location, own_key, problems, unknown_key, unknow
 from itb.config.model import Config
 from itb.config.sections import FeaturePart, Part
 from itb.errors import ConfigError
+from itb.market.costs import BPS
 
 if TYPE_CHECKING:
     from itb.datafeeds.synthetic import SyntheticMarket
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from itb.mlmodels.algorithm import Algorithm
     from itb.mlmodels.labels import Label
     from itb.mlmodels.promotion import PromotionRule
+    from itb.mlmodels.training import Training
 
 Built = TypeVar("Built")
 
@@ -163,6 +165,35 @@ def promotion(config: Config) -> PromotionRule:
     return built
 
 
+def training(config: Config) -> Training:
+    """Build what ``[training]`` says; a trading result is taken after the configured taker fee and slippage."""
+    from itb.mlmodels.judges import JUDGES, TradingResult
+    from itb.mlmodels.stopping import EarlyStopping
+    from itb.mlmodels.training import Training
+    from itb.mlmodels.weights import WEIGHTS, TimeDecay
+
+    section = config.training
+    stopping = None
+    if section.early_stopping != "none":
+        is_money = section.early_stopping == "trading"
+        judge = TradingResult(config.costs.one_way_bps * BPS) if is_money else JUDGES[section.early_stopping]()
+        stopping = EarlyStopping(judge, section.stopping_tail, section.stopping_patience, section.stopping_refit)
+    weights = [
+        TimeDecay(section.oldest_weight) if name == "time_decay" else WEIGHTS[name]() for name in section.weights
+    ]
+
+    def make() -> Training:
+        return Training(
+            weights=tuple(weights),
+            class_balance=section.class_balance,
+            sequential_bootstrap=section.sequential_bootstrap,
+            train_rows_max=section.train_rows_max,
+            early_stopping=stopping,
+        )
+
+    return _tell(config, ("training",), make, list(type(section).model_fields))
+
+
 def synthetic_market(config: Config) -> SyntheticMarket:
     """Build the built-in market for the configured symbols and timeframe."""
     from itb.datafeeds.synthetic import SyntheticMarket
@@ -210,6 +241,7 @@ def _builders(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: label(config)
     yield lambda: algorithm(config)
     yield lambda: promotion(config)
+    yield lambda: training(config)
     if config.data.is_synthetic:
         yield lambda: synthetic_market(config)
     if ":" not in config.strategy.name:

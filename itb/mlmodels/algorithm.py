@@ -52,8 +52,11 @@ class Algorithm(Protocol):
     def suffix(self) -> str:
         """End of the model file's name."""
 
-    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int) -> Model:
-        """Learn from complete rows; the same input and seed give the same model."""
+    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Model:
+        """Learn from complete rows; the same input and seed give the same model.
+
+        ``weights`` say how much each row counts; ``None``: all the same.
+        """
 
     def load(self, content: bytes) -> Model:
         """Read a model file back; raise :class:`itb.errors.ModelError` for anything that is not one of its own."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels.algorithm import FloatMatrix
+from itb.mlmodels.linear import sigmoid
+from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
+from itb.mlmodels.stopping import Stage
 
 if TYPE_CHECKING:
     import lightgbm
@@ -55,6 +59,10 @@ class Trees:
         return self.text.encode()
 
 
+def _grown(booster: lightgbm.Booster, rounds: int) -> Trees:
+    return Trees(booster.model_to_string(num_iteration=rounds))
+
+
 @dataclass(frozen=True)
 class _Boosting:
     # Few, small and blunt trees: returns carry little signal, and LightGBM's own defaults learn their noise by heart.
@@ -82,10 +90,11 @@ class _Boosting:
     def _objective(self) -> str:
         raise NotImplementedError
 
-    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int) -> Trees:
-        """Grow the trees on one thread, so that the same rows give the same bits on any machine load."""
-        engine = _lightgbm()
-        params = {
+    def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
+        return row_weights(labels, weights, "none")
+
+    def _params(self, seed: int) -> dict[str, Any]:
+        return {
             "objective": self._objective(),
             "num_leaves": self.num_leaves,
             "learning_rate": self.learning_rate,
@@ -101,9 +110,43 @@ class _Boosting:
             "force_col_wise": True,
             "verbosity": -1,
         }
-        rows = engine.Dataset(features, label=labels, params=params, free_raw_data=True)
+
+    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Trees:
+        """Grow the trees on one thread, so that the same rows give the same bits on any machine load."""
+        engine, params = _lightgbm(), self._params(seed)
+        counts = self._counts(labels, weights)
+        rows = engine.Dataset(features, label=labels, weight=counts, params=params, free_raw_data=True)
         booster = engine.train(params, rows, num_boost_round=self.rounds)
         return Trees(booster.model_to_string())  # scores come from the text alone, now and when loaded
+
+    @property
+    def steps(self) -> int:
+        """How many trees are grown at most, for each class one."""
+        return self.rounds
+
+    def with_steps(self, steps: int) -> Self:
+        """Give the same algorithm with another number of rounds."""
+        return replace(self, rounds=steps)
+
+    def learn(
+        self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None, tail: FloatMatrix
+    ) -> Iterator[Stage]:
+        """Grow tree after tree, and score ``tail`` by all that have been grown."""
+        engine, params = _lightgbm(), self._params(seed)
+        counts = self._counts(labels, weights)
+        booster = engine.Booster(params, engine.Dataset(features, label=labels, weight=counts, params=params))
+        total: Any = 0.0
+        for number in range(self.rounds):
+            is_stuck = booster.update()
+            if is_stuck and number:
+                return
+            total = total + booster.predict(
+                tail, start_iteration=number, num_iteration=1, raw_score=True, num_threads=1
+            )
+            yield Stage(number + 1, self._scores(total), partial(_grown, booster, number + 1))
+
+    def _scores(self, raw: FloatArray) -> FloatArray:
+        return raw
 
     def load(self, content: bytes) -> Trees:
         """Read LightGBM's text format."""
@@ -123,12 +166,24 @@ class LightGbm(_Boosting):
     (1, (1,))
     """
 
+    class_weight: ClassWeight = "none"
+
     name: ClassVar[str] = "lightgbm"
     is_classifier: ClassVar[bool] = True
     score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_class_weight(self.class_weight)
+
+    def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
+        return row_weights(labels, weights, self.class_weight)
+
     def _objective(self) -> str:
         return "binary"
+
+    def _scores(self, raw: FloatArray) -> FloatArray:
+        return sigmoid(raw)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ import numpy as np
 
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import score_rows
+from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.fold import FoldData
 from itb.mlmodels.labels.column import label_reach
 from itb.mlmodels.quality import Quality, grade
 from itb.mlmodels.retrospective import RetrospectiveScores
+from itb.mlmodels.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +69,7 @@ def cross_scores(
     algorithm: Algorithm,
     cut: CrossValidation,
     *,
+    training: Training | None = None,
     seed: int = 0,
     min_train_rows: int = 2,
     progress: Callable[[int, int, str], None] | None = None,
@@ -75,17 +79,19 @@ def cross_scores(
     Only training rows with all features are learned from. A split whose labels are all equal, or that has fewer than
     ``min_train_rows``, leaves NaN and a note. Raises :class:`ModelError` when no split could be fitted.
     """
+    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
     table.refuse_unusable()
+    training, data = training or Training(), FoldData.of(table)
     scores: npt.NDArray[np.float64] = np.full((cut.paths, len(table)), np.nan)
     path_ids, notes, fitted = cut.path_ids(), list[str](), 0
     for split in cut.splits(table.label.known_at):
-        rows = split.train[table.complete[split.train]]
+        rows = training.newest(split.train[table.complete[split.train]])
         labels = table.label.values[rows]
         if len(rows) < max(1, min_train_rows) or (labels == labels[0]).all():
             notes.append(f"fit {split.number}: {len(rows)} rows to learn from, too few or all alike: not fitted")
         else:
-            model = algorithm.fit(np.ascontiguousarray(table.features[rows]), labels, seed)
-            notes += [f"fit {split.number}: {model.note}"] * bool(model.note)
+            model, _, note = training.teach(algorithm, data.lesson(rows), seed)
+            notes += [f"fit {split.number}: {told}" for told in (model.note, note) if told]
             for (start, stop), path in zip(split.spans, path_ids[split.number], strict=True):
                 scores[path, start:stop] = score_rows(model, table.features[start:stop])
             fitted += 1
@@ -93,4 +99,4 @@ def cross_scores(
             progress(split.number + 1, len(path_ids), f"fold {'+'.join(map(str, split.tested))}")
     if not fitted:
         raise ModelError(f"no split could be fitted ({notes[0]}): load more bars, or use fewer folds")
-    return CrossScores(f"{table.label_name}_{algorithm.name}", algorithm, table, scores, tuple(notes))
+    return CrossScores(column_name(table.label_name, algorithm), algorithm, table, scores, tuple(notes))

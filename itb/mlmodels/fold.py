@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +13,17 @@ import numpy.typing as npt
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import complete_rows, score_rows, settings_of
 from itb.mlmodels.files import write_whole
+from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.registry import Manifest, check_model, save_model
+from itb.mlmodels.training import Taught, Training
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.market.bars import FloatArray, IntArray
-    from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model
+    from itb.mlmodels.algorithm import Algorithm, FloatMatrix
     from itb.mlmodels.splits import Block
+    from itb.mlmodels.table import TrainingTable
 
 RECENT_ROWS = 256
 
@@ -42,6 +45,7 @@ class FoldJob:
     timeframe_ms: int
     seed: int
     folder: Path
+    training: Training = field(default_factory=Training)
 
     def path(self, number: int) -> Path:
         """Where a refit's result is kept."""
@@ -60,6 +64,19 @@ class FoldData:
     values: FloatArray
     known_at: IntArray
     open_time: IntArray
+    close: FloatArray | None = None
+
+    @classmethod
+    def of(cls, table: TrainingTable) -> FoldData:
+        """Take the arrays of a table."""
+        return cls(table.features, table.label.values, table.label.known_at, table.open_time, table.close)
+
+    def lesson(self, rows: IntArray) -> Lesson:
+        """Give the rows to learn from, which must be complete and ascend."""
+        is_stretch = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
+        place = slice(int(rows[0]), int(rows[-1]) + 1) if is_stretch else rows
+        features = np.ascontiguousarray(self.features[place])
+        return Lesson(features, self.values[rows], rows, self.known_at, self.close)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +112,7 @@ def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
     if refusal:
         result = _nothing(job, data, number, refusal, len(rows))
     else:
-        model = job.algorithm.fit(np.ascontiguousarray(data.features[rows]), labels, job.seed)
-        result = _score(job, data, number, rows, model)
+        result = _score(job, data, number, rows, job.training.teach(job.algorithm, data.lesson(rows), job.seed))
     write_whole(job.path(number), _pack(result))
     return result
 
@@ -126,7 +142,7 @@ def _training_rows(job: FoldJob, data: FoldData, block: Block) -> IntArray:
         return rows
     first = int(rows[0])
     complete = complete_rows(data.features[first : int(rows[-1]) + 1])
-    return np.asarray(rows[complete[rows - first]], dtype=np.int64)
+    return job.training.newest(np.asarray(rows[complete[rows - first]], dtype=np.int64))
 
 
 def _refusal(job: FoldJob, labels: FloatArray) -> str:
@@ -156,27 +172,29 @@ def _nothing(job: FoldJob, data: FoldData, number: int, note: str, rows: int) ->
     )
 
 
-def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, model: Model) -> FoldResult:
-    block = job.blocks[number]
+def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, taught: Taught) -> FoldResult:
+    block, model = job.blocks[number], taught.model
+    note = "; ".join(part for part in (model.note, taught.note) if part)
+    stopped = {} if taught.steps is None else {"stopped_after_steps": taught.steps}
     manifest = Manifest(
         column=job.column,
         label=job.label_name,
         algorithm=job.algorithm.name,
-        settings=settings_of(job.algorithm),
+        settings=settings_of(job.algorithm) | stopped,
         feature_names=job.feature_names,
         rows=len(rows),
         seed=job.seed,
         trained_from=int(data.open_time[rows[0]]),
         trained_until=int(data.open_time[rows[-1]]),
         known_at=int(data.open_time[block.fit_bar]),
-        note=model.note,
+        note=note,
     )
     known = data.features[block.train_start : block.fit_bar + 1]
     newest = known[-4 * RECENT_ROWS :]
     return FoldResult(
         number=number,
         manifest=save_model(model, job.algorithm, manifest, job.models),
-        note=model.note,
+        note=note,
         rows=len(rows),
         first_row=int(rows[0]),
         last_row=int(rows[-1]),

@@ -58,8 +58,9 @@ def fit_latest(walk: WalkForward, table: TrainingTable, algorithm: Algorithm, fo
         timeframe_ms=table.timeframe.ms,
         seed=seed,
         folder=folder,
+        training=walk.training,
     )
-    result = fit_fold(job, FoldData(table.features, table.label.values, table.label.known_at, table.open_time), 0)
+    result = fit_fold(job, FoldData.of(table), 0)
     if not result.manifest:
         raise ModelError(
             f"{job.column}: nothing was trained: {result.note}. Load more bars, or shorten walkforward.train."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from itb.mlmodels.algorithm import FloatMatrix
 from itb.mlmodels.linear import sigmoid
 from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
 from itb.mlmodels.scaling import Scaling, check_scaling, scale_rows
+from itb.mlmodels.stopping import Stage
 
 Activation = Literal["relu", "tanh"]
 
@@ -136,6 +138,7 @@ class _Perceptron:
 
     name: ClassVar[str]
     is_classifier: ClassVar[bool]
+    trainer: ClassVar[str]
     suffix: ClassVar[str] = ".skops"
 
     def __post_init__(self) -> None:
@@ -152,32 +155,75 @@ class _Perceptron:
                 raise ValueError(f"{name} must be at least 1, was {getattr(self, name)}")
         check_scaling(self.scaling)
 
-    def _train(
-        self, kind: Any, features: FloatMatrix, labels: FloatArray, seed: int, counts: FloatArray | None
-    ) -> Network:
+    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Network:
+        """Train the network."""
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
         scaled, centre, scale = scale_rows(features, self.scaling)
-        network = kind(
+        targets, output = self._targets(labels)
+        trainer = self._trainer(len(labels), seed)
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the passes are counted on purpose
+            trainer.fit(scaled, targets, sample_weight=self._counts(labels, weights))
+        return self._network(trainer, scaled, (centre, scale, output))
+
+    @property
+    def steps(self) -> int:
+        """How many passes over the rows are made at most."""
+        return self.epochs
+
+    def with_steps(self, steps: int) -> Self:
+        """Give the same algorithm with another number of passes."""
+        return replace(self, epochs=steps)
+
+    def learn(
+        self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None, tail: FloatMatrix
+    ) -> Iterator[Stage]:
+        """Train pass by pass, and score ``tail`` after each; rows come in another order than in :meth:`fit`."""
+        from threadpoolctl import threadpool_limits
+
+        scaled, centre, scale = scale_rows(features, self.scaling)
+        targets, output = self._targets(labels)
+        trainer = self._trainer(len(labels), np.random.RandomState(seed))
+        told = {"sample_weight": self._counts(labels, weights)}
+        if self.is_classifier:
+            told["classes"] = np.unique(targets)
+        for number in range(self.epochs):
+            with threadpool_limits(1):
+                trainer.partial_fit(scaled, targets, **told)
+            network = self._network(trainer, scaled, (centre, scale, output))
+            yield Stage(number + 1, network.predict(tail), lambda network=network: network)  # type: ignore[misc]  # mypy cannot type defaults of a lambda
+
+    def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
+        return row_weights(labels, weights, "none")
+
+    def _targets(self, labels: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give what the network is taught, and slope and offset from its last sum to a score."""
+        return labels, np.array([1.0, 0.0])
+
+    def _trainer(self, rows: int, random: int | np.random.RandomState) -> Any:
+        from sklearn import neural_network
+
+        return getattr(neural_network, self.trainer)(
             hidden_layer_sizes=self.layers,
             activation=self.activation,
             solver="adam",
             alpha=self.l2,
             learning_rate_init=self.step,
-            batch_size=min(self.batch_rows, len(labels)),
+            batch_size=min(self.batch_rows, rows),
             max_iter=self.epochs,
             n_iter_no_change=self.epochs,
             early_stopping=False,
-            random_state=seed,
+            random_state=random,
         )
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the passes are counted on purpose
-            network.fit(scaled, labels, sample_weight=counts)
+
+    def _network(self, trainer: Any, scaled: FloatArray, numbers: tuple[FloatArray, FloatArray, FloatArray]) -> Network:
         layers = tuple(
-            (np.ascontiguousarray(weights.T), np.array(offsets))
-            for weights, offsets in zip(network.coefs_, network.intercepts_, strict=True)
+            (np.array(weights.T, order="C"), np.array(offsets))  # copies: the trainer may go on
+            for weights, offsets in zip(trainer.coefs_, trainer.intercepts_, strict=True)
         )
+        centre, scale, output = numbers
         return Network(
             self.name,
             is_classifier=self.is_classifier,
@@ -185,7 +231,7 @@ class _Perceptron:
             scale=np.array(scale),
             layers=layers,
             activation=self.activation,
-            output=np.array([1.0, 0.0]),
+            output=output,
             importance=_mean_slope(layers, self.activation, scaled),
         )
 
@@ -212,6 +258,7 @@ class Mlp(_Perceptron):
     class_weight: ClassWeight = "none"
 
     name: ClassVar[str] = "mlp"
+    trainer: ClassVar[str] = "MLPClassifier"
     is_classifier: ClassVar[bool] = True
     score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
@@ -219,12 +266,8 @@ class Mlp(_Perceptron):
         super().__post_init__()
         check_class_weight(self.class_weight)
 
-    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Network:
-        """Train the network."""
-        from sklearn.neural_network import MLPClassifier
-
-        counts = row_weights(labels, weights, self.class_weight)
-        return self._train(MLPClassifier, features, labels, seed, counts)
+    def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
+        return row_weights(labels, weights, self.class_weight)
 
 
 @dataclass(frozen=True)
@@ -235,13 +278,10 @@ class MlpRegression(_Perceptron):
     """
 
     name: ClassVar[str] = "mlp_regression"
+    trainer: ClassVar[str] = "MLPRegressor"
     is_classifier: ClassVar[bool] = False
     score_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
-    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Network:
-        """Train the network."""
-        from sklearn.neural_network import MLPRegressor
-
+    def _targets(self, labels: FloatArray) -> tuple[FloatArray, FloatArray]:
         mean, unit = float(labels.mean()), float(labels.std()) or 1.0
-        network = self._train(MLPRegressor, features, (labels - mean) / unit, seed, weights)
-        return replace(network, output=np.array([unit, mean]))
+        return (labels - mean) / unit, np.array([unit, mean])

@@ -30,7 +30,15 @@ def row_weights(labels: FloatArray, weights: FloatArray | None, class_weight: Cl
         raise ValueError(f"{len(labels)} rows have {len(weights)} weights")
     if class_weight == "none":
         return weights
-    before: FloatArray = np.ones(len(labels)) if weights is None else weights
+    return balanced(labels, np.ones(len(labels)) if weights is None else weights)
+
+
+def balanced(labels: FloatArray, weights: FloatArray) -> FloatArray:
+    """Scale weights so that every class counts the same in sum, and all rows together as much as before.
+
+    A class whose rows all weigh nothing stays at nothing.
+    """
     classes, place = np.unique(labels, return_inverse=True)
-    sums = np.bincount(place, weights=before)
-    return np.asarray(before * (before.sum() / len(classes) / sums)[place], dtype=np.float64)
+    sums = np.bincount(place, weights=weights, minlength=len(classes))
+    factors = np.divide(weights.sum() / max(1, len(classes)), sums, out=np.zeros(len(classes)), where=sums > 0)
+    return np.asarray(weights * factors[place], dtype=np.float64)

@@ -8,8 +8,11 @@ import numpy as np
 
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import score_rows
+from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.fold import FoldData
 from itb.mlmodels.retrospective import RetrospectiveScores
 from itb.mlmodels.scores import WalkForwardScores
+from itb.mlmodels.training import Training
 
 if TYPE_CHECKING:
     from itb.mlmodels.algorithm import Algorithm
@@ -23,6 +26,7 @@ def split_scores(
     split: SetsSplit,
     *,
     scored: tuple[SetType, ...] = ("test",),
+    training: Training | None = None,
     seed: int = 0,
     embargo_bars: int = 0,
 ) -> WalkForwardScores | RetrospectiveScores:
@@ -31,9 +35,11 @@ def split_scores(
     The scores are marked retrospective when a label learned from was not yet known, ``embargo_bars`` before the first
     row scored. Raises :class:`ModelError` when there is nothing to learn from or to score.
     """
+    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
     known_at = table.label.known_at
     rows = split.rows(table.open_time, known_at, "training", embargo_bars)
-    rows = rows[table.complete[rows]]
+    training = training or Training()
+    rows = training.newest(rows[table.complete[rows]])
     labels = table.label.values[rows]
     if not len(rows) or (labels == labels[0]).all():
         raise ModelError(
@@ -44,11 +50,11 @@ def split_scores(
     spans = [(start, stop) for start, stop in spans if start < stop]
     if not spans:
         raise ModelError(f"no bar lies in a range of type {' or '.join(scored)}; compare their times with the data's")
-    model = algorithm.fit(np.ascontiguousarray(table.features[rows]), labels, seed)
+    model = training.teach(algorithm, FoldData.of(table).lesson(rows), seed).model
     scores = np.full(len(table), np.nan)
     for start, stop in spans:
         scores[start:stop] = score_rows(model, table.features[start:stop])
     low, high = algorithm.score_range
     first = min(start for start, _ in spans)
     kind = WalkForwardScores if int(known_at[rows].max()) + embargo_bars < first else RetrospectiveScores
-    return kind(f"{table.label_name}_{algorithm.name}", low, high, table.open_time, scores)
+    return kind(column_name(table.label_name, algorithm), low, high, table.open_time, scores)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from itb.errors import ModelError
-from itb.market.bars import FloatArray
+from itb.market.bars import FloatArray, IntArray
 from itb.mlmodels import skops_file
 from itb.mlmodels.algorithm import FloatMatrix
 from itb.mlmodels.calibrators import Platt
@@ -24,6 +24,7 @@ Kernel = Literal["rbf", "linear"]
 
 _NAMES = ("centre", "scale", "support", "dual", "gamma", "intercept", "output", "importance")
 _SLOPES = 200
+_PURGED = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +177,12 @@ class Svc(_Machine):
     """Probability that the label is 1, by a support vector machine (Cortes and Vapnik, 1995) and Platt's sigmoid.
 
     scikit-learn's own ``probability=True`` splits the rows at random, so that neighbours in time, whose labels share
-    bars, stand on both sides. Here a first machine learns from the older rows, ``purge_rows`` are left out, and the
-    sigmoid is fitted on its values for the newest ``calibration_fraction`` of the rows; a second machine, which
-    scores, learns from all of them. Where the newest rows show no skill, or are too few, every row scores the base
-    rate and the note says so. Balanced classes and weights shape the machines; the sigmoid tells the chance among the
-    rows as they are.
+    bars, stand on both sides. Here a first machine learns from the older rows, and the sigmoid is fitted on its values
+    for the newest ``calibration_fraction`` of the rows; a second machine, which scores, learns from all of them. Rows
+    whose label was not known before the newest ones began are left out in between; ``purge_rows``, if set, leaves out
+    that many instead, and where nothing says when labels were known (:meth:`fit`), 60 are. Where the newest rows show
+    no skill, or are too few, every row scores the base rate and the note says so. Balanced classes and weights shape
+    the machines; the sigmoid tells the chance among the rows as they are.
 
     Importance is the mean absolute slope of the decision value at up to 200 support vectors (the weight, if linear).
     Time and file grow with the square of the rows and with the rows: thin out long histories.
@@ -194,7 +196,7 @@ class Svc(_Machine):
 
     class_weight: ClassWeight = "none"
     calibration_fraction: float = 0.25
-    purge_rows: int = 60
+    purge_rows: int | None = None
 
     name: ClassVar[str] = "svc"
     is_classifier: ClassVar[bool] = True
@@ -205,35 +207,45 @@ class Svc(_Machine):
         check_class_weight(self.class_weight)
         if not 0 < self.calibration_fraction < 1:
             raise ValueError(f"calibration_fraction must be between 0 and 1, was {self.calibration_fraction}")
-        if self.purge_rows < 0:
+        if self.purge_rows is not None and self.purge_rows < 0:
             raise ValueError(f"purge_rows must be at least 0, was {self.purge_rows}")
 
-    def fit(
+    def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Machine:
+        """Fit two machines and the sigmoid; ``seed`` is not needed, nothing is drawn. Rows are in order of time."""
+        rows = np.arange(len(labels)) + 1 + (_PURGED if self.purge_rows is None else self.purge_rows)
+        return self.fit_timed(features, labels, seed, weights, rows)
+
+    def fit_timed(
         self,
         features: FloatMatrix,
         labels: FloatArray,
         seed: int,  # noqa: ARG002 -- what every algorithm is given
-        weights: FloatArray | None = None,
+        weights: FloatArray | None,
+        settled: IntArray,
     ) -> Machine:
-        """Fit two machines and the sigmoid; ``seed`` is not needed, nothing is drawn. Rows are in order of time."""
+        """Fit; ``settled`` gives for each row the place of the first row after all that its label looks at."""
         from sklearn.svm import SVC
 
+        if self.purge_rows is not None:
+            settled = np.arange(len(labels)) + 1 + self.purge_rows
         counts = row_weights(labels, weights, self.class_weight)
-        output, note = self._sigmoid(features, labels, weights)
+        output, note = self._sigmoid(features, labels, weights, settled)
         machine = self._machine(features, SVC, output, labels, counts)
         return replace(machine, note="; ".join(part for part in (machine.note, note) if part))
 
-    def _sigmoid(self, features: FloatMatrix, labels: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, str]:
+    def _sigmoid(
+        self, features: FloatMatrix, labels: FloatArray, weights: FloatArray | None, settled: IntArray
+    ) -> tuple[FloatArray, str]:
         from sklearn.svm import SVC
         from threadpoolctl import threadpool_limits
 
         newest = len(labels) - round(len(labels) * self.calibration_fraction)
-        older = max(0, newest - self.purge_rows)
-        if len(np.unique(labels[:older])) < 2 or len(np.unique(labels[newest:])) < 2:
-            note = f"too few rows to calibrate ({older} older, {len(labels) - newest} newest): all score the base rate"
-            return np.array([0.0, _base_logit(labels)]), note
-        counts = row_weights(labels[:older], None if weights is None else weights[:older], self.class_weight)
-        first = self._machine(features[:older], SVC, np.array([1.0, 0.0]), labels[:older], counts)
+        older = np.flatnonzero(settled[:newest] <= newest)
+        if len(np.unique(labels[older])) < 2 or len(np.unique(labels[newest:])) < 2:
+            few = f"{len(older)} older, {len(labels) - newest} newest"
+            return np.array([0.0, _base_logit(labels)]), f"too few rows to calibrate ({few}): all score the base rate"
+        counts = row_weights(labels[older], None if weights is None else weights[older], self.class_weight)
+        first = self._machine(features[older], SVC, np.array([1.0, 0.0]), labels[older], counts)
         values = first.values(features[newest:])
         with threadpool_limits(1):
             fitted = Platt().fit(values, labels[newest:])

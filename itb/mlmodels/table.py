@@ -16,7 +16,7 @@ from itb.mlmodels.labels.column import Label, LabelColumn
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from itb.market.bars import Bars, IntArray
+    from itb.market.bars import Bars, FloatArray, IntArray
     from itb.market.timeframe import Timeframe
 
 _CHUNK = 65_536
@@ -43,6 +43,7 @@ class TrainingTable:
     is_binary: bool
     open_time: IntArray
     timeframe: Timeframe
+    close: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or self.features.dtype != np.float32:
@@ -62,7 +63,9 @@ class TrainingTable:
     def of(cls, bars: Bars, features: FloatMatrix, feature_names: tuple[str, ...], label: Label) -> TrainingTable:
         """Join features of some bars with a label computed from the same bars."""
         column = label(bars)
-        return cls(features, feature_names, column, label.name, label.is_binary, bars.open_time, bars.timeframe)
+        return cls(
+            features, feature_names, column, label.name, label.is_binary, bars.open_time, bars.timeframe, bars.close
+        )
 
     def __len__(self) -> int:
         return len(self.open_time)
@@ -85,6 +88,8 @@ class TrainingTable:
             digest.update(self.features[i : i + _CHUNK].tobytes())
         for column in (self.label.values, self.label.known_at, self.open_time):
             digest.update(column.tobytes())
+        if self.close is not None:
+            digest.update(self.close.tobytes())
         return digest.hexdigest()
 
     def refuse_unusable(self) -> None:

@@ -25,6 +25,7 @@ from itb.mlmodels.result import Fold, WalkForwardResult
 from itb.mlmodels.splits import Block, Mode, walk_forward_blocks
 from itb.mlmodels.table import TrainingTable
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
+from itb.mlmodels.training import Training
 from itb.mlmodels.workers import available_cores, fit_in_processes, shared
 
 Progress = Callable[[int, int, str], None]
@@ -41,7 +42,8 @@ class WalkForward:
     known within ``embargo_bars`` of the fit are left out. A model fitted at the close of bar t scores bars from
     t + ``refit_delay_bars`` on. With fewer than ``min_train_rows`` usable rows, or one class only, nothing is fitted
     and the earlier model goes on speaking, as it does when ``promotion`` refuses the new one. ``every_nth_row`` thins
-    training rows (by open time, so that the same bars are kept whenever training starts).
+    training rows (by open time, so that the same bars are kept whenever training starts). ``training`` says how a model
+    is taught from what is left.
     """
 
     mode: Mode = "sliding"
@@ -52,6 +54,7 @@ class WalkForward:
     min_train_rows: int = 500
     every_nth_row: int = 1
     promotion: PromotionRule = field(default_factory=Sane)
+    training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
         if self.mode not in {"sliding", "expanding"}:
@@ -124,6 +127,7 @@ class WalkForward:
             timeframe_ms=table.timeframe.ms,
             seed=seed,
             folder=home,
+            training=self.training,
         )
         self._describe(home, table, algorithm, seed, fingerprint)
         fitted = _fit_missing(job, table, workers, progress)
@@ -135,7 +139,8 @@ class WalkForward:
 
     def _settings(self, algorithm: Algorithm, seed: int) -> dict[str, Any]:
         return {
-            "walk_forward": settings_of(self) | {"promotion": settings_of(self.promotion)},
+            "walk_forward": settings_of(self)
+            | {"promotion": settings_of(self.promotion), "training": self.training.settings},
             "algorithm": settings_of(algorithm),
             "seed": seed,
             "versions": {"itb": version("itb"), **library_versions()},
@@ -212,7 +217,7 @@ def _fit_missing(job: FoldJob, table: TrainingTable, workers: int, progress: Pro
     done = total - len(missing)
     if progress:
         progress(done, total, f"training {job.column}")
-    data = FoldData(table.features, table.label.values, table.label.known_at, table.open_time)
+    data = FoldData.of(table)
     for _ in _fit(job, data, missing, workers):
         done += 1
         if progress:

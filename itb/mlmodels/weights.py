@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from itb.market.bars import FloatArray, IntArray
+from itb.mlmodels.row_weights import balanced
 from itb.mlmodels.uniqueness import average_uniqueness, label_spans
 
 
@@ -74,8 +75,7 @@ class ClassBalance:
     """
 
     def __call__(self, rows: IntArray, labels: FloatArray, known_at: IntArray) -> FloatArray:  # noqa: ARG002  # one signature for all weights
-        _, kind, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        return np.asarray(len(rows) / (len(counts) * counts[kind]), dtype=np.float64)
+        return balanced(labels, np.ones(len(labels)))
 
 
 @dataclass(frozen=True)

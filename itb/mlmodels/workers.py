@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 _GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # how a pipe says that the other end died
 _STOP = -1
+_ARRAYS = tuple(field.name for field in fields(FoldData))
 
 
 def available_cores() -> int:
@@ -36,8 +38,10 @@ def shared(data: FoldData, folder: Path) -> Iterator[Path]:
     place = folder / f"shared.{os.getpid()}.draft"
     place.mkdir(parents=True, exist_ok=True)
     try:
-        for name in ("features", "values", "known_at", "open_time"):
+        for name in _ARRAYS:
             source = getattr(data, name)
+            if source is None:
+                continue
             target = np.lib.format.open_memmap(place / f"{name}.npy", mode="w+", dtype=source.dtype, shape=source.shape)
             for i in range(0, len(source), 65_536):
                 target[i : i + 65_536] = source[i : i + 65_536]
@@ -127,8 +131,8 @@ def _environment() -> Iterator[None]:
 
 def _serve(line: Connection, job: FoldJob, place: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that started this one
-    names = ("features", "values", "known_at", "open_time")
-    data = FoldData(*(np.load(place / f"{name}.npy", mmap_mode="r") for name in names))
+    files = {name: place / f"{name}.npy" for name in _ARRAYS}
+    data = FoldData(**{name: np.load(file, mmap_mode="r") for name, file in files.items() if file.exists()})
     with contextlib.suppress(*_GONE):  # nobody is there any more
         while (number := line.recv()) != _STOP:
             try:

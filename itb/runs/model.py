@@ -31,6 +31,7 @@ def walk_forward(config: Config) -> WalkForward:
             min_train_rows=section.min_train_rows,
             every_nth_row=section.every_nth_row,
             promotion=parts.promotion(config),
+            training=parts.training(config),
         )
     except ValueError as error:
         raise ConfigError(config.complaint(("walkforward",), str(error))) from None

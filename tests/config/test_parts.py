@@ -9,8 +9,12 @@ from itb.config import parts as config_parts
 from itb.config.parts import SECTIONS, check, feature_set, keys_model, parameters, registry, strategy_settings
 from itb.errors import ConfigError
 from itb.mlmodels.algorithms import check_can_learn
+from itb.mlmodels.judges import TradingResult
 from itb.mlmodels.labels import FutureReturn
 from itb.mlmodels.promotion import Sane, SkillGate
+from itb.mlmodels.stopping import EarlyStopping
+from itb.mlmodels.training import Training
+from itb.mlmodels.weights import TimeDecay, UniquenessWeights
 
 Write = Callable[[str], Path]
 
@@ -168,3 +172,33 @@ def test_every_registered_part_has_typed_keys(of: str) -> None:
     for part in registry(of).values():
         assert keys_model(of, part).model_json_schema()["type"] == "object"
         assert all(parameter.annotation is not Any for parameter in parameters(of, part))
+
+
+def test_training_is_built_from_its_section(write: Write) -> None:
+    write(
+        """
+        [training]
+        weights = ["uniqueness", "time_decay"]
+        oldest_weight = 0.2
+        class_balance = "weights"
+        train_rows_max = 5000
+        early_stopping = "trading"
+        stopping_patience = 10
+        [costs]
+        taker_fee_bps = 7
+        slippage_bps = 3
+        """
+    )
+    stopping = EarlyStopping(TradingResult(fee=0.001), patience=10)
+    assert config_parts.training(load_config()) == Training(
+        weights=(UniquenessWeights(), TimeDecay(0.2)),
+        class_balance="weights",
+        train_rows_max=5000,
+        early_stopping=stopping,
+    )
+
+
+def test_a_training_that_makes_no_sense_names_its_key(write: Write) -> None:
+    write('[training]\nclass_balance = "rows"\nsequential_bootstrap = true')
+    with pytest.raises(ConfigError, match=r"training\.sequential_bootstrap: must be false where"):
+        config_parts.check(load_config())
