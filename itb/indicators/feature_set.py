@@ -12,8 +12,10 @@ import numpy as np
 from itb.indicators.aggregates import Aggregates
 from itb.indicators.bar_features import BarSeries, TimeOfClose
 from itb.indicators.condensed_aggregates import CondensedAggregates
+from itb.indicators.cross import Cross
 from itb.indicators.default_features import DefaultFeatures
 from itb.indicators.depth import Depth
+from itb.indicators.derivatives import Derivatives
 from itb.indicators.feature import Feature, columns_of
 from itb.indicators.fractional import FractionalDifference
 from itb.indicators.itb_stats import ItbStats
@@ -39,6 +41,8 @@ FEATURES = {
     "condensed_aggregates": CondensedAggregates,
     "aggregates": Aggregates,
     "fracdiff": FractionalDifference,
+    "cross": Cross,
+    "derivatives": Derivatives,
 }
 """The feature families by the name they have in a config."""
 

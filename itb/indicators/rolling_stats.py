@@ -91,7 +91,7 @@ class RollingStats(ColumnFamily):
 
 def _statistic(function: str, values: FloatArray, window: int, moments: Moments | None) -> FloatArray:
     if moments is not None and function in _ORDER:
-        return _ratio(values - moments.mean, moments.std) if function == "zscore" else _OF_MOMENTS[function](moments)
+        return _zscore(values, moments) if function == "zscore" else _OF_MOMENTS[function](moments)
     if function == "position":
         low, high = (rolling_extreme(values, window, extreme) for extreme in (np.minimum, np.maximum))
         return _ratio(values - low, high - low)
@@ -110,6 +110,19 @@ _ALONE: dict[str, Callable[[FloatArray, int], FloatArray]] = {
     "slope": rolling_slope,
     "rank": rolling_rank,
 }
+
+
+def rolling_zscore(values: FloatArray, window: int) -> FloatArray:
+    """Give each value less its window's mean, over the window's sample standard deviation; NaN if that is 0.
+
+    >>> rolling_zscore(np.array([1.0, 2.0, 3.0, 3.0, 3.0]), 3).round(4).tolist()
+    [nan, nan, 1.0, 0.5774, nan]
+    """
+    return _zscore(values, Moments.of(values, window, 2))
+
+
+def _zscore(values: FloatArray, moments: Moments) -> FloatArray:
+    return _ratio(values - moments.mean, moments.std)
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:

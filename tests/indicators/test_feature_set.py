@@ -205,7 +205,17 @@ class TestTimeOfClose:
 
 def test_every_family_is_listed() -> None:
     own = {"default", "talib", "stats", "ratio", "series", "time"}
-    others = {"itbstats", "klines", "depth", "regression_condensed", "condensed_aggregates", "aggregates", "fracdiff"}
+    others = {
+        "itbstats",
+        "klines",
+        "depth",
+        "regression_condensed",
+        "condensed_aggregates",
+        "aggregates",
+        "fracdiff",
+        "cross",
+        "derivatives",
+    }
     assert set(FEATURES) >= own | others
 
 
