@@ -19,7 +19,7 @@ from itb.config.messages import dotted
 from itb.config.model import Config
 from itb.config.parts import SECTIONS, parameters, registry
 from itb.config.sections import Part, Section
-from itb.config.values import Span
+from itb.config.values import Length, Span
 from itb.market.timeframe import Timeframe
 
 _KINDS = {
@@ -32,6 +32,7 @@ _KINDS = {
     datetime: "date or time",
     Timeframe: "timeframe",
     Span: "length or bars",
+    Length: "length",
 }
 
 
@@ -68,7 +69,7 @@ class Table:
         '[data]'
         """
         path = dotted(SECTIONS.get(self.section, (self.section,)))
-        return f"[[{path}]]" if self.section == "features" else f"[{path}]"
+        return f"[[{path}]]" if self.section in {"features", "sources"} else f"[{path}]"
 
 
 def sections() -> Iterator[Table]:
@@ -134,7 +135,7 @@ def _section(name: str, kind: Any) -> Table:
             for one in fields(kind)
         ]
         return Table(name, "", kind, _prose(kind), tuple(keys))
-    defaults = _defaults(name)
+    defaults = _defaults(name) or _own_defaults(kind)
     keys = [
         Key(
             field.serialization_alias or own,
@@ -149,10 +150,19 @@ def _section(name: str, kind: Any) -> Table:
     return Table(name, "", kind, _prose(kind), tuple(keys))
 
 
+def _own_defaults(kind: type[BaseModel]) -> dict[str, Any]:
+    """Give the defaults of a section that stands in no default config."""
+    return {
+        field.serialization_alias or own: plain(field.annotation, field.default)
+        for own, field in kind.model_fields.items()
+        if field.default is not PydanticUndefined
+    }
+
+
 def _defaults(section: str) -> dict[str, Any]:
     tables: Any = Config().plain()
     for step in SECTIONS.get(section, (section,)):
-        tables = tables[step]
+        tables = tables.get(step, {})
     return dict(tables[0]) if isinstance(tables, list) else dict(tables)
 
 

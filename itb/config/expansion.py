@@ -44,8 +44,8 @@ def expanded(config: Config, part: FeaturePart, columns: Collection[str], own: C
 
 def prefix_of(config: Config, source: str) -> str:
     """Give what a source's columns begin with; a name that no source has stands for itself."""
-    sources: tuple[Any, ...] = getattr(config, "sources", ())
-    return next((str(one.put_before) for one in sources if one.name == source), source)
+    found = config.source_named(source)
+    return source if found is None else found.put_before
 
 
 def _sources(config: Config, part: FeaturePart, own: Collection[str]) -> Iterator[tuple[str, str]]:

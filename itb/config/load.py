@@ -108,7 +108,12 @@ def _elsewhere(at: Location, message: str, keys: Mapping[Location, list[str]]) -
     """Where a key is unknown here but belongs to another section, name that one."""
     if not message.startswith("unknown key; expected"):
         return message
-    own = [(*table, name) for table, names in keys.items() for name in names if table and name == str(at[-1])]
+    own = [
+        (*table, name)
+        for table, names in keys.items()
+        for name in names
+        if table[1:] == () != table and name == str(at[-1])
+    ]
     return f'unknown key; did you mean "{dotted(own[0])}"?' if own else message
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
 from itb.config.messages import Location, dotted
 from itb.config.sections import (
@@ -25,6 +25,7 @@ from itb.config.sections import (
     SyntheticPart,
     WalkForwardSection,
 )
+from itb.config.sources import SourceSection
 from itb.config.training import TrainingSection
 from itb.market.costs import Costs
 
@@ -47,6 +48,7 @@ class Config(Section):
     data: DataSection = DataSection()
     synthetic: SyntheticPart = SyntheticPart()
     instrument: InstrumentSection = InstrumentSection()
+    sources: tuple[SourceSection, ...] = ()
     features: tuple[FeaturePart, ...] = Field(default=DEFAULT_FEATURES, min_length=1)
     label: LabelPart = DEFAULT_LABEL
     model: ModelPart = ModelPart()
@@ -61,6 +63,19 @@ class Config(Section):
     _source: Path | None = PrivateAttr(default=None)
     _folder: Path = PrivateAttr(default_factory=Path)
     _origins: dict[Location, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("sources")
+    @classmethod
+    def _refuse_repeats(cls, sources: tuple[SourceSection, ...]) -> tuple[SourceSection, ...]:
+        names = [source.name for source in sources]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"expected each name once, {twice} is there twice")
+        return sources
+
+    def source_named(self, name: str) -> SourceSection | None:
+        """Give the source of that name, ``None`` where there is none."""
+        return next((source for source in self.sources if source.name == name), None)
 
     def of(self, source: Path | None, folder: Path, origins: Mapping[Location, str]) -> Config:
         """Give the same settings with a memory of where they come from."""
@@ -111,7 +126,10 @@ class Config(Section):
 
     def plain(self) -> dict[str, Any]:
         """Give the settings as plain tables, named as in the file; what is not set is left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if not self.sources:
+            del tables["sources"]
+        return tables
 
 
 def origin_of(location: Location, origins: Mapping[Location, str], source: Path | None) -> str:
@@ -146,6 +164,7 @@ def known_keys() -> dict[Location, list[str]]:
     ['root']
     """
     keys: dict[Location, list[str]] = {(): list(Config.model_fields), ("features", 0): list(FeaturePart.model_fields)}
+    keys["sources", 0] = list(SourceSection.model_fields)
     for name, field in Config.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):

@@ -30,6 +30,7 @@ def schema() -> dict[str, Any]:
     by_name = {"type": "string", "enum": [part.part for part in variants["promotion"]]}
     tables["walkforward"]["properties"]["promotion"] = {"anyOf": [by_name, tables.pop("promotion")]}
     tables["features"] = {"type": "array", "minItems": 1, "items": tables["features"]}
+    tables["sources"] = {"type": "array", "items": tables["sources"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "itb.toml",

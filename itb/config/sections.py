@@ -287,7 +287,8 @@ class BacktestSection(Section):
     funding: str | None = Field(
         default=None,
         examples=["funding.parquet"],
-        description="Funding rates of a perpetual: a Parquet or CSV file with the columns timestamp and funding_rate.",
+        description="Funding rates of a perpetual: the name of a source of events with the column funding_rate, or a "
+        "Parquet or CSV file with the columns timestamp and funding_rate.",
     )
 
 

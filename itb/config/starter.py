@@ -24,6 +24,22 @@ _HEAD = """\
 # default: take the "#" away to change it. `itb config check` examines this file, `itb config show` prints
 # what is in force, `itb config schema` helps your editor. Secrets do not belong here.
 """
+_SOURCES: tuple[dict[str, Any], dict[str, Any]] = (
+    {
+        "name": "perp",
+        "prefix": "perp",
+        "kind": "bars",
+        "exchange": "binance-usdm",
+        "symbol": "BTC/USDT:USDT",
+        "timeframe": "1h",
+        "time": "open",
+        "delay": "0m",
+        "columns": ["close", "volume"],
+        "gaps": "refuse",
+        "max_age": "1d",
+    },
+    {"name": "funding", "kind": "table", "file": "funding.parquet", "time": "event"},
+)
 _ACTIVE = {
     "data": ("exchange", "symbols", "timeframe", "gaps", "holdout_from"),
     "strategy": ("name", "buy_threshold", "sell_threshold"),
@@ -62,6 +78,9 @@ def starter(
     for table in sections():
         if table.section == "features":
             lines += _features(table, defaults["features"])
+            continue
+        if table.section == "sources":
+            lines += _sources(table)
             continue
         chosen = _chosen(table, variants)
         set_here = defaults[table.section] if chosen and table.section in defaults else {}
@@ -113,6 +132,17 @@ def _features(table: Table, families: Sequence[Mapping[str, Any]]) -> list[str]:
         lines += [f"{name} = {value(item)}" for name, item in family.items()]
     own = {name for family in families for name in family}
     return lines + list(_keys([key for key in table.keys if key.name not in own], {}, ()))
+
+
+def _sources(table: Table) -> Iterator[str]:
+    """Show two sources, both as comments: one with every key that stored bars take, and a table."""
+    bars, events = _SOURCES
+    yield from ("", "", *_comment(_first_paragraph(table)), f"#{table.title}")
+    for key in table.keys:
+        yield from _comment(key.meaning)
+        if key.name in bars:
+            yield f"#{key.name} = {value(bars[key.name])}"
+    yield from ("", f"#{table.title}", *(f"#{name} = {value(item)}" for name, item in events.items()))
 
 
 def _keys(keys: Sequence[Key], given: Mapping[str, Any], active: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,6 +15,8 @@ from itb.market.instrument import canonical_symbol
 from itb.market.timeframe import DAY_MS, MINUTE_MS, Timeframe
 
 _SPAN_UNITS = {"m": MINUTE_MS, "h": 60 * MINUTE_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+_LENGTH_UNITS = {"ms": 1, "s": 1000, **_SPAN_UNITS}
+_LENGTH = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,31 @@ class Span:
         assert self.ms is not None
         unit = next(u for u in ("d", "h", "m") if self.ms % _SPAN_UNITS[u] == 0)
         return f"{self.ms // _SPAN_UNITS[unit]}{unit}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length of time in milliseconds, 0 or more.
+
+    >>> Length.parse("90s").ms, Length.parse("0m").ms, str(Length.parse("48h"))
+    (90000, 0, '2d')
+    """
+
+    ms: int
+
+    @classmethod
+    def parse(cls, value: object) -> Length:
+        """Read ``"1m"`` (ms, s, m, h, d, w); raise ``ValueError`` for anything else."""
+        found = _LENGTH.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError(f'expected a length such as "1m", "30s" or "8h", was {value!r}')
+        return cls(int(found[1]) * _LENGTH_UNITS[found[2]])
+
+    def __str__(self) -> str:
+        if self.ms == 0:
+            return "0m"
+        unit = next(u for u in ("d", "h", "m", "s", "ms") if self.ms % _LENGTH_UNITS[u] == 0)
+        return f"{self.ms // _LENGTH_UNITS[unit]}{unit}"
 
 
 def to_moment(value: object) -> datetime:
@@ -110,6 +138,10 @@ def _span(value: object) -> Span:
     return value if isinstance(value, Span) else Span.parse(value)
 
 
+def _length(value: object) -> Length:
+    return value if isinstance(value, Length) else Length.parse(value)
+
+
 def _path(value: object) -> Path:
     return value if isinstance(value, Path) else Path(_text(value))
 
@@ -137,6 +169,12 @@ SpanValue = Annotated[
     WithJsonSchema(
         {"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]*[mhdw]$"}, {"type": "integer", "minimum": 1}]}
     ),
+]
+LengthValue = Annotated[
+    Length,
+    PlainValidator(_length),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}(ms|s|m|h|d|w)$"}),
 ]
 Moment = Annotated[
     datetime,

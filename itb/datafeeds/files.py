@@ -53,11 +53,12 @@ class Rows:
         return BarsError(f"{self.source}: line {line}: {text}")
 
 
-def open_rows(path: Path, content: bytes | None = None) -> Rows:
+def open_rows(path: Path, content: bytes | None = None, *, fewest_columns: int = 5) -> Rows:
     """Read a file (or ``content``, named like the file ``path``) into a table.
 
-    CSV with or without header, also inside ``.gz`` or as the only text file of a ``.zip``; Parquet; Feather. Raises
-    :class:`BarsError` that names the file, and the line where there is one.
+    CSV with or without header, also inside ``.gz`` or as the only text file of a ``.zip``; Parquet; Feather. A line of
+    text with fewer than ``fewest_columns`` columns is taken for a preamble. Raises :class:`BarsError` that names the
+    file, and the line where there is one.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -71,7 +72,7 @@ def open_rows(path: Path, content: bytes | None = None) -> Rows:
         raise BarsError(f"{path}: no such file") from None
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise BarsError(f"{path}: cannot be read ({error}); is the file complete?") from error
-    return _read_text(source, text)
+    return _read_text(source, text, fewest_columns)
 
 
 def _read_columnar(content: bytes, suffix: str) -> pa.Table:
@@ -96,11 +97,11 @@ def _unpacked(path: Path, content: bytes, suffix: str) -> tuple[str, bytes]:
         return f"{path}!{members[0]}", archive.read(members[0])
 
 
-def _read_text(source: str, content: bytes) -> Rows:
+def _read_text(source: str, content: bytes, fewest_columns: int) -> Rows:
     import pyarrow as pa
     import pyarrow.csv
 
-    number, header, delimiter = _first_row(source, content)
+    number, header, delimiter = _first_row(source, content, fewest_columns)
     fields = header.split(delimiter)
     names: list[str] | None = None
     if _NUMBER.fullmatch(fields[1].strip('"')):
@@ -129,14 +130,14 @@ def _read_text(source: str, content: bytes) -> Rows:
     return Rows(source, table, content, number if names else number + 1)
 
 
-def _first_row(source: str, content: bytes) -> tuple[int, str, str]:
+def _first_row(source: str, content: bytes, fewest_columns: int) -> tuple[int, str, str]:
     """Give number, text and delimiter of the header or, without one, of the first bar."""
     lines = content[:65_536].decode("utf-8-sig", errors="replace").splitlines()[: _PREAMBLE + 1]
     for number, line in enumerate(lines, start=1):
         delimiter = max(",;\t|", key=line.count)
-        if line.count(delimiter) >= 4:
+        if line.count(delimiter) >= fewest_columns - 1:
             return number, line, delimiter
     raise BarsError(
-        f"{source}: no columns found in the first {len(lines)} lines; expected CSV with time, open, high, low, close "
-        "and volume"
+        f"{source}: no columns found in the first {len(lines)} lines; expected CSV with "
+        + ("time, open, high, low, close and volume" if fewest_columns > 2 else "a header, a time and numbers")
     )

@@ -130,6 +130,16 @@ class SyntheticMarket:
         weather = self._weather()
         return {symbol: self._bars(symbol, self._path(symbol, weather)) for symbol in self.symbols}
 
+    def coin(self, symbol: str) -> Bars:
+        """Generate one coin's bars, whether it is one of ``symbols`` or not.
+
+        >>> market = SyntheticMarket(bars=48)
+        >>> market.coin("BTC/USDT").equals(market.bars()["BTC/USDT"]), market.coin("ETH/USDT").label
+        (True, 'ETH/USDT 1h')
+        """
+        name = canonical_symbol(symbol)
+        return self._bars(name, self._path(name, self._weather()))
+
     def expected_return(self, symbol: str) -> FloatArray:
         """Give, at each bar's close, the planted part of the next bar's log return (NaN at the last bar).
 

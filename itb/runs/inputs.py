@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from itb.runs.funding import read_funding
 from itb.runs.market import fingerprint
 from itb.runs.plugins import plugin_files
 
@@ -20,8 +21,9 @@ def inputs(config: Config, market: Market, strategy: type) -> dict[str, str]:
     found = {"bars": market.fingerprint}
     if market.finer is not None:
         found["finer bars"] = fingerprint(market.finer)
-    if config.backtest.funding is not None:
-        found["funding rates"] = file_hash(config.locate(Path(config.backtest.funding)))
+    rates = read_funding(config, market)
+    if rates is not None:
+        found["funding rates"] = rates.fingerprint
     source = inspect.getsourcefile(strategy)
     if source is not None:
         found["strategy code"] = file_hash(Path(source))

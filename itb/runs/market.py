@@ -12,9 +12,11 @@ from itb.ledger.holdout import Holdout, enter_holdout
 from itb.ledger.register import market_of
 from itb.market.bars import utc
 from itb.market.gaps import find_gaps, treat
+from itb.runs.sources import join_sources
 
 if TYPE_CHECKING:
     from itb.config import Config
+    from itb.datafeeds.sources import Joined
     from itb.market.bars import Bars
     from itb.runs.workspace import Workspace
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class Market:
     """One symbol's bars as a run sees them: gaps treated, cut to the asked range, stopped before the hold-out.
 
-    ``fingerprint`` is that of ``bars``. ``missing`` counts the bars that were not there before gaps were treated.
+    ``bars`` carry the columns of the ``sources``. ``fingerprint`` is that of ``bars``. ``missing`` counts the bars that were not there before gaps were treated.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Market:
     missing: int
     holdout: Holdout
     finer: Bars | None = None
+    sources: tuple[Joined, ...] = ()
 
     @property
     def stop_ms(self) -> int:
@@ -88,7 +91,7 @@ def load_market(workspace: Workspace, symbol: str, *, run_id: str, command: str)
     raw = holdout.research(everything)
     if not len(raw):
         raise _all_sealed(everything)
-    bars = treat(raw, config.data.gaps)
+    bars, sources = join_sources(workspace, treat(raw, config.data.gaps))
     return Market(
         name=name,
         bars=bars,
@@ -97,6 +100,7 @@ def load_market(workspace: Workspace, symbol: str, *, run_id: str, command: str)
         missing=sum(gap.bars for gap in find_gaps(raw)),
         holdout=holdout,
         finer=_finer(workspace, symbol, bars),
+        sources=sources,
     )
 
 

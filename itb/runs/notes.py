@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.charts.wording import number, percent
 from itb.config import parts
+from itb.runs.funding import read_funding
 from itb.runs.looks import look_note
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def _data(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         share = market.missing / (len(market.bars) + market.missing - filled)
         was = "bar was" if market.missing == 1 else "bars were"
         yield f"{market.missing:,} {was} missing ({percent(share, 2, signed=False)}): {treated}.", "plain"
+    for source in market.sources:
+        yield from ((note, "warn") for note in source.notes)
 
 
 def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
@@ -61,6 +64,10 @@ def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     if ":" in outcome.market.bars.symbol:
         if not config.backtest.funding:
             yield "A perpetual without funding rates: funding is not charged; set backtest.funding.", "warn"
+    rates = read_funding(config, outcome.market)
+    if rates is not None:
+        window = outcome.market.bars.slice(outcome.result.start, None)
+        yield from ((note, "warn") for note in rates.notes(window))
         yield "Perpetual at 1x: liquidation is not modelled.", "plain"
 
 

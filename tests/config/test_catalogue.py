@@ -59,7 +59,7 @@ def test_the_starter_is_the_default_config_with_a_holdout(write: Write) -> None:
 
 def test_every_commented_line_of_the_starter_works_too(write: Write) -> None:
     text = starter()
-    uncommented = re.sub(r"^#(?=\w)", "", text, flags=re.MULTILINE)
+    uncommented = re.sub(r"^#(?=[\w\[])", "", text, flags=re.MULTILINE)
     assert uncommented != text
     write(uncommented)
     check(load_config())

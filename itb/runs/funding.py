@@ -1,0 +1,116 @@
+"""Funding rates that a backtest charges: from a file, or from one of the config's sources."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from itb.errors import ConfigError
+from itb.market.bars import utc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from itb.config import Config
+    from itb.market.bars import Bars, FloatArray, IntArray
+    from itb.runs.market import Market
+
+_KEY = ("backtest", "funding")
+_COLUMN = "funding_rate"
+_HOLE = 2.5  # times the usual distance between two settlements
+
+
+@dataclass(frozen=True, eq=False)
+class FundingRates:
+    """Settlement times (UTC milliseconds, in order) and the fractions that longs pay to shorts."""
+
+    times: IntArray
+    rates: FloatArray
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of times and rates."""
+        return hashlib.sha256(self.times.tobytes() + self.rates.tobytes()).hexdigest()
+
+    def notes(self, bars: Bars) -> Iterator[str]:
+        """Say which part of the bars has no settlement: before the first, after the last, in a hole between.
+
+        Nothing is assumed of the distance between settlements but that it is alike: the longest of those seen inside
+        the bars may pass before the first and after the last, at least a day where there is one settlement only.
+        """
+        start, stop = int(bars.open_time[0]), int(bars.close_time[-1])
+        inside = self.times[(self.times >= start) & (self.times < stop)]
+        if not len(inside):
+            return
+        steps = np.diff(inside)
+        usual = int(np.median(steps)) if len(steps) else 86_400_000
+        if inside[0] - start > _HOLE * usual:
+            yield f"Funding begins at {utc(inside[0])}: before it none is charged."
+        if stop - inside[-1] > _HOLE * usual:
+            yield f"Funding ends at {utc(inside[-1])}: after it none is charged."
+        holes = np.flatnonzero(steps > _HOLE * usual)
+        if len(holes):
+            worst = int(holes[np.argmax(steps[holes])])
+            which = "1 stretch" if len(holes) == 1 else f"{len(holes)} stretches"
+            yield (
+                f"Funding has {which} without a settlement, the longest from {utc(inside[worst])} to "
+                f"{utc(inside[worst + 1])}: none is charged there."
+            )
+
+
+def read_funding(config: Config, market: Market) -> FundingRates | None:
+    """Read what ``backtest.funding`` names, ``None`` where it names nothing.
+
+    The name of a source is that source, else it is a file. Raises :class:`itb.errors.ConfigError`.
+    """
+    named = config.backtest.funding
+    if named is None:
+        return None
+    if len(config.data.symbols) > 1:
+        count = len(config.data.symbols)
+        told = f"{named} holds the rates of one perpetual, but data.symbols names {count}: run one at a time"
+        raise ConfigError(config.complaint(_KEY, told))
+    source = next((one for one in market.sources if one.name == named), None)
+    if source is None:
+        return _of_file(config, config.locate(Path(named)))
+    rows = source.rows
+    if source.join.timeframe is not None:
+        raise ConfigError(config.complaint(_KEY, f'source {named} has bars; expected settlements with time = "event"'))
+    if _COLUMN not in rows.columns:
+        found = ", ".join(rows.columns)
+        raise ConfigError(config.complaint(_KEY, f"source {named} has no column {_COLUMN!r}; it has {found}"))
+    rates = rows.columns[_COLUMN]
+    if not np.isfinite(rates).all():
+        raise ConfigError(config.complaint(_KEY, f"source {named} has a row without a finite {_COLUMN}"))
+    return FundingRates(rows.times, rates)
+
+
+def _of_file(config: Config, path: Path) -> FundingRates:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    try:
+        table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(config.complaint(_KEY, f"{path} cannot be read: {error}")) from None
+    absent = [name for name in ("timestamp", _COLUMN) if name not in table.column_names]
+    if absent:
+        found = ", ".join(table.column_names)
+        raise ConfigError(config.complaint(_KEY, f"{path} has no column {absent[0]!r}; it has {found}"))
+    try:
+        stamps = pc.cast(table["timestamp"], pa.timestamp("ms", "UTC"))
+        times = pc.cast(stamps, pa.int64()).to_numpy()
+        rates = pc.cast(table[_COLUMN], pa.float64()).to_numpy()
+    except pa.ArrowException as error:
+        expected = "expected times (ISO, or milliseconds UTC) and rates as fractions"
+        raise ConfigError(config.complaint(_KEY, f"{path} cannot be understood: {error}; {expected}")) from None
+    if stamps.null_count or not np.isfinite(rates).all():
+        raise ConfigError(config.complaint(_KEY, f"{path} has a row without a time or without a finite rate"))
+    order = np.argsort(times, kind="stable")
+    return FundingRates(times[order], rates[order])
