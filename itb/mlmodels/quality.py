@@ -168,7 +168,7 @@ def _classifier(y: FloatArray, s: FloatArray, horizon: int) -> ClassifierQuality
         rows=len(y),
         base_rate=float(y.mean()),
         auc=metrics.sorted_auc(ordered_y, ordered_s),
-        margin=_margin(len(y), horizon, lambda kept: _kept_auc(ordered_y, ordered_s, kept[order])),
+        margin=jackknife_margin(len(y), horizon, lambda kept: _kept_auc(ordered_y, ordered_s, kept[order])),
         average_precision=metrics.average_precision(y, s),
         precision=precision,
         recall=recall,
@@ -191,16 +191,16 @@ def _regression(y: FloatArray, s: FloatArray, horizon: int) -> RegressionQuality
     return RegressionQuality(
         rows=len(y),
         ic=metrics.pearson(y, s),
-        margin=_margin(len(y), horizon, lambda kept: metrics.pearson(y[kept], s[kept])),
+        margin=jackknife_margin(len(y), horizon, lambda kept: metrics.pearson(y[kept], s[kept])),
         rank_ic=metrics.pearson(ranks_y, ranks_s),
-        rank_margin=_margin(len(y), horizon, lambda kept: metrics.pearson(ranks_y[kept], ranks_s[kept])),
+        rank_margin=jackknife_margin(len(y), horizon, lambda kept: metrics.pearson(ranks_y[kept], ranks_s[kept])),
         r2=metrics.r2(y, s),
         mae=metrics.mean_absolute_error(y, s),
         base_mae=metrics.mean_absolute_error(y, np.full(len(y), np.median(y))),
     )
 
 
-def _margin(rows: int, horizon: int, figure: Callable[[Marks], float]) -> float:
+def jackknife_margin(rows: int, horizon: int, figure: Callable[[Marks], float]) -> float:
     """Give half the 95 % interval of a figure by the delete-a-group jackknife over up to 20 stretches of time."""
     groups = min(_GROUPS, rows // (5 * horizon))
     if groups < _FEWEST_GROUPS:

@@ -91,11 +91,13 @@ class WalkForward:
         workers: int = 1,
         seed: int = 0,
         progress: Progress | None = None,
+        column: str = "",
     ) -> WalkForwardResult:
         """Train, score and keep everything in ``folder/<column>-<fingerprint>``; resume what an earlier run left there.
 
         ``workers`` processes share the refits; 0 decides by how long a refit takes. The result does not depend on it.
-        ``progress`` is called with (done, total, what). Raises :class:`ModelError` when there is nothing to learn from.
+        ``progress`` is called with (done, total, what). ``column`` names the scores; empty takes label and algorithm.
+        Raises :class:`ModelError` when there is nothing to learn from.
         """
         check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
         table.refuse_unusable()
@@ -113,7 +115,7 @@ class WalkForward:
                 f"bars later: none could be graded; hold back more"
             )
         fingerprint = self._fingerprint(table, algorithm, seed)
-        column = column_name(table.label_name, algorithm)
+        column = column or column_name(table.label_name, algorithm)
         home = folder / f"{column}-{fingerprint[:12]}"
         job = FoldJob(
             algorithm=algorithm,
