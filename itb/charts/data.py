@@ -105,13 +105,17 @@ class EquityCurve:
 
 @dataclass(frozen=True, eq=False)
 class FoldQuality:
-    """One quality figure of the model (AUC, IC …) for every walk-forward block, and what guessing would score."""
+    """One quality figure of the model (AUC, IC …) for every walk-forward block, and what guessing would score.
+
+    ``column`` is told where there are several score columns.
+    """
 
     metric: str
     labels: tuple[str, ...]
     values: FloatArray
     base: float
     pooled: float | None = None
+    column: str = ""
 
     def __post_init__(self) -> None:
         _same_length("values", self.values, self.labels)
@@ -133,11 +137,15 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """How much each feature was used, largest first or not; ``kind`` says what the values are."""
+    """How much each feature was used, largest first or not; ``kind`` says what the values are.
+
+    ``column`` is told where there are several score columns.
+    """
 
     names: tuple[str, ...]
     values: FloatArray
     kind: str = "share of total gain"
+    column: str = ""
 
     def __post_init__(self) -> None:
         _same_length("values", self.values, self.names)
@@ -166,8 +174,9 @@ class ReportData:
 
     ``trades`` are drawn on the market of their symbol and counted in the distributions; ``None`` leaves that part out.
     ``scenarios`` compares the two complete runs over bars whose inner order is unknown, ``ambiguous`` lists the trades
-    that differ; ``rejected`` counts refused orders by reason; ``looks`` is how often the register says that this
-    stretch of market was looked at; ``manifest`` is any JSON value tree.
+    that differ; ``quality`` sets several score columns side by side; ``rejected`` counts refused orders by reason;
+    ``looks`` is how often the register says that this stretch of market was looked at; ``manifest`` is any JSON value
+    tree.
 
     >>> ReportData("BTC/USDT 1h", "Made nothing.", "20240301-1", is_synthetic=True).is_free
     False
@@ -186,8 +195,9 @@ class ReportData:
     markets: tuple[MarketPanel, ...] = ()
     trades: Sequence[Trade] | None = None
     folds: tuple[FoldQuality, ...] = ()
-    calibration: Calibration | None = None
-    importance: Importance | None = None
+    calibrations: tuple[Calibration, ...] = ()
+    importances: tuple[Importance, ...] = ()
+    quality: Table | None = None
     costs: CostCurve | None = None
     scenarios: Table | None = None
     ambiguous: Table | None = None

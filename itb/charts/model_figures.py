@@ -35,7 +35,7 @@ def fold_figure(quality: FoldQuality, key: str) -> Figure:
         labels.append(_side_mark(f"pooled {significant(quality.pooled, 3)}", quality.pooled, color=ACCENT))
     return Figure(
         key,
-        f"{quality.metric} of every walk-forward block",
+        f"{quality.metric} of every walk-forward block{_of(quality.column)}",
         [bars],
         layout(
             hovermode="closest",
@@ -47,6 +47,10 @@ def fold_figure(quality: FoldQuality, key: str) -> Figure:
         ),
         height=260,
     )
+
+
+def _of(column: str) -> str:
+    return f" · {column}" if column else ""
 
 
 def _side_mark(text: str, level: float, *, color: str = MUTED, below: bool = False) -> Spec:
@@ -61,7 +65,7 @@ def _side_mark(text: str, level: float, *, color: str = MUTED, below: bool = Fal
     return {**mark(text, **place), "font": {"color": color, "size": 11}}
 
 
-def calibration_figure(curve: Calibration) -> Figure:
+def calibration_figure(curve: Calibration, key: str = "calibration") -> Figure:
     """Draw what came true against what was predicted, with the number of predictions in each bin below."""
     dots: Spec = {
         "type": "scatter",
@@ -85,7 +89,7 @@ def calibration_figure(curve: Calibration) -> Figure:
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     return Figure(
-        "calibration",
+        key,
         f"Reliability of {curve.column}: predicted against observed share",
         [dots, counts],
         layout(
@@ -100,7 +104,7 @@ def calibration_figure(curve: Calibration) -> Figure:
     )
 
 
-def importance_figure(importance: Importance) -> Figure:
+def importance_figure(importance: Importance, key: str = "importance") -> Figure:
     """Draw the most used features, largest on top."""
     order = np.argsort(-importance.values, kind="stable")[:MAX_FEATURES][::-1]
     bars: Spec = {
@@ -113,8 +117,8 @@ def importance_figure(importance: Importance) -> Figure:
     }
     total = len(importance.names)
     return Figure(
-        "importance",
-        f"Most used features ({importance.kind})",
+        key,
+        f"Most used features ({importance.kind}){_of(importance.column)}",
         [bars],
         layout(
             hovermode="closest",

@@ -142,9 +142,22 @@ def _trades(data: ReportData, draw: Callable[..., str]) -> str:
 
 def _model(data: ReportData, draw: Callable[..., str]) -> str:
     folds = draw(*(fold_figure(quality, f"fold-{place}") for place, quality in enumerate(data.folds) if quality.labels))
-    left = draw(calibration_figure(data.calibration)) if data.calibration and len(data.calibration.predicted) else ""
-    right = draw(importance_figure(data.importance)) if data.importance and data.importance.names else ""
-    return "".join(f'<div class="grid two">{part}</div>' for part in (folds, left + right) if part)
+    left = draw(
+        *(
+            calibration_figure(curve, _key("calibration", place))
+            for place, curve in enumerate(data.calibrations)
+            if len(curve.predicted)
+        )
+    )
+    right = draw(
+        *(importance_figure(one, _key("importance", place)) for place, one in enumerate(data.importances) if one.names)
+    )
+    table = parts.table(data.quality) if data.quality else ""
+    return table + "".join(f'<div class="grid two">{part}</div>' for part in (folds, left + right) if part)
+
+
+def _key(name: str, place: int) -> str:
+    return f"{name}-{place}" if place else name
 
 
 def _inside(data: ReportData) -> str:

@@ -106,7 +106,7 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
 Strategy = Annotated[
     str | None, Flag("--strategy", help="MLThreshold, SignalStrategy, module:Class or file.py:Class.", metavar="NAME")
 ]
-Out = Annotated[Path | None, Flag("--out", help="Where the Parquet file goes.")]
+Out = Annotated[Path | None, Flag("--out", help="Where the file goes: NAME.parquet, NAME.csv or a folder.")]
 IncludeHoldout = Annotated[bool, Flag("--include-holdout", help="Look into the sealed hold-out; recorded for ever.")]
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from itb.config.messages import dotted
-from itb.config.model import Config
+from itb.config.model import Config, lists
 from itb.config.parts import SECTIONS, parameters, registry
 from itb.config.sections import Part, Section
 from itb.config.values import Length, Span
@@ -69,7 +69,22 @@ class Table:
         '[data]'
         """
         path = dotted(SECTIONS.get(self.section, (self.section,)))
-        return f"[[{path}]]" if self.section in {"features", "sources"} else f"[{path}]"
+        return f"[[{path}]]" if self.is_list else f"[{path}]"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the table may be repeated."""
+        return self.section in lists()
+
+    @property
+    def parts_of(self) -> str:
+        """The section whose parts it can name; empty where it names none.
+
+        >>> [table.parts_of for table in sections() if table.section in ("data", "label", "labels")]
+        ['', 'label', 'label']
+        """
+        is_part = issubclass(self.owner, Part)
+        return next((of for of in SECTIONS if is_part and self.section in (of, f"{of}s")), "")
 
 
 def sections() -> Iterator[Table]:
@@ -160,10 +175,13 @@ def _own_defaults(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def _defaults(section: str) -> dict[str, Any]:
+    if section in lists():
+        _, _, items = lists()[section]
+        return dict(items[0]) if items else {}
     tables: Any = Config().plain()
     for step in SECTIONS.get(section, (section,)):
-        tables = tables.get(step, {})
-    return dict(tables[0]) if isinstance(tables, list) else dict(tables)
+        tables = tables[step]
+    return dict(tables)
 
 
 def _resolved(kind: type, name: str) -> Any:

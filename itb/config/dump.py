@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from itb.config.messages import Location
 from itb.config.model import Config, origin_of
 from itb.config.toml import to_toml
 
@@ -43,16 +44,16 @@ def dump_toml(config: Config, *, origins: bool = False) -> str:
     return to_toml(tables, notes)
 
 
-def _origin(config: Config, at: tuple[str, ...]) -> str:
+def _origin(config: Config, at: Location) -> str:
     return origin_of(at, config.origins, None).replace("built-in defaults", "default")
 
 
-def _leaves(tables: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _leaves(tables: Mapping[str, Any], at: Location = ()) -> Iterator[Location]:
     for key, item in tables.items():
         if isinstance(item, Mapping):
             yield from _leaves(item, (*at, key))
         elif isinstance(item, list) and item and isinstance(item[0], Mapping):
-            for name in dict.fromkeys(name for inner in item for name in inner):
-                yield (*at, key, name)
+            for number, inner in enumerate(item):
+                yield from _leaves(inner, (*at, key, number))
         else:
             yield (*at, key)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from itb.config.messages import dotted
@@ -31,7 +32,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
 class Setting:
     """One value, where it goes, and who said so (a file, a variable, an option)."""
 
-    at: tuple[str, ...]
+    at: tuple[str | int, ...]
     value: Any
     origin: str
     by_command: bool = False
@@ -112,48 +113,88 @@ def from_environment(environ: Mapping[str, str]) -> list[Setting]:
     return found
 
 
+def numbered(setting: Setting, lists: Mapping[str, Any]) -> Setting:
+    """Turn the number of a list's item from text into a number; ``lists`` has the sections that are lists.
+
+    >>> numbered(from_assignments(["labels.0.horizon=3"])[0], {"labels": ()}).at
+    ('labels', 0, 'horizon')
+    """
+    section, *rest = setting.at
+    if section not in lists or not rest:
+        return setting
+    number, *keys = rest
+    if not (isinstance(number, str) and number.isdecimal() and keys):
+        example = f"{section}.0.KEY=VALUE (the first is 0)"
+        raise ConfigError(f"{setting.origin}: {dotted(setting.at)}: {section} is a list; expected {example}")
+    return replace(setting, at=(section, int(number), *keys))
+
+
 def stacked(
     file: Mapping[str, Any],
     settings: Iterable[Setting],
     parts: Mapping[str, tuple[str, Mapping[str, Any]]],
+    lists: Mapping[str, tuple[str, Mapping[str, Any], list[dict[str, Any]]]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Lay settings over a file's tables.
 
-    ``parts`` gives, for each section that names a part, the key that names it and the section's defaults. A layer that
+    ``parts`` gives, for each section that names a part, the key that names it and the section's defaults; ``lists``
+    gives, for each section that is a list of parts, that key, the defaults of an item and the items. A layer that
     names another part (another strategy, say) drops the keys of the part before, which mean nothing to the new one.
 
     >>> over = from_assignments(["strategy.name=Other", "strategy.speed=2"])
     >>> parts = {"strategy": ("name", {"name": "MLThreshold"})}
     >>> stacked({"strategy": {"name": "MLThreshold", "buy": 0.1}}, over, parts)
     {'strategy': {'name': 'Other', 'speed': 2}}
+    >>> over = [numbered(setting, {"labels": ()}) for setting in from_assignments(["labels.1.horizon=3"])]
+    >>> stacked({"labels": [{"horizon": 1}]}, over, {}, {"labels": ("kind", {}, [])})
+    {'labels': [{'horizon': 1}, {'horizon': 3}]}
     """
     tables: dict[str, Any] = _copied(file)
-    for setting in sorted(settings, key=lambda setting: (setting.by_command, not _names_part(setting, parts))):
+    named = {**parts, **{name: (selector, item) for name, (selector, item, _) in lists.items()}}
+    selectors = {name: selector for name, (selector, _) in named.items()}
+    for setting in sorted(settings, key=lambda setting: (setting.by_command, not _names_part(setting, selectors))):
         *parents, key = setting.at
-        section = setting.at[0]
+        section = str(setting.at[0])
         if parents and section in parts:
-            selector, defaults = parts[section]
-            table = tables.setdefault(section, dict(defaults))
-            if _names_part(setting, parts) and table.get(selector, defaults[selector]) != setting.value:
-                tables[section] = {}
-        _inner(tables, parents, setting)[key] = setting.value
+            tables.setdefault(section, dict(parts[section][1]))
+        if parents and section in lists:
+            _item(tables.setdefault(section, _copied(lists[section][2])), setting)
+        table = _inner(tables, parents, setting)
+        if _names_part(setting, selectors) and table.get(str(key), named[section][1].get(str(key))) != setting.value:
+            table.clear()
+        table[str(key)] = setting.value
     return tables
 
 
-def _names_part(setting: Setting, parts: Mapping[str, tuple[str, Mapping[str, Any]]]) -> bool:
+def _names_part(setting: Setting, selectors: Mapping[str, str]) -> bool:
     section, *rest = setting.at
-    return section in parts and rest == [parts[section][0]]
+    return bool(rest) and rest[-1] == selectors.get(str(section)) and all(isinstance(part, int) for part in rest[:-1])
 
 
-def _inner(tables: dict[str, Any], parents: Sequence[str], setting: Setting) -> dict[str, Any]:
-    table = tables
+def _item(items: Any, setting: Setting) -> None:
+    """Make room for one more item, where a setting speaks of the one behind the last."""
+    section, number = setting.at[:2]
+    if not isinstance(items, list):
+        raise ConfigError(f"{setting.origin}: {dotted(setting.at)}: {section} is not a list; write [[{section}]]")
+    assert isinstance(number, int)
+    if number > len(items):
+        last = f"the last is {section}.{len(items) - 1}" if items else "there is none"
+        raise ConfigError(f"{setting.origin}: {section}.{number}: {last}, so expected at most {section}.{len(items)}")
+    if number == len(items):
+        items.append({})
+
+
+def _inner(tables: dict[str, Any], parents: Sequence[str | int], setting: Setting) -> dict[str, Any]:
+    table: Any = tables
     for depth, parent in enumerate(parents, start=1):
-        inner = table.setdefault(parent, {})
-        if not isinstance(inner, dict):
+        inner = table[parent] if isinstance(parent, int) else table.setdefault(parent, {})
+        is_list = depth < len(parents) and isinstance(parents[depth], int)
+        if not isinstance(inner, list if is_list else dict):
             whole = dotted(tuple(parents[:depth]))
             raise ConfigError(f"{setting.origin}: {dotted(setting.at)}: {whole} is not a table; set {whole} whole")
         table = inner
-    return table
+    found: dict[str, Any] = table
+    return found
 
 
 def _copied(value: Any) -> Any:

@@ -10,9 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from itb.config.layers import Setting, from_assignments, from_environment, from_options, read_toml, stacked
+from itb.config.layers import (
+    Setting,
+    from_assignments,
+    from_environment,
+    from_options,
+    numbered,
+    read_toml,
+    stacked,
+)
 from itb.config.messages import Location, dotted, problems
-from itb.config.model import Config, known_keys, origin_of, parts
+from itb.config.model import Config, known_keys, lists, origin_of, parts
 from itb.config.secrets import secret_keys
 from itb.errors import ConfigError
 
@@ -57,10 +65,10 @@ def load_config(
         *from_assignments(overrides),
         *from_options(options or {}),
     ]
-    settings = [_anchored(setting, home) for setting in settings]
+    settings = [_anchored(numbered(setting, lists()), home) for setting in settings]
     _refuse_secrets(tables, source, settings)
     origins = dict.fromkeys(_leaves(tables), str(source)) | {setting.at: setting.origin for setting in settings}
-    config = _checked(stacked(tables, settings, parts()), source, origins).of(source, home, origins)
+    config = _checked(stacked(tables, settings, parts(), lists()), source, origins).of(source, home, origins)
     _refuse_foreign_code(config, settings)
     return config
 
@@ -122,7 +130,7 @@ def _refuse_secrets(tables: Mapping[str, Any], source: Path | None, settings: Se
     for setting in settings:
         nested: Any = setting.value
         for key in reversed(setting.at):
-            nested = {key: nested}
+            nested = {str(key): nested}
         found.extend((setting.origin, at) for at in secret_keys(nested))
     if found:
         raise ConfigError("\n".join(f"{origin}: {dotted(at)}: {_REFUSED}" for origin, at in found))

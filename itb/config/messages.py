@@ -40,7 +40,7 @@ def dotted(location: Location) -> str:
     text = ""
     for part in location:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
+    return _printable(text.removeprefix("."))
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -112,8 +112,12 @@ def shown(value: Any) -> str:
     ('"on"', 'true', '[1, 2]')
     """
     text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
+    text = _printable(text)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
 
 
 def _place(location: Location, keys: Mapping[Location, list[str]]) -> Location:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 from itb.config.messages import Location, dotted
 from itb.config.sections import (
@@ -16,7 +16,9 @@ from itb.config.sections import (
     FeaturePart,
     InstrumentSection,
     LabelPart,
+    LabelsPart,
     ModelPart,
+    ModelsPart,
     Part,
     PluginsSection,
     RunsSection,
@@ -51,7 +53,9 @@ class Config(Section):
     sources: tuple[SourceSection, ...] = ()
     features: tuple[FeaturePart, ...] = Field(default=DEFAULT_FEATURES, min_length=1)
     label: LabelPart = DEFAULT_LABEL
+    labels: tuple[LabelsPart, ...] = ()
     model: ModelPart = ModelPart()
+    models: tuple[ModelsPart, ...] = ()
     walkforward: WalkForwardSection = WalkForwardSection()
     training: TrainingSection = TrainingSection()
     strategy: StrategyPart = StrategyPart()
@@ -76,6 +80,35 @@ class Config(Section):
     def source_named(self, name: str) -> SourceSection | None:
         """Give the source of that name, ``None`` where there is none."""
         return next((source for source in self.sources if source.name == name), None)
+
+    @model_validator(mode="after")
+    def _refuse_both(self) -> Self:
+        for one, several in (("label", self.labels), ("model", self.models)):
+            if several and one in self.model_fields_set:
+                raise ValueError(
+                    f"{one}s: is set beside {one}; keep [[{one}s]] alone and set one of its keys with "
+                    f"--set {one}s.0.KEY=VALUE, or keep [{one}] alone"
+                )
+        return self
+
+    @property
+    def all_labels(self) -> tuple[LabelPart, ...]:
+        """Every label: those of ``[[labels]]``, else that of ``[label]``."""
+        return self.labels or (self.label,)
+
+    @property
+    def all_models(self) -> tuple[ModelPart, ...]:
+        """Every model: those of ``[[models]]``, else that of ``[model]``."""
+        return self.models or (self.model,)
+
+    def place(self, section: str, number: int) -> Location:
+        """Say where one of the labels, models or features stands.
+
+        >>> Config().place("label", 0), Config().place("features", 0)
+        (('label',), ('features', 0))
+        """
+        many = {"label": "labels", "model": "models"}.get(section, section)
+        return (section,) if many != section and not getattr(self, many) else (many, number)
 
     def of(self, source: Path | None, folder: Path, origins: Mapping[Location, str]) -> Config:
         """Give the same settings with a memory of where they come from."""
@@ -127,6 +160,8 @@ class Config(Section):
     def plain(self) -> dict[str, Any]:
         """Give the settings as plain tables, named as in the file; what is not set is left out."""
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for one, several in (("label", self.labels), ("model", self.models)):
+            del tables[one if several else f"{one}s"]
         if not self.sources:
             del tables["sources"]
         return tables
@@ -157,16 +192,46 @@ def parts() -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
+def lists() -> dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+    """Section that is a list -> the key that names an item's part, the default of it, the default items.
+
+    >>> lists()["labels"], lists()["features"]
+    (('kind', {'kind': 'future_return'}, []), ('family', {}, [{'family': 'default'}]))
+    """
+    return {
+        name: (
+            selector,
+            {key: one.default for key, one in item.model_fields.items() if key == selector and not one.is_required()},
+            [one.model_dump(mode="json", exclude_none=True) for one in field.default],
+        )
+        for name, field in Config.model_fields.items()
+        if (item := item_of(field.annotation)) is not None
+        for selector in [getattr(item, "selector", "")]
+    }
+
+
+def item_of(annotation: Any) -> type[BaseModel] | None:
+    """Give the table of which a section is a list, ``None`` where it is none.
+
+    >>> item_of(tuple[LabelPart, ...]).__name__
+    'LabelPart'
+    """
+    item = get_args(annotation)[0] if get_origin(annotation) is tuple else None
+    return item if isinstance(item, type) and issubclass(item, BaseModel) else None
+
+
 def known_keys() -> dict[Location, list[str]]:
     """Table -> the keys it may hold, as the file writes them; tables with free keys are left out.
 
     >>> known_keys()["runs",]
     ['root']
     """
-    keys: dict[Location, list[str]] = {(): list(Config.model_fields), ("features", 0): list(FeaturePart.model_fields)}
-    keys["sources", 0] = list(SourceSection.model_fields)
+    keys: dict[Location, list[str]] = {(): list(Config.model_fields)}
     for name, field in Config.model_fields.items():
         kind = field.annotation
+        item = item_of(kind)
+        if item is not None:
+            keys[name, 0] = list(item.model_fields)
         if isinstance(kind, type) and issubclass(kind, Section):
             keys[name,] = [inner.serialization_alias or own for own, inner in kind.model_fields.items()]
         elif isinstance(kind, type) and not issubclass(kind, BaseModel):

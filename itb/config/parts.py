@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -131,32 +131,29 @@ def feature_set(config: Config, columns: Collection[str] = ()) -> FeatureSet:
     from itb.config.expansion import KEYS, expanded
     from itb.indicators.feature_set import FeatureSet
 
-    built: list[Feature] = []
-    complaints: list[str] = []
-    for i, part in enumerate(config.features):
-        at = ("features", i)
-        try:
-            family = _chosen(config, "features", part, at)
-            own = [parameter.name for parameter in parameters("features", family)]
-            make = partial(_build, config, "features", family, at=at, make=family)
-            built.append(_tell(config, at, partial(expanded, config, part, columns, own, make), KEYS))
-        except ConfigError as error:
-            complaints.append(str(error))
-    if complaints:
-        raise ConfigError("\n".join(complaints))
-    return _tell(config, ("features",), lambda: FeatureSet(tuple(built)))
+    def make(number: int) -> Feature:
+        part, at = config.features[number], ("features", number)
+        family = chosen(config, "features", part, at)
+        own = [parameter.name for parameter in parameters("features", family)]
+        build = partial(_build, config, "features", family, at=at, make=family)
+        return tell(config, at, partial(expanded, config, part, columns, own, build), KEYS)
+
+    built = _each(make, len(config.features))
+    return tell(config, ("features",), lambda: FeatureSet(tuple(built)))
 
 
-def label(config: Config) -> Label:
-    """Build the configured label."""
-    built: Label = _named(config, "label", config.label, ("label",))
-    return built
+def labels(config: Config) -> tuple[Label, ...]:
+    """Build the configured labels, in order."""
+    return tuple(
+        _each(lambda i: _named(config, "label", config.all_labels[i], config.place("label", i)), len(config.all_labels))
+    )
 
 
-def algorithm(config: Config) -> Algorithm:
-    """Build the configured algorithm."""
-    built: Algorithm = _named(config, "model", config.model, ("model",))
-    return built
+def algorithms(config: Config) -> tuple[Algorithm, ...]:
+    """Build the configured algorithms, in order."""
+    return tuple(
+        _each(lambda i: _named(config, "model", config.all_models[i], config.place("model", i)), len(config.all_models))
+    )
 
 
 def promotion(config: Config) -> PromotionRule:
@@ -191,7 +188,7 @@ def training(config: Config) -> Training:
             early_stopping=stopping,
         )
 
-    return _tell(config, ("training",), make, list(type(section).model_fields))
+    return tell(config, ("training",), make, list(type(section).model_fields))
 
 
 def synthetic_market(config: Config) -> SyntheticMarket:
@@ -219,49 +216,8 @@ def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
     return settings
 
 
-def check(config: Config) -> None:
-    """Build every part once and throw it away; raise with one line for each thing that is wrong.
-
-    Also looks at what must fit together: the algorithm can learn the label, the strategy's thresholds lie in the
-    score's range. A strategy named by module or file is not imported: its keys are checked when it is.
-    """
-    complaints: list[str] = []
-    for builds in (_builders(config), _matches(config)):
-        for build in builds:
-            try:
-                build()
-            except ConfigError as error:
-                complaints.append(str(error))
-        if complaints:
-            raise ConfigError("\n".join(complaints))
-
-
-def _builders(config: Config) -> Iterator[Callable[[], object]]:
-    yield lambda: feature_set(config)
-    yield lambda: label(config)
-    yield lambda: algorithm(config)
-    yield lambda: promotion(config)
-    yield lambda: training(config)
-    if config.data.is_synthetic:
-        yield lambda: synthetic_market(config)
-    if ":" not in config.strategy.name:
-        yield lambda: strategy_settings(config, _chosen(config, "strategy", config.strategy, ("strategy",)))
-
-
-def _matches(config: Config) -> Iterator[Callable[[], object]]:
-    from itb.mlmodels.algorithms import check_can_learn
-
-    learns, learned = algorithm(config), label(config)
-    at = ("model", "algorithm")
-    yield lambda: _tell(config, at, lambda: check_can_learn(learns, learned.name, is_binary=learned.is_binary))
-    settings: Any = getattr(registry("strategy").get(config.strategy.name), "Settings", None)
-    if hasattr(settings, "check_range"):
-        made = settings(**config.strategy.settings)
-        known = list(config.strategy.settings)
-        yield lambda: _tell(config, ("strategy",), lambda: made.check_range(*learns.score_range), known)
-
-
-def _chosen(config: Config, of: str, part: Part, at: Location) -> type:
+def chosen(config: Config, of: str, part: Part, at: Location) -> type:
+    """Find the part that a table names."""
     table = registry(of)
     if part.chosen not in table:
         assert part.selector is not None
@@ -271,8 +227,21 @@ def _chosen(config: Config, of: str, part: Part, at: Location) -> type:
 
 
 def _named(config: Config, of: str, part: Part, at: Location) -> Any:
-    chosen = _chosen(config, of, part, at)
-    return _build(config, of, chosen, part.settings, at, chosen)
+    kind = chosen(config, of, part, at)
+    return _build(config, of, kind, part.settings, at, kind)
+
+
+def _each(make: Callable[[int], Built], count: int) -> list[Built]:
+    """Build each of several parts, and tell all that is wrong with any of them."""
+    built, complaints = [], []
+    for number in range(count):
+        try:
+            built.append(make(number))
+        except ConfigError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+    return built
 
 
 def _build(
@@ -287,10 +256,10 @@ def _build(
         raise
     keys = type(checked).model_fields
     given = {str(keys[name].alias): getattr(checked, name) for name in checked.model_fields_set}
-    return _tell(config, at, lambda: make(**given), known)
+    return tell(config, at, lambda: make(**given), known)
 
 
-def _tell(config: Config, at: Location, act: Callable[[], Built], known: Sequence[str] = ()) -> Built:
+def tell(config: Config, at: Location, act: Callable[[], Built], known: Sequence[str] = ()) -> Built:
     """Act; what a part refuses with ``ValueError`` becomes a complaint about the key it names."""
     try:
         return act()

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from itb.config.catalogue import Table, parts, sections
+from itb.config.model import lists
 from itb.config.parts import keys_model
 from itb.config.sections import Part
 
@@ -26,11 +27,11 @@ def schema() -> dict[str, Any]:
     variants: dict[str, list[Table]] = {}
     for part in parts():
         variants.setdefault(part.section, []).append(part)
-    tables = {table.section: _section(table, variants.get(table.section, []), definitions) for table in sections()}
+    tables = {table.section: _section(table, variants.get(table.parts_of, []), definitions) for table in sections()}
     by_name = {"type": "string", "enum": [part.part for part in variants["promotion"]]}
     tables["walkforward"]["properties"]["promotion"] = {"anyOf": [by_name, tables.pop("promotion")]}
-    tables["features"] = {"type": "array", "minItems": 1, "items": tables["features"]}
-    tables["sources"] = {"type": "array", "items": tables["sources"]}
+    for name, (_, _, items) in lists().items():
+        tables[name] = {"type": "array", "minItems": min(1, len(items)), "items": tables[name]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "itb.toml",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from itb.config.values import (
+    ColumnName,
     Count,
     Folder,
     Moment,
@@ -200,6 +201,14 @@ class LabelPart(Part):
     kind: str = Field(default="future_return", description="Name of the label; its own keys follow.")
 
 
+class LabelsPart(LabelPart):
+    """One of several labels in one run: repeat ``[[labels]]``, in place of ``[label]``; it has the same keys.
+
+    Every model learns every label, unless ``labels`` of the model names some. A score column is called
+    ``<label>_<model>``, so each label needs a name of its own: ``alias`` gives one.
+    """
+
+
 class ModelPart(Part):
     """The algorithm that learns it."""
 
@@ -207,6 +216,24 @@ class ModelPart(Part):
 
     algorithm: str = Field(default="lightgbm", description="Name of the algorithm; its own keys follow.")
     seed: Count = Field(default=0, description="Seed of everything random in training.")
+    name: ColumnName | None = Field(
+        default=None,
+        examples=["lightgbm"],
+        description="Second half of the score column's name, in place of the algorithm's.",
+    )
+    labels: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        examples=[["up_12_0bps"]],
+        description="Names of the labels that it learns; not set: every label.",
+    )
+
+
+class ModelsPart(ModelPart):
+    """One of several models in one run: repeat ``[[models]]``, in place of ``[model]``; it has the same keys.
+
+    Where an algorithm is there twice, with other keys, ``name`` tells its score columns apart.
+    """
 
 
 class PromotionPart(Part):

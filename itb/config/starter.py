@@ -76,11 +76,11 @@ def starter(
     variants = {(table.section, table.part): table for table in parts()}
     lines = [_HEAD.rstrip("\n")]
     for table in sections():
-        if table.section == "features":
-            lines += _features(table, defaults["features"])
-            continue
         if table.section == "sources":
             lines += _sources(table)
+            continue
+        if table.is_list:
+            lines += _list(table, defaults.get(table.section, []))
             continue
         chosen = _chosen(table, variants)
         set_here = defaults[table.section] if chosen and table.section in defaults else {}
@@ -125,13 +125,13 @@ def _choice(key: Key, table: Table, names: Sequence[str]) -> str:
     return f"{key.meaning} Built in: {', '.join(names)}." if is_selector else key.meaning
 
 
-def _features(table: Table, families: Sequence[Mapping[str, Any]]) -> list[str]:
+def _list(table: Table, items: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["", "", *_comment(_first_paragraph(table))]
-    for i, family in enumerate(families):
+    for i, part in enumerate(items):
         lines += ["", table.title] if i else [table.title]
-        lines += [f"{name} = {value(item)}" for name, item in family.items()]
-    own = {name for family in families for name in family}
-    return lines + list(_keys([key for key in table.keys if key.name not in own], {}, ()))
+        lines += [f"{name} = {value(item)}" for name, item in part.items()]
+    own = {name for part in items for name in part}
+    return lines + (list(_keys([key for key in table.keys if key.name not in own], {}, ())) if items else [])
 
 
 def _sources(table: Table) -> Iterator[str]:

@@ -9,11 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from itb.config.messages import Location
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?")
 
 
-def to_toml(tables: Mapping[str, Any], notes: Mapping[tuple[str, ...], str] | None = None) -> str:
+def to_toml(tables: Mapping[str, Any], notes: Mapping[Location, str] | None = None) -> str:
     """Write tables whose values are text, numbers, truth values, lists and tables; ISO dates are written as dates.
 
     ``notes`` puts a comment behind a key.
@@ -67,7 +69,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # the one character JSON lets through
 
 
-def _table(table: Mapping[str, Any], at: tuple[str, ...], notes: Mapping[tuple[str, ...], str]) -> list[str]:
+def _table(table: Mapping[str, Any], at: Location, notes: Mapping[Location, str]) -> list[str]:
     lines = []
     plain = {name: item for name, item in table.items() if not _is_table(item) and not _is_tables(item)}
     for name, item in plain.items():
@@ -75,12 +77,12 @@ def _table(table: Mapping[str, Any], at: tuple[str, ...], notes: Mapping[tuple[s
         lines.append(f"{key(name)} = {value(item)}" + (f"  # {note}" if note else ""))
     for name, item in table.items():
         here = (*at, name)
-        title = ".".join(key(part) for part in here)
+        title = ".".join(key(part) for part in here if isinstance(part, str))
         if _is_table(item):
             lines += ["", f"[{title}]", *_table(item, here, notes)]
         elif _is_tables(item):
-            for inner in item:
-                lines += ["", f"[[{title}]]", *_table(inner, here, notes)]
+            for number, inner in enumerate(item):
+                lines += ["", f"[[{title}]]", *_table(inner, (*here, number), notes)]
     return lines
 
 

@@ -189,5 +189,6 @@ Number = Annotated[
     PlainSerializer(float),
     WithJsonSchema({"type": "number"}),
 ]
+ColumnName = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]+$")]
 Symbol = Annotated[str, AfterValidator(canonical_symbol)]
 Count = Annotated[int, Field(ge=0)]

@@ -183,6 +183,7 @@ def check_no_leak(
     *,
     refits: int = 3,
     seed: int = 0,
+    subject: str = "",
 ) -> tuple[LawResult, ...]:
     """Check one model from bars to scores: its label, its purge, noise after chosen bars, shuffled labels.
 
@@ -191,7 +192,7 @@ def check_no_leak(
     """
     warmup = TrainingTable.of(bars, compute(bars), feature_names, label).first_complete
     bars = bars.tail(warmup + walk.train_bars + refits * walk.refit_every)
-    column = f"{label.name}_{algorithm.name}"
+    column = subject or f"{label.name}_{algorithm.name}"
     with tempfile.TemporaryDirectory() as folder:
 
         def train(table: TrainingTable) -> WalkForwardResult:

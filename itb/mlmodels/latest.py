@@ -29,10 +29,13 @@ class Latest:
     note: str
 
 
-def fit_latest(walk: WalkForward, table: TrainingTable, algorithm: Algorithm, folder: Path, seed: int = 0) -> Latest:
+def fit_latest(
+    walk: WalkForward, table: TrainingTable, algorithm: Algorithm, folder: Path, *, seed: int = 0, column: str = ""
+) -> Latest:
     """Fit on the last training window of ``walk``, labels known by the last bar only, and keep the files in ``folder``.
 
-    Nothing is held back for a skill gate. Raises :class:`itb.errors.ModelError` when there is too little to learn from.
+    ``column`` names the scores; empty takes label and algorithm. Nothing is held back for a skill gate. Raises
+    :class:`itb.errors.ModelError` when there is too little to learn from.
     """
     check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
     table.refuse_unusable()
@@ -48,7 +51,7 @@ def fit_latest(walk: WalkForward, table: TrainingTable, algorithm: Algorithm, fo
     )
     job = FoldJob(
         algorithm=algorithm,
-        column=column_name(table.label_name, algorithm),
+        column=column or column_name(table.label_name, algorithm),
         label_name=table.label_name,
         feature_names=table.feature_names,
         blocks=(block,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,36 +50,39 @@ def of(result: LawResult) -> Finding:
     return Finding(result.law, result.subject, proved if result.passed else BROKEN, result.evidence)
 
 
-def check_strategy(test: Backtest, bars: Bars, source: ArrayScores | None) -> Iterator[Finding]:
-    """Run laws 1, 2, 3, 4, 6 and 7 on a strategy.
+def check_strategy(
+    test: Backtest, bars: Bars, sources: Mapping[str, ArrayScores], columns: frozenset[str]
+) -> Iterator[Finding]:
+    """Run laws 1, 2, 3, 4, 6 and 7 on a strategy that reads ``columns`` of the scores it is given.
 
     A strategy whose scores leave it nearly idle is tried on made-up scores that wander through their whole range:
     these laws hold for any scores. Raises :class:`itb.errors.StrategyError` for a strategy that cannot run at all.
     """
     name = test.strategy.__name__
-    causal_first = check_strategy_causal(test, bars, *_told(source))
+    told = _told(sources, columns)
+    causal_first = check_strategy_causal(test, bars, *told)
     try:
-        run = test.run(bars, *_told(source))
+        run = test.run(bars, *told)
     except StrategyError:
         yield of(causal_first)
         yield Finding("parity", name, UNCHECKED, "it does not run to the end; see the causal law")
         return
-    if source is not None and len(run.orders) < _FEWEST_ORDERS:
-        source = made_up(source)
-        run = test.run(bars, *_told(source))
-        causal_first = _on_made_up(check_strategy_causal(test, bars, *_told(source)))
-    again = check_reproducible(lambda: _kept(test.run(bars, *_told(source))), subject=name)
+    if columns and len(run.orders) < _FEWEST_ORDERS:
+        told = _told({name: made_up(source) for name, source in sources.items()}, columns)
+        run = test.run(bars, *told)
+        causal_first = _on_made_up(check_strategy_causal(test, bars, *told))
+    again = check_reproducible(lambda: _kept(test.run(bars, *told)), subject=name)
     yield of(again)
     if not again:
         yield Finding("causal", name, UNCHECKED, "its decisions change from run to run; seed what is random")
         return
-    yield of(check_batch_step(test, bars, *_told(source)))
+    yield of(check_batch_step(test, bars, *told))
     if not run.orders:
         yield Finding("causal", name, UNCHECKED, f"it sent no order on {len(bars)} bars: there is nothing to compare")
         return
     yield of(causal_first)
-    yield of(check_strategy_warmup(test, bars, *_told(source)))
-    yield of(check_parity(test, bars, *_told(source)))
+    yield of(check_strategy_warmup(test, bars, *told))
+    yield of(check_parity(test, bars, *told))
     money = check_money(
         bars,
         run.fills,
@@ -94,12 +97,14 @@ def check_strategy(test: Backtest, bars: Bars, source: ArrayScores | None) -> It
     yield of(money)
 
 
-def _told(source: ArrayScores | None) -> tuple[dict[str, ArrayScores], int | None]:
-    """Give the scores and the first bar that has one, as a backtest takes them."""
-    if source is None:
-        return {}, None
-    known = np.flatnonzero(np.isfinite(source.values))
-    return {source.column: source}, int(source.open_time[known[0]]) if len(known) else None
+def _told(
+    sources: Mapping[str, ArrayScores], columns: frozenset[str]
+) -> tuple[Mapping[str, ArrayScores], int | None]:
+    """Give the scores, and the first bar at which each of ``columns`` has had one, as a backtest takes them."""
+    known = [np.flatnonzero(np.isfinite(source.values)) for name, source in sources.items() if name in columns]
+    first = max((int(rows[0]) for rows in known if len(rows)), default=None)
+    times = next((source.open_time for source in sources.values()), None)
+    return sources, None if first is None or times is None else int(times[first])
 
 
 def _kept(run: BacktestResult) -> dict[str, Any]:

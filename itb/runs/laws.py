@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from itb.backtest.run import Backtest
 from itb.charts.data import Table
 from itb.config import parts
+from itb.config.columns import columns
 from itb.indicators.score import ArrayScores
 from itb.laws.causal import check_causal
 from itb.laws.leak import check_labels, check_no_leak, check_purged
@@ -22,22 +24,25 @@ from itb.laws.reproducible import check_reproducible
 from itb.laws.result import LawResult
 from itb.laws.warmup import check_warmup
 from itb.mlmodels.table import TrainingTable
-from itb.runs.backtest import choose_strategy
 from itb.runs.capsule import new_run_id
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
-from itb.runs.model import score_column, walk_forward
+from itb.runs.model import score_ranges, walk_forward
 from itb.runs.plugins import load_plugins
 from itb.runs.said import Said
+from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
 
 if TYPE_CHECKING:
     from itb.indicators.feature import Feature
     from itb.indicators.feature_set import FeatureSet
-    from itb.market.bars import Bars
+    from itb.config.columns import LearnedColumn
+    from itb.market.bars import Bars, FloatArray
+    from itb.mlmodels.algorithm import FloatMatrix
+    from itb.mlmodels.labels import Label
     from itb.mlmodels.walkforward import WalkForward
-    from itb.runs.backtest import ChosenStrategy
     from itb.runs.market import Market
+    from itb.runs.strategy import ChosenStrategy
     from itb.runs.workspace import Workspace
 
 _BARS, _MOST_BARS = 2_000, 20_000  # bars a feature is tried on, at least and (unless its warm-up needs more) at most
@@ -53,7 +58,7 @@ class _Bench:
     market: Market
     features: FeatureSet
     chosen: ChosenStrategy
-    column: str
+    columns: tuple[LearnedColumn, ...]
     walk: WalkForward
 
     @property
@@ -63,8 +68,8 @@ class _Bench:
     @property
     def small(self) -> WalkForward | None:
         """The configured walk-forward in small, so that it takes seconds; ``None`` where bars are too few for it."""
-        label = parts.label(self.workspace.config)
-        apart = self.walk.embargo_bars + self.walk.promotion.holdback_bars + label.horizon
+        horizon = max(column.label.horizon for column in self.columns)
+        apart = self.walk.embargo_bars + self.walk.promotion.holdback_bars + horizon
         refit = min(self.walk.refit_every, _REFIT_BARS)
         train = min(apart + _TRAIN_ROWS, len(self.bars) - self.features.warmup - _REFITS * refit)
         if train < apart + _TRAIN_ROWS // 5:
@@ -75,41 +80,44 @@ class _Bench:
 
 
 def check(workspace: Workspace) -> Said:
-    """Run every law on the configured features, label, model and strategy, on the first symbol's newest bars.
+    """Run every law on the configured features, labels, models and strategy, on each symbol's newest bars.
 
-    Features are tried on some thousand bars, the model in a small walk-forward, the strategy on its scores: a minute
-    at most. ``found`` when a law is broken.
+    Features are tried on some thousand bars, each model in a small walk-forward, the strategy on the models' scores: a
+    minute at most for each model and symbol. ``found`` when a law is broken.
     """
+    benches = [_bench(workspace, symbol) for symbol in workspace.config.data.symbols]
+    steps = [(number, step) for number, bench in enumerate(benches) for step in _steps(bench)]
+    findings: list[list[Finding]] = [[] for _ in benches]
+    for done, (number, step) in enumerate(steps):
+        workspace.report(done, len(steps), f"checking the laws on {benches[number].bars.symbol}")
+        findings[number].extend(step())
+    workspace.report(len(steps), len(steps), "checking the laws")
+    return _said(benches, findings)
+
+
+def _bench(workspace: Workspace, symbol: str) -> _Bench:
     config = workspace.config
     load_plugins(config)
-    symbol = config.data.symbols[0]
     run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
     market = load_market(workspace, symbol, run_id=run_id, command="check")
-    features = parts.feature_set(config, market.bars.columns)
-    bench = _Bench(
+    return _Bench(
         workspace=workspace,
         market=market,
-        features=features,
+        features=parts.feature_set(config, market.bars.columns),
         chosen=choose_strategy(workspace, market.bars),
-        column=score_column(config),
+        columns=columns(config),
         walk=walk_forward(config),
     )
-    findings: list[Finding] = []
-    steps = list(_steps(bench))
-    for done, step in enumerate(steps):
-        workspace.report(done, len(steps), "checking the laws")
-        findings.extend(step())
-    workspace.report(len(steps), len(steps), "checking the laws")
-    return _said(bench, findings)
 
 
 def _steps(bench: _Bench) -> Iterator[Callable[[], Iterator[Finding]]]:
     for number, feature in enumerate(bench.features.features):
         family = bench.workspace.config.features[number].family
-        yield lambda feature=feature, family=family: _check_feature(bench, feature, family)  # type: ignore[misc]  # mypy cannot type defaults of a lambda
-    yield lambda: _check_label(bench)
-    yield lambda: _check_splits(bench)
-    yield lambda: _check_model_and_strategy(bench)
+        yield partial(_check_feature, bench, feature, family)
+    for label in parts.labels(bench.workspace.config):
+        yield partial(_check_label, bench, label)
+        yield partial(_check_splits, bench, label)
+    yield partial(_check_models_and_strategy, bench)
 
 
 def _check_feature(bench: _Bench, feature: Feature, family: str) -> Iterator[Finding]:
@@ -148,95 +156,131 @@ def _column(feature: Feature, place: int) -> Callable[[Bars], object]:
     return lambda bars: feature(bars)[:, place]
 
 
-def _check_label(bench: _Bench) -> Iterator[Finding]:
-    label = parts.label(bench.workspace.config)
+def _check_label(bench: _Bench, label: Label) -> Iterator[Finding]:
     yield of(check_labels(label, bench.bars.tail(max(_BARS, 3 * label.horizon))))
 
 
-def _check_splits(bench: _Bench) -> Iterator[Finding]:
+def _check_splits(bench: _Bench, label: Label) -> Iterator[Finding]:
     """Audit the purge of every refit that the configured walk-forward would make."""
+    several = len(parts.labels(bench.workspace.config)) > 1
+    subject = f"walk-forward of {label.name}" if several else "walk-forward"
     warming = np.zeros((len(bench.bars), 1), dtype=np.float32)
     warming[: bench.features.warmup] = np.nan
-    table = TrainingTable.of(bench.bars, warming, ("any",), parts.label(bench.workspace.config))
+    table = TrainingTable.of(bench.bars, warming, ("any",), label)
     blocks, known_at = bench.walk.blocks(table), table.label.known_at
     if not blocks:
         needed = bench.features.warmup + bench.walk.train_bars
         few = f"{len(bench.bars)} bars are too few for one refit, which needs {needed}"
-        yield Finding("no leak", "walk-forward", UNCHECKED, few)
+        yield Finding("no leak", subject, UNCHECKED, few)
         return
     splits = ((block.training_rows(known_at), np.arange(block.test_start, block.test_stop)) for block in blocks)
-    yield of(check_purged(splits, known_at, embargo_bars=bench.walk.embargo_bars, subject="walk-forward"))
+    yield of(check_purged(splits, known_at, embargo_bars=bench.walk.embargo_bars, subject=subject))
 
 
-def _check_model_and_strategy(bench: _Bench) -> Iterator[Finding]:
+def _check_models_and_strategy(bench: _Bench) -> Iterator[Finding]:
     name = bench.chosen.strategy.__name__
     if not bench.chosen.reads_scores:
-        yield Finding("no leak", bench.column, UNCHECKED, f"{name} reads no score, so no model is trained")
-        yield from _check_strategy(bench, bench.bars.tail(_STRATEGY_BARS), None)
+        for column in bench.columns:
+            yield Finding("no leak", column.name, UNCHECKED, f"{name} reads no score, so no model is trained")
+        yield from _check_strategy(bench, bench.bars.tail(_STRATEGY_BARS), {})
         return
     small = bench.small
     if small is None:
-        yield Finding(
-            "no leak", bench.column, UNCHECKED, f"{len(bench.bars)} bars are too few for a small walk-forward"
-        )
-        yield from _check_strategy(bench, bench.bars.tail(_STRATEGY_BARS), np.full(len(bench.bars), np.nan))
+        few = f"{len(bench.bars)} bars are too few for a small walk-forward"
+        for column in bench.columns:
+            yield Finding("no leak", column.name, UNCHECKED, few)
+        bars = bench.bars.tail(_STRATEGY_BARS)
+        yield from _check_strategy(bench, bars, {})
         return
-    config = bench.workspace.config
-    label, algorithm, features = parts.label(config), parts.algorithm(config), bench.features
-    bars = bench.bars.tail(features.warmup + small.train_bars + _REFITS * small.refit_every)
+    bars = bench.bars.tail(bench.features.warmup + small.train_bars + _REFITS * small.refit_every)
+    matrix = bench.features.compute(bars)
+    scores: dict[str, FloatArray] = {}
+    for column in bench.columns:
+        yield from _check_model(bench, small, column, bars, matrix, scores)
+    yield from _check_strategy(bench, bars, scores)
+
+
+def _check_model(
+    bench: _Bench,
+    small: WalkForward,
+    column: LearnedColumn,
+    bars: Bars,
+    matrix: FloatMatrix,
+    scores: dict[str, FloatArray],
+) -> Iterator[Finding]:
+    features = bench.features
     own = check_no_leak(
-        bars, features.compute, features.names, label, algorithm, small, refits=_REFITS, seed=config.model.seed
+        bars,
+        features.compute,
+        features.names,
+        column.label,
+        column.algorithm,
+        small,
+        refits=_REFITS,
+        seed=column.seed,
+        subject=column.name,
     )
     yield from map(of, own[1:])
-    table = TrainingTable.of(bars, features.compute(bars), features.names, label)
-    kept: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
+    table = TrainingTable.of(bars, matrix, features.names, column.label)
 
     def train() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            kept.append(small.run(table, algorithm, Path(folder), seed=config.model.seed).scores)
-        return {"scores": kept[-1]}
+            found = small.run(table, column.algorithm, Path(folder), seed=column.seed).scores
+        scores.setdefault(column.name, found)
+        return {"scores": found}
 
-    yield of(check_reproducible(train, subject=bench.column))
-    yield from _check_strategy(bench, bars, kept[0])
+    yield of(check_reproducible(train, subject=column.name))
 
 
-def _check_strategy(bench: _Bench, bars: Bars, scores: Any) -> Iterator[Finding]:
+def _check_strategy(bench: _Bench, bars: Bars, scores: Mapping[str, FloatArray]) -> Iterator[Finding]:
+    """Check the strategy on the models' scores; columns that only a stage makes are empty."""
     config = bench.workspace.config
     venue = build_venue(config, dataclasses.replace(bench.market, bars=bars))
     test = Backtest(bench.chosen.strategy, bench.chosen.settings, config.backtest.cash, venue, config.backtest.engine)
-    if scores is None:
-        yield from check_strategy(test, bars, None)
-        return
-    low, high = parts.algorithm(config).score_range
-    source = ArrayScores(bench.column, bars.open_time, scores[-len(bars) :], low, high)
-    yield from check_strategy(test, bars, source)
+    sources = {}
+    if bench.chosen.reads_scores:
+        empty = np.full(len(bars), np.nan)
+        for name, (low, high) in score_ranges(config).items():
+            sources[name] = ArrayScores(name, bars.open_time, scores.get(name, empty), low, high)
+    yield from check_strategy(test, bars, sources, bench.chosen.columns)
 
 
-def _said(bench: _Bench, findings: list[Finding]) -> Said:
+def _said(benches: Sequence[_Bench], findings: Sequence[Sequence[Finding]]) -> Said:
+    several = len(benches) > 1
+    rows: list[tuple[str, ...]] = []
+    lines = []
+    for bench, found in zip(benches, findings, strict=True):
+        head = (bench.bars.symbol,) if several else ()
+        rows += [(*head, one.law, one.subject, one.verdict, one.evidence) for one in found]
+        lines.append(_line(bench, found))
+    broken = any(finding.verdict == BROKEN for found in findings for finding in found)
+    return Said(
+        data={
+            "symbols": [bench.bars.symbol for bench in benches],
+            "timeframe": str(benches[0].bars.timeframe),
+            "is_synthetic": benches[0].market.is_synthetic,
+            "holds": not broken,
+            "checks": [
+                {"symbol": bench.bars.symbol, **dataclasses.asdict(finding)}
+                for bench, found in zip(benches, findings, strict=True)
+                for finding in found
+            ],
+        },
+        table=Table((*(("symbol",) if several else ()), "law", "subject", "verdict", "evidence"), tuple(rows)),
+        lines=tuple(lines),
+        found=broken,
+    )
+
+
+def _line(bench: _Bench, findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
     kind = "synthetic" if bench.market.is_synthetic else "real bars"
     on = f"on {bench.bars.label} ({kind})"
-    what = (
-        f"{len(bench.features.names)} feature columns, label and model {bench.column}, {bench.chosen.strategy.__name__}"
-    )
+    names = ", ".join(column.name for column in bench.columns)
+    parts_of_it = "label and model" if len(bench.columns) == 1 else "labels and models"
+    what = f"{len(bench.features.names)} feature columns, {parts_of_it} {names}, {bench.chosen.strategy.__name__}"
     left = f"; {counts[UNCHECKED]} not checked, see above" if counts[UNCHECKED] else ""
     if counts[BROKEN]:
         broken = ", ".join(dict.fromkeys(f"{f.law} ({f.subject})" for f in findings if f.verdict == BROKEN))
-        line = f"BROKEN {on}: {broken}. {counts[HOLDS]} other checks hold{left}."
-    else:
-        line = f"{counts[HOLDS]} checks hold {on}: {what}{left}."
-    return Said(
-        data={
-            "symbol": bench.bars.symbol,
-            "timeframe": str(bench.bars.timeframe),
-            "is_synthetic": bench.market.is_synthetic,
-            "holds": not counts[BROKEN],
-            "checks": [dataclasses.asdict(finding) for finding in findings],
-        },
-        table=Table(
-            ("law", "subject", "verdict", "evidence"),
-            tuple((finding.law, finding.subject, finding.verdict, finding.evidence) for finding in findings),
-        ),
-        lines=(line,),
-        found=bool(counts[BROKEN]),
-    )
+        return f"BROKEN {on}: {broken}. {counts[HOLDS]} other checks hold{left}."
+    return f"{counts[HOLDS]} checks hold {on}: {what}{left}."

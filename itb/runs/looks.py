@@ -30,8 +30,12 @@ def enter_look(
     run_id: str,
     command: str,
     metrics: Mapping[str, float | int | None],
+    trials: int = 1,
 ) -> None:
-    """Enter figures on the bars of a window into the register; call it before they are shown."""
+    """Enter figures on the bars of a window into the register; call it before they are shown.
+
+    ``trials`` counts the settings whose figures are shown side by side.
+    """
     workspace.register.add(
         Look(
             time=workspace.clock(),
@@ -46,6 +50,7 @@ def enter_look(
             config_hash=config_hash(workspace.config),
             metrics=metrics,
             holdout_seen=market.holdout_seen,
+            trials=trials,
         )
     )
 

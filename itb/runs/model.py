@@ -1,17 +1,27 @@
-"""From bars to out-of-sample scores: features, label, walk-forward, all as configured."""
+"""From bars to out-of-sample scores: features, labels, walk-forwards and the stages after them, all as configured."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from itb.config import parts
+from itb.config.columns import columns
+from itb.runs.scored import ScoredMarket
+from itb.runs.stages import STAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from itb.config import Config
+    from itb.config.columns import LearnedColumn
     from itb.market.bars import Bars
+    from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
     from itb.mlmodels.table import TrainingTable
     from itb.mlmodels.walkforward import WalkForward
+    from itb.runs.market import Market
+    from itb.runs.scored import ScoreRanges
     from itb.runs.workspace import Workspace
 
 
@@ -37,32 +47,57 @@ def walk_forward(config: Config) -> WalkForward:
         raise ConfigError(config.complaint(("walkforward",), str(error))) from None
 
 
-def training_table(config: Config, bars: Bars) -> TrainingTable:
-    """Compute the configured features and label of some bars."""
+def score_ranges(config: Config) -> ScoreRanges:
+    """Give every score column that there will be, learned or made by a stage, with the range it declares."""
+    ranges: ScoreRanges = {column.name: column.score_range for column in columns(config)}
+    for stage in STAGES:
+        ranges = stage.columns(config, ranges)
+    return ranges
+
+
+def training_tables(config: Config, bars: Bars, learned: Sequence[LearnedColumn]) -> tuple[TrainingTable, ...]:
+    """Compute the configured features once, and a table of them with the label of each column."""
     from itb.mlmodels.table import TrainingTable
 
     features = parts.feature_set(config, bars.columns)
-    return TrainingTable.of(bars, features.compute(bars), features.names, parts.label(config))
+    matrix = features.compute(bars)
+    labels = {column.label.name: column.label for column in learned}
+    tables = {name: TrainingTable.of(bars, matrix, features.names, label) for name, label in labels.items()}
+    return tuple(tables[column.label.name] for column in learned)
 
 
-def score_column(config: Config) -> str:
-    """Name of the score column that the configured label and algorithm make."""
-    from itb.mlmodels.algorithms import column_name
-
-    return column_name(parts.label(config).name, parts.algorithm(config))
-
-
-def run_walk_forward(workspace: Workspace, bars: Bars) -> WalkForwardResult:
-    """Train walk-forward, or take what an earlier run trained on the same numbers."""
+def run_walk_forwards(workspace: Workspace, bars: Bars) -> tuple[WalkForwardResult, ...]:
+    """Train every column walk-forward, or take what an earlier run trained on the same numbers."""
     config = workspace.config
-    walk = walk_forward(config)
+    walk, learned = walk_forward(config), columns(config)
     workspace.report(0, 1, "computing features")
-    table = training_table(config, bars)
-    return walk.run(
-        table,
-        parts.algorithm(config),
-        workspace.cache / "walkforward",
-        workers=config.walkforward.workers,
-        seed=config.model.seed,
-        progress=workspace.progress,
+    tables = training_tables(config, bars, learned)
+    return tuple(
+        walk.run(
+            table,
+            column.algorithm,
+            workspace.cache / "walkforward",
+            workers=config.walkforward.workers,
+            seed=column.seed,
+            progress=workspace.progress,
+            column=column.name,
+        )
+        for column, table in zip(learned, tables, strict=True)
+    )
+
+
+def score_columns(workspace: Workspace, market: Market) -> ScoredMarket:
+    """Train what is configured and pass the scores through every stage."""
+    scored = ScoredMarket.of(market, run_walk_forwards(workspace, market.bars))
+    for stage in STAGES:
+        scored = stage.run(workspace, scored)
+    return scored
+
+
+def grades(scored: ScoredMarket) -> tuple[ModelQuality, ...]:
+    """Grade each learned column, as it is after the stages, against the label that it learned."""
+    from itb.mlmodels.quality import grade_result
+
+    return tuple(
+        grade_result(replace(result, scores=scored.scores[result.column].batch())) for result in scored.walked
     )

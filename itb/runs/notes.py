@@ -95,16 +95,19 @@ def _fills(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
 
 
 def _model(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
-    if outcome.quality is None or outcome.walk_forward is None:
-        return
-    margin = getattr(outcome.quality.pooled, "margin", math.nan)
-    _, value, base = outcome.quality.pooled.headline
-    has_skill = math.isfinite(margin) and value - base > margin
-    yield outcome.quality.pooled.sentence, "good" if has_skill else "warn"
-    for note in outcome.walk_forward.notes[:3]:
-        yield note[0].upper() + note[1:] + ".", "warn"
-    if len(outcome.walk_forward.notes) > 3:
-        yield f"{len(outcome.walk_forward.notes) - 3} more refits had something to say: see `itb walkforward`.", "warn"
+    several = len(outcome.walked) > 1
+    for walked, quality in zip(outcome.walked, outcome.qualities, strict=True):
+        name = f"{walked.column}: " if several else ""
+        margin = getattr(quality.pooled, "margin", math.nan)
+        _, value, base = quality.pooled.headline
+        has_skill = math.isfinite(margin) and value - base > margin
+        yield name + quality.pooled.sentence, "good" if has_skill else "warn"
+        for note in walked.notes[:3]:
+            yield name + note[0].upper() + note[1:] + ".", "warn"
+        if len(walked.notes) > 3:
+            yield f"{name}{len(walked.notes) - 3} more refits had something to say: see `itb walkforward`.", "warn"
+    for note in () if outcome.scored is None else outcome.scored.notes:
+        yield note, "plain"
 
 
 def _honesty(outcome: Outcome) -> Iterator[tuple[str, Tone]]:

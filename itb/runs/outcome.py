@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
     from itb.runs.market import Market
+    from itb.runs.scored import ScoredMarket
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class Outcome:
     hold: Baseline
     cash: Baseline
     edge: BreakEven
-    walk_forward: WalkForwardResult | None
-    quality: ModelQuality | None
+    scored: ScoredMarket | None
+    qualities: tuple[ModelQuality, ...]
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
     looks: int
@@ -44,5 +45,10 @@ class Outcome:
 
     @property
     def scores(self) -> Mapping[str, ScoreSource]:
-        """The score columns that the strategy read."""
-        return {} if self.walk_forward is None else {self.walk_forward.column: self.walk_forward.source}
+        """The score columns that the strategy was given."""
+        return {} if self.scored is None else self.scored.scores
+
+    @property
+    def walked(self) -> tuple[WalkForwardResult, ...]:
+        """The walk-forward of each learned column; ``qualities`` has their grades, in the same order."""
+        return () if self.scored is None else self.scored.walked

@@ -1,4 +1,4 @@
-"""The Parquet files of single steps: where they go, what they say of themselves, and whether one is still good."""
+"""The Parquet and CSV files of single steps: where they go, what they say of themselves, and whether one is still good."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from itb.runs.market import Market
     from itb.runs.workspace import Workspace
 
+PARQUET, CSV = ".parquet", ".csv"
 _KEY = b"itb"
 
 
 @dataclass(frozen=True)
 class Output:
-    """One file of a step. ``made_of`` is a fingerprint of everything that decides its content."""
+    """One file of a step: Parquet, or CSV where its name ends so.
+
+    ``made_of`` is a fingerprint of everything that decides its content; a CSV file cannot carry it.
+    """
 
     path: Path
     made_of: str
@@ -37,7 +41,7 @@ class Output:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if not self.path.is_file():
+        if self.path.suffix == CSV or not self.path.is_file():
             return None
         try:
             kept = json.loads((pq.read_schema(self.path).metadata or {}).get(_KEY, b"{}"))
@@ -46,18 +50,22 @@ class Output:
         return dict(kept["facts"]) if kept.get("made_of") == self.made_of else None
 
     def write(self, table: pa.Table, facts: Mapping[str, Any]) -> None:
-        """Write the file, all of it or nothing; ``facts`` go into its metadata under ``itb``.
+        """Write the file, all of it or nothing; ``facts`` go into its metadata under ``itb``, which CSV does not have.
 
         Raises :class:`itb.errors.ConfigError` when it cannot be written there.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
+        from pyarrow import csv
 
         from itb.mlmodels.files import write_whole
 
         told = json.dumps({"made_of": self.made_of, "facts": facts}).encode()
         sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata({_KEY: told}), sink, compression="zstd")
+        if self.path.suffix == CSV:
+            csv.write_csv(_without_nan(table), sink, csv.WriteOptions(quoting_style="needed"))
+        else:
+            pq.write_table(table.replace_schema_metadata({_KEY: told}), sink, compression="zstd")
         try:
             write_whole(self.path, sink.getvalue())
         except OSError as error:
@@ -65,20 +73,30 @@ class Output:
             raise ConfigError(f"{self.path}: cannot be written: {why}; name another place with --out") from None
 
 
+def _without_nan(table: pa.Table) -> pa.Table:
+    """Leave cells empty that hold no number."""
+    import pyarrow as pa
+
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if pa.types.is_floating(column.type):
+            table = table.set_column(place, name, pa.array(column.to_numpy(), from_pandas=True))
+    return table
+
+
 def output(workspace: Workspace, step: str, market: Market, out: Path | None, *made_of: object) -> Output:
     """Say where the file of one market goes.
 
-    ``out`` names a ``.parquet`` file, for one symbol, or else a folder; without it the file goes to ``runs/<step>``.
+    ``out`` names a ``.parquet`` or ``.csv`` file, for one symbol, or else a folder; without it the file goes to ``runs/<step>``.
     ``made_of`` are the parts that, with the bars and the versions of everything, decide what is in it.
     """
     config = workspace.config
     plugins = [file_hash(path) for path in plugin_files(config)]
     text = repr((step, market.fingerprint, market.holdout.from_ms, made_of, plugins, sorted(versions().items())))
     fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    name = f"{series_name(workspace, market.bars.symbol)}.parquet"
+    name = f"{series_name(workspace, market.bars.symbol)}{PARQUET}"
     if out is None:
         return Output(workspace.runs / step / name, fingerprint)
-    if out.suffix != ".parquet":
+    if out.suffix not in {PARQUET, CSV}:
         return Output(out / name, fingerprint)
     if len(config.data.symbols) > 1:
         raise ConfigError(

@@ -165,7 +165,8 @@ def check_config(workspace: Workspace) -> Said:
     where = "built-in settings" if config.source is None else str(config.source)
     line = (
         f"{where}: every setting is fine: {config.data.exchange} {', '.join(config.data.symbols)} "
-        f"{config.data.timeframe}, {built['features']} features, model {built['column']}, {built['strategy']}."
+        f"{config.data.timeframe}, {built['features']} features, "
+        f"{'model' if len(built['columns']) == 1 else 'models'} {', '.join(built['columns'])}, {built['strategy']}."
     )
     return Said({"config": where, "hash": config_hash(config), "ok": True, **built}, (line,))
 
@@ -176,20 +177,20 @@ def build_everything(workspace: Workspace) -> dict[str, Any]:
     Raises :class:`itb.errors.ConfigError` with one line a mistake, or :class:`itb.errors.StrategyError`.
     """
     from itb.datafeeds.synthetic import SyntheticMarket
-    from itb.runs.backtest import choose_strategy
-    from itb.runs.model import score_column, walk_forward
+    from itb.runs.model import score_ranges, walk_forward
     from itb.runs.plugins import load_plugins
+    from itb.runs.strategy import check_settings, choose_strategy
 
     config = workspace.config
     load_plugins(config)
-    parts.check(config)
+    check_settings(config)
     walk_forward(config)
     two_bars = SyntheticMarket(bars=2, timeframe=config.data.timeframe).bars()["BTC/USDT"]
     chosen = choose_strategy(workspace, two_bars)
     return {
         "features": len(parts.feature_set(config).names),
         "warmup": parts.feature_set(config).warmup,
-        "column": score_column(config),
+        "columns": list(score_ranges(config)),
         "strategy": chosen.strategy.__name__,
         "reads_scores": chosen.reads_scores,
     }

@@ -20,13 +20,16 @@ from itb.charts.data import (
     Table,
 )
 from itb.charts.metric_rows import comparison, costs_of, metric_rows
-from itb.charts.wording import percent
+from itb.charts.wording import number, percent
+from itb.config.columns import columns
 from itb.config.dump import config_hash
 from itb.market.bars import utc
 from itb.runs.notes import notes
 from itb.runs.venue import instrument
 
 if TYPE_CHECKING:
+    from itb.mlmodels.quality import ModelQuality
+    from itb.mlmodels.result import WalkForwardResult
     from itb.runs.outcome import Outcome
     from itb.runs.workspace import Workspace
 
@@ -56,8 +59,9 @@ def describe(workspace: Workspace, outcome: Outcome, told: dict[str, Any]) -> Re
         markets=(MarketPanel(window, _score_lines(outcome)),),
         trades=_shifted(outcome),
         folds=_folds(outcome),
-        calibration=_calibration(outcome),
-        importance=_importance(outcome),
+        calibrations=_calibrations(outcome),
+        importances=_importances(outcome),
+        quality=_quality(outcome),
         costs=costs_of(outcome.edge),
         scenarios=_scenarios(outcome, quote),
         ambiguous=_ambiguous(outcome),
@@ -69,8 +73,9 @@ def describe(workspace: Workspace, outcome: Outcome, told: dict[str, Any]) -> Re
 
 def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
     """Write down what makes the run repeatable, and its figures."""
-    market, result, walked = outcome.market, outcome.result, outcome.walk_forward
+    market, result = outcome.market, outcome.result
     window = market.bars.slice(result.start, None)
+    seeds = {column.name: column.seed for column in columns(workspace.config)} if outcome.walked else {}
     return {
         "run": outcome.run_id,
         "command": "backtest",
@@ -94,22 +99,24 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "include_holdout": workspace.include_holdout,
         "holdout_seen": market.holdout_seen,
         "strategy": {"name": workspace.config.strategy.name, **{k: _plain(v) for k, v in outcome.settings.items()}},
-        "model": None
-        if walked is None
-        else {
-            "column": walked.column,
-            "fingerprint": walked.fingerprint,
-            "seed": workspace.config.model.seed,
-            "refits": len(walked.folds),
-            "features": len(walked.table.feature_names),
-        },
+        "models": [
+            {
+                "column": walked.column,
+                "fingerprint": walked.fingerprint,
+                "seed": seeds[walked.column],
+                "refits": len(walked.folds),
+                "features": len(walked.table.feature_names),
+                "skill": quality.pooled.sentence,
+            }
+            for walked, quality in zip(outcome.walked, outcome.qualities, strict=True)
+        ],
+        "score_columns": list(outcome.scores),
         "stepping": {"how": result.stepped, "visited": result.visited, "why_not_sparse": result.why_not_sparse},
         "metrics": outcome.metrics.to_dict(),
         "buy_and_hold": outcome.hold.metrics.to_dict(),
         "break_even_bps": outcome.edge.break_even_bps,
         "unsettled_bars": outcome.scenarios.unsettled,
         "rejected": len(result.rejected),
-        "skill": None if outcome.quality is None else outcome.quality.pooled.sentence,
         "notes": [text for text, _ in notes(workspace.config, outcome)],
     }
 
@@ -150,26 +157,54 @@ def _shifted(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def _folds(outcome: Outcome) -> tuple[FoldQuality, ...]:
-    if outcome.quality is None or outcome.walk_forward is None:
-        return ()
-    metric, pooled, base = outcome.quality.pooled.headline
-    labels = tuple(utc(fold.entry.speaks_from)[:10] for fold in outcome.walk_forward.folds)
-    values = np.array([fold.headline[1] for fold in outcome.quality.folds], dtype=np.float64)
-    return (FoldQuality(metric, labels, values, base, pooled if math.isfinite(pooled) else None),)
+    return tuple(
+        _fold(walked, quality, walked.column if len(outcome.walked) > 1 else "")
+        for walked, quality in zip(outcome.walked, outcome.qualities, strict=True)
+    )
 
 
-def _calibration(outcome: Outcome) -> Calibration | None:
-    curve = None if outcome.quality is None else outcome.quality.calibration
-    if curve is None or outcome.walk_forward is None:
+def _fold(walked: WalkForwardResult, quality: ModelQuality, column: str) -> FoldQuality:
+    metric, pooled, base = quality.pooled.headline
+    labels = tuple(utc(fold.entry.speaks_from)[:10] for fold in walked.folds)
+    values = np.array([fold.headline[1] for fold in quality.folds], dtype=np.float64)
+    return FoldQuality(metric, labels, values, base, pooled if math.isfinite(pooled) else None, column)
+
+
+def _quality(outcome: Outcome) -> Table | None:
+    """Set the columns' grades side by side, where there are several."""
+    if len(outcome.qualities) < 2:
         return None
-    return Calibration(outcome.walk_forward.column, curve.predicted, curve.observed, curve.counts)
+    rows = []
+    for walked, quality in zip(outcome.walked, outcome.qualities, strict=True):
+        name, value, _ = quality.pooled.headline
+        margin = getattr(quality.pooled, "margin", math.nan)
+        rows.append(
+            (
+                walked.column,
+                name,
+                number(value, 3) + (f" ± {number(margin, 3)}" if math.isfinite(margin) else ""),
+                percent(quality.pooled.skill, 2) if math.isfinite(quality.pooled.skill) else "–",
+                f"{quality.pooled.rows:,}",
+                str(len(walked.folds)),
+            )
+        )
+    return Table(("score column", "figure", "pooled", "skill", "rows", "refits"), tuple(rows))
 
 
-def _importance(outcome: Outcome) -> Importance | None:
-    if outcome.walk_forward is None:
-        return None
+def _calibrations(outcome: Outcome) -> tuple[Calibration, ...]:
+    curves = [(quality.column, quality.calibration) for quality in outcome.qualities]
+    return tuple(
+        Calibration(column, curve.predicted, curve.observed, curve.counts) for column, curve in curves if curve
+    )
+
+
+def _importances(outcome: Outcome) -> tuple[Importance, ...]:
     kind = "share of total gain, mean over refits"
-    return Importance(outcome.walk_forward.table.feature_names, outcome.walk_forward.importance, kind)
+    named = len(outcome.walked) > 1
+    return tuple(
+        Importance(walked.table.feature_names, walked.importance, kind, walked.column if named else "")
+        for walked in outcome.walked
+    )
 
 
 def _scenarios(outcome: Outcome, quote: str) -> Table | None:

@@ -10,22 +10,27 @@ import numpy as np
 from itb.charts.data import Table
 from itb.charts.wording import number, percent
 from itb.config import parts
+from itb.config.columns import columns
+from itb.config.dump import config_hash
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.market import Market, load_market
-from itb.runs.model import run_walk_forward, training_table
+from itb.runs.model import grades, score_columns, training_tables
 from itb.runs.model import walk_forward as build_walk_forward
 from itb.runs.outputs import output, series_name
 from itb.runs.plugins import load_plugins
 from itb.runs.said import Said
+from itb.runs.strategy import check_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from itb.market.bars import IntArray
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
+    from itb.runs.scored import ScoredMarket
     from itb.runs.workspace import Workspace
 
 _NOTES = 5  # of refits, before the rest is only counted
@@ -71,44 +76,47 @@ def write_features(workspace: Workspace, out: Path | None = None) -> Said:
 
 
 def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
-    """Compute the label of every configured symbol and write it with the time at which each row became known.
+    """Compute the labels of every configured symbol and write each with the time at which a row became known.
 
-    ``known_at`` is the close of the bar that settled the row; both columns are empty where the future is not there yet.
+    ``known_at`` (``<label>_known_at`` where there are several) is the close of the bar that settled the row; both
+    columns are empty where the future is not there yet.
     """
     import pyarrow as pa
 
     lines, told = [], []
     for run_id, market in _markets(workspace, "labels"):
-        bars, label = market.bars, parts.label(workspace.config)
-        file = output(workspace, "labels", market, out, label)
+        labels = parts.labels(workspace.config)
+        file = output(workspace, "labels", market, out, *labels)
         facts = file.facts()
         is_new = facts is None
         if facts is None:
-            column = label(bars)
-            known = np.flatnonzero(column.known_at >= 0)
-            when = np.full(len(bars), -1, dtype=np.int64)
-            when[known] = bars.close_time[column.known_at[known]]
-            values = column.values[known]
-            facts = {
-                **_facts(workspace, market),
-                "label": label.name,
-                "horizon": label.horizon,
-                "known": len(known),
-                "mean": float(values.mean()) if len(values) else float("nan"),
-            }
-            stamps = pa.array(when, mask=when < 0).cast(pa.timestamp("ms", "UTC"))
-            labels = pa.array(column.values, from_pandas=True)
-            file.write(pa.table({"timestamp": _stamps(market), label.name: labels, "known_at": stamps}), facts)
-        mean = facts["mean"]
-        what = f"{percent(mean, 1, signed=False)} are 1" if label.is_binary else f"mean {number(mean, 5)}"
-        lines.append(f"{_title(market)}: {label.name} of {_stretch(market)}, {facts['known']:,} known, {what}")
+            facts = {**_facts(workspace, market), "labels": []}
+            table: dict[str, Any] = {"timestamp": _stamps(market)}
+            for label in labels:
+                column = label(market.bars)
+                known = column.values[column.known_at >= 0]
+                facts["labels"].append(
+                    {
+                        "label": label.name,
+                        "horizon": label.horizon,
+                        "known": len(known),
+                        "mean": float(known.mean()) if len(known) else float("nan"),
+                    }
+                )
+                table[label.name] = pa.array(column.values, from_pandas=True)
+                table["known_at" if len(labels) == 1 else f"{label.name}_known_at"] = _closes(market, column.known_at)
+            file.write(pa.table(table), facts)
+        for label, one in zip(labels, facts["labels"], strict=True):
+            mean = one["mean"]
+            what = f"{percent(mean, 1, signed=False)} are 1" if label.is_binary else f"mean {number(mean, 5)}"
+            lines.append(f"{_title(market)}: {label.name} of {_stretch(market)}, {one['known']:,} known, {what}")
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"labels": told}, tuple(lines))
 
 
 def train(workspace: Workspace, out: Path | None = None) -> Said:
-    """Fit one model on the last training window, as the walk-forward would at the last bar.
+    """Fit one model of each score column on the last training window, as the walk-forward would at the last bar.
 
     ``out`` is the folder that the files go to, one below it for each symbol where there are several.
     """
@@ -117,93 +125,114 @@ def train(workspace: Workspace, out: Path | None = None) -> Said:
     config = workspace.config
     lines, told = [], []
     for run_id, market in _markets(workspace, "train"):
-        symbol = market.bars.symbol
+        symbol, learned = market.bars.symbol, columns(config)
         walk = build_walk_forward(config)
-        workspace.report(0, 1, f"training on {symbol}")
-        table = training_table(config, market.bars)
         folder = workspace.runs / "models" / run_id
         if out is not None:
             folder = out if len(config.data.symbols) == 1 else out / series_name(workspace, symbol)
-        latest = fit_latest(walk, table, parts.algorithm(config), folder, config.model.seed)
-        workspace.report(1, 1, f"training on {symbol}")
-        said = latest.manifest
-        lines.append(
-            f"{_title(market)}: {said.column} learned from {said.rows:,} bars, {utc(said.trained_from)} to "
-            f"{utc(said.trained_until)}, whose labels were known at the close of {utc(said.known_at)}"
-        )
-        lines += [*([f"  {latest.note}"] if latest.note else []), f"  written to {latest.path}"]
-        told.append(
-            {
-                "run": run_id,
-                **_facts(workspace, market),
-                "file": str(latest.path),
-                "column": said.column,
-                "rows": said.rows,
-                "trained_from": utc(said.trained_from),
-                "trained_until": utc(said.trained_until),
-                "known_at": utc(said.known_at),
-                "note": latest.note,
-            }
-        )
+        workspace.report(0, len(learned), f"computing features of {symbol}")
+        tables = training_tables(config, market.bars, learned)
+        for done, (column, table) in enumerate(zip(learned, tables, strict=True)):
+            workspace.report(done, len(learned), f"training {column.name} on {symbol}")
+            latest = fit_latest(walk, table, column.algorithm, folder, seed=column.seed, column=column.name)
+            said = latest.manifest
+            lines.append(
+                f"{_title(market)}: {said.column} learned from {said.rows:,} bars, {utc(said.trained_from)} to "
+                f"{utc(said.trained_until)}, whose labels were known at the close of {utc(said.known_at)}"
+            )
+            lines += [*([f"  {latest.note}"] if latest.note else []), f"  written to {latest.path}"]
+            told.append(
+                {
+                    "run": run_id,
+                    **_facts(workspace, market),
+                    "file": str(latest.path),
+                    "column": said.column,
+                    "rows": said.rows,
+                    "trained_from": utc(said.trained_from),
+                    "trained_until": utc(said.trained_until),
+                    "known_at": utc(said.known_at),
+                    "note": latest.note,
+                }
+            )
+        workspace.report(len(learned), len(learned), f"trained on {symbol}")
     return Said({"models": told}, tuple(lines))
 
 
 def walk_forward(workspace: Workspace, out: Path | None = None) -> Said:
     """Train again and again, write the out-of-sample scores, and grade them refit by refit and pooled.
 
-    Grades are performance figures: they are entered into the register before they are shown. A run that was stopped
-    goes on with the first refit that is not there yet.
+    Scores are written as they are after every stage that the config asks for. Grades are performance figures: they are
+    entered into the register before they are shown. A run that was stopped goes on with the first refit that is not
+    there yet.
     """
     import pyarrow as pa
 
-    from itb.mlmodels.quality import grade_result
-
     lines, told, rows = [], [], []
     for run_id, market in _markets(workspace, "walkforward"):
-        walked = run_walk_forward(workspace, market.bars)
-        quality = grade_result(walked)
-        facts = {**_facts(workspace, market), "column": walked.column, "fingerprint": walked.fingerprint}
-        file = output(workspace, "walkforward", market, out, walked.fingerprint)
-        file.write(pa.table({"timestamp": _stamps(market), walked.column: pa.array(walked.scores)}), facts)
-        pooled = asdict(quality.pooled)
-        notes = list(_notes(workspace, market, walked, run_id, {"skill": quality.pooled.skill, **pooled}))
-        rows += [(market.bars.symbol, *row) for row in _shortened(list(_fold_rows(walked, quality)))]
-        lines += [f"{_title(market)}: {walked.column}: {quality.pooled.sentence}", *(f"  {note}" for note in notes)]
-        lines += [f"  scores in {file.path}", f"  timeline and models in {walked.folder}"]
-        told.append(
-            {
-                "run": run_id,
-                **facts,
-                "file": str(file.path),
-                "timeline": str(walked.folder / "timeline.json"),
-                "refits": len(walked.folds),
-                "fitted_now": walked.fitted,
-                "pooled": {**pooled, "skill": quality.pooled.skill, "sentence": quality.pooled.sentence},
-                "folds": [
-                    {**asdict(fold.entry), "number": fold.block.number, "note": fold.note, "quality": asdict(grade)}
-                    for fold, grade in zip(walked.folds, quality.folds, strict=True)
-                ],
-                "notes": notes,
-            }
-        )
+        scored = score_columns(workspace, market)
+        qualities = grades(scored)
+        made_of = [walked.fingerprint for walked in scored.walked]
+        file = output(workspace, "walkforward", market, out, *made_of, config_hash(workspace.config))
+        facts = {**_facts(workspace, market), "columns": list(scored.scores)}
+        scores = {name: pa.array(source.batch()) for name, source in scored.scores.items()}
+        file.write(pa.table({"timestamp": _stamps(market), **scores}), facts)
+        notes = list(_notes(workspace, scored, qualities, run_id))
+        several = len(scored.walked) > 1
+        for walked, quality in zip(scored.walked, qualities, strict=True):
+            name = market.bars.symbol + (f" {walked.column}" if several else "")
+            rows += [(name, *row) for row in _shortened(list(_fold_rows(walked, quality)))]
+            lines.append(f"{_title(market)}: {walked.column}: {quality.pooled.sentence}")
+            lines += [f"  {note}" for note in _shown(walked.notes)]
+            lines.append(f"  timeline and models in {walked.folder}")
+            told.append({"run": run_id, **facts, "file": str(file.path), **_told(walked, quality), "notes": notes})
+        lines += [*(f"  {note}" for note in notes), f"  scores in {file.path}"]
     head = ("symbol", "refit", "fitted at (UTC)", "rows", "speaks from", "scored", "figure", "promoted")
     return Said({"walkforward": told}, tuple(lines), Table(head, tuple(rows)))
 
 
+def _told(walked: WalkForwardResult, quality: ModelQuality) -> dict[str, Any]:
+    return {
+        "column": walked.column,
+        "fingerprint": walked.fingerprint,
+        "timeline": str(walked.folder / "timeline.json"),
+        "refits": len(walked.folds),
+        "fitted_now": walked.fitted,
+        "pooled": {**asdict(quality.pooled), "skill": quality.pooled.skill, "sentence": quality.pooled.sentence},
+        "folds": [
+            {**asdict(fold.entry), "number": fold.block.number, "note": fold.note, "quality": asdict(grade)}
+            for fold, grade in zip(walked.folds, quality.folds, strict=True)
+        ],
+        "refit_notes": list(walked.notes),
+    }
+
+
+def _shown(notes: Sequence[str]) -> Iterator[str]:
+    yield from notes[:_NOTES]
+    if len(notes) > _NOTES:
+        yield f"{len(notes) - _NOTES} more refits had something to say"
+
+
 def _notes(
-    workspace: Workspace, market: Market, walked: WalkForwardResult, run_id: str, metrics: dict[str, Any]
+    workspace: Workspace, scored: ScoredMarket, qualities: Sequence[ModelQuality], run_id: str
 ) -> Iterator[str]:
-    """Enter the look, and say what a reader of the grades must know."""
-    yield from walked.notes[:_NOTES]
-    if len(walked.notes) > _NOTES:
-        yield f"{len(walked.notes) - _NOTES} more refits had something to say"
-    scored = np.flatnonzero(np.isfinite(walked.scores))
-    if len(scored):
-        seen = market.bars.slice(int(scored[0]), None)
-        looks = earlier_looks(workspace, market, seen)
-        enter_look(workspace, market, seen, run_id=run_id, command="walkforward", metrics=metrics)
-        yield market.holdout.note
-        yield look_note(looks + 1)[0]
+    """Enter the look, and say what a reader of the grades must know: each column's figures are a trial."""
+    yield from scored.notes
+    spoken = [np.flatnonzero(np.isfinite(source.batch())) for source in scored.scores.values()]
+    first = min((int(rows[0]) for rows in spoken if len(rows)), default=None)
+    if first is None:
+        return
+    market, several = scored.market, len(qualities) > 1
+    metrics = {
+        (f"{quality.column}.{name}" if several else name): value
+        for quality in qualities
+        for name, value in {"skill": quality.pooled.skill, **asdict(quality.pooled)}.items()
+    }
+    seen = market.bars.slice(first, None)
+    looks = earlier_looks(workspace, market, seen)
+    trials = len(qualities)
+    enter_look(workspace, market, seen, run_id=run_id, command="walkforward", metrics=metrics, trials=trials)
+    yield market.holdout.note
+    yield look_note(looks + trials)[0]
 
 
 def _fold_rows(walked: WalkForwardResult, quality: ModelQuality) -> Iterator[tuple[str, ...]]:
@@ -232,7 +261,7 @@ def _markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
     """Check every setting, then load each configured market under the name of a run."""
     config = workspace.config
     load_plugins(config)
-    parts.check(config)
+    check_settings(config)
     for symbol in config.data.symbols:
         run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
         yield run_id, load_market(workspace, symbol, run_id=run_id, command=step)
@@ -267,3 +296,10 @@ def _stamps(market: Market) -> Any:
     import pyarrow as pa
 
     return pa.array(market.bars.open_time).cast(pa.timestamp("ms", "UTC"))
+
+
+def _closes(market: Market, bars: IntArray) -> Any:
+    """Give the close time of each of ``bars``, empty where it is negative."""
+    import pyarrow as pa
+
+    return pa.array(market.bars.close_time[bars], mask=bars < 0).cast(pa.timestamp("ms", "UTC"))

@@ -83,8 +83,10 @@ def make_report(make_bars: MakeBars, make_trades: MakeTrades) -> MakeReport:
             markets=(MarketPanel(bars, (ScoreLine("score_lightgbm", score, {"buy": 0.8, "sell": 0.2}),), (region,)),),
             trades=make_trades(bars, trades),
             folds=(FoldQuality("AUC", ("1", "2", "3"), np.array([0.51, 0.49, np.nan]), 0.5, 0.505),),
-            calibration=Calibration("score_lightgbm", np.array([0.2, 0.8]), np.array([0.3, 0.7]), np.array([10, 20])),
-            importance=Importance(tuple(f"feature_{i}" for i in range(40)), rng.random(40)),
+            calibrations=(
+                Calibration("score_lightgbm", np.array([0.2, 0.8]), np.array([0.3, 0.7]), np.array([10, 20])),
+            ),
+            importances=(Importance(tuple(f"feature_{i}" for i in range(40)), rng.random(40)),),
             costs=CostCurve(np.arange(4.0), np.array([0.2, 0.1, 0.0, -0.1]), 1.0, 2.0),
             scenarios=Table(("Figure", "Stop first", "Target first"), (("Return", "+1 %", "+2 %"),)),
             ambiguous=Table(("Entered", "Result"), (("2024-01-01", "+1 %"),)),
@@ -106,8 +108,6 @@ def hostile(full: ReportData) -> ReportData:
     bad = '</script><img src=x onerror="alert(1)">\'&<b>'
     assert full.trades is not None
     assert full.equity is not None
-    assert full.calibration is not None
-    assert full.importance is not None
     panel = full.markets[0]
     bars = Bars(bad, panel.bars.timeframe, panel.bars.open_time, panel.bars.columns)
     return replace(
@@ -118,8 +118,8 @@ def hostile(full: ReportData) -> ReportData:
         markets=(MarketPanel(bars, (ScoreLine(bad, panel.scores[0].values, {bad: 0.5}),), (Region(bad, 0, 1),)),),
         trades=tuple(trade._replace(symbol=bad, exit_reason=bad) for trade in full.trades),
         folds=(FoldQuality(bad, (bad,), np.array([0.5]), 0.5),),
-        calibration=replace(full.calibration, column=bad),
-        importance=replace(full.importance, names=(bad,) * 40, kind=bad),
+        calibrations=(replace(full.calibrations[0], column=bad),),
+        importances=(replace(full.importances[0], names=(bad,) * 40, kind=bad, column=bad),),
         scenarios=Table((bad, bad), ((bad, bad),)), ambiguous=Table((bad,), ((bad,),)),
         rejected=((bad, 1),), manifest={bad: {bad: bad}},
     )  # fmt: skip

@@ -147,7 +147,7 @@ def test_report_with_nothing_but_a_title_is_a_page() -> None:
 
 
 def test_run_without_trades_or_score_or_model_says_so(make_report: Callable[[int, int], ReportData]) -> None:
-    data = replace(make_report(500, 0), folds=(), calibration=None, importance=None, scenarios=None)
+    data = replace(make_report(500, 0), folds=(), calibrations=(), importances=(), scenarios=None)
     data = replace(data, markets=(MarketPanel(data.markets[0].bars),), ambiguous=Table(("Entered",), ()))
     reader = read(data)
     assert "No trade was closed." in reader.words

@@ -8,7 +8,7 @@ import pytest
 
 from itb.config import Config, load_config
 from itb.config.catalogue import Table, parts, sections
-from itb.config.parts import check
+from itb.config.check import check
 from itb.config.schema import schema
 from itb.config.starter import proposed_holdout, starter
 

@@ -215,7 +215,7 @@ def test_setting_below_something_that_is_no_table_is_refused(write: Write) -> No
     write('[[features]]\nfamily = "stats"')
     assert (
         complaint(overrides=["features.window=3"])
-        == "--set: features.window: features is not a table; set features whole"
+        == "--set: features.window: features is a list; expected features.0.KEY=VALUE (the first is 0)"
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from itb.config import Config, load_config
 from itb.config import parts as config_parts
-from itb.config.parts import SECTIONS, check, feature_set, keys_model, parameters, registry, strategy_settings
+from itb.config.check import check
+from itb.config.parts import SECTIONS, feature_set, keys_model, parameters, registry, strategy_settings
 from itb.errors import ConfigError
 from itb.mlmodels.algorithms import check_can_learn
 from itb.mlmodels.judges import TradingResult
@@ -29,9 +30,9 @@ def complaint(build: Callable[[Config], object], *overrides: str) -> str:
 def test_the_defaults_build_and_fit_each_other(project: Path) -> None:
     config = load_config()
     check(config)
-    features, label = feature_set(config), config_parts.label(config)
+    features, (label,) = feature_set(config), config_parts.labels(config)
     assert len(features.names) > 50
-    check_can_learn(config_parts.algorithm(config), label.name, is_binary=label.is_binary)
+    check_can_learn(config_parts.algorithms(config)[0], label.name, is_binary=label.is_binary)
     assert features.warmup < config.walkforward.train.bars(config.data.timeframe)
 
 
@@ -53,8 +54,8 @@ def test_keys_become_the_parts_fields(write: Write) -> None:
         """
     )
     config = load_config(options={"--symbol": ["ETHUSDT"], "--timeframe": "4h"})
-    assert config_parts.label(config) == FutureReturn(24, 0.01, "down")
-    assert config_parts.algorithm(config).name == "logistic"
+    assert config_parts.labels(config)[0] == FutureReturn(24, 0.01, "down")
+    assert config_parts.algorithms(config)[0].name == "logistic"
     assert config_parts.promotion(config) == SkillGate(bars=100)
     market = config_parts.synthetic_market(config)
     assert (market.length, market.symbols, str(market.timeframe)) == (50, ("ETH/USDT",), "4h")
@@ -139,11 +140,6 @@ def test_an_algorithm_that_cannot_learn_the_label_is_refused(project: Path) -> N
     )
 
 
-def test_a_threshold_outside_the_scores_range_is_refused(project: Path) -> None:
-    message = complaint(check, "strategy.buy_threshold=1.5")
-    assert message == "--set: strategy.buy_threshold: must lie in the score's range [0, 1], was 1.5"
-
-
 def test_who_set_a_wrong_key_of_a_part_is_named(project: Path) -> None:
     assert complaint(check, "label.horizon=0").startswith("--set: label.horizon: must be")
 
@@ -201,4 +197,4 @@ def test_training_is_built_from_its_section(write: Write) -> None:
 def test_a_training_that_makes_no_sense_names_its_key(write: Write) -> None:
     write('[training]\nclass_balance = "rows"\nsequential_bootstrap = true')
     with pytest.raises(ConfigError, match=r"training\.sequential_bootstrap: must be false where"):
-        config_parts.check(load_config())
+        check(load_config())

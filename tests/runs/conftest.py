@@ -25,6 +25,10 @@ SMALL = (
     "walkforward.min_train_rows=50",
     "walkforward.workers=1",
 )
+THREE = (
+    "labels=[{horizon=6, threshold=0.0, alias='rise'}, {horizon=4, alias='move'}]",
+    "models=[{algorithm='logistic', labels=['rise']}, {algorithm='linear'}]",
+)
 
 
 @pytest.fixture
@@ -33,6 +37,18 @@ def workspace(tmp_path: Path) -> Callable[..., Workspace]:
 
     def make(*settings: str, options: dict | None = None, **more) -> Workspace:
         config = load_config(overrides=[*SMALL, *settings], options=options, folder=tmp_path, environ={})
+        return Workspace(config, **{"clock": lambda: NOW, **more})
+
+    return make
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Callable[..., Workspace]:
+    """The same workspace with three score columns: ``rise_logistic``, ``rise_linear`` and ``move_linear``."""
+    kept = [setting for setting in SMALL if not setting.startswith(("label", "model"))]
+
+    def make(*settings: str, **more) -> Workspace:
+        config = load_config(overrides=[*kept, *THREE, *settings], folder=tmp_path, environ={})
         return Workspace(config, **{"clock": lambda: NOW, **more})
 
     return make

@@ -96,8 +96,8 @@ def test_a_run_leaves_a_capsule_with_everything_in_it(run, place):
     assert told["data_fingerprint"] == told["inputs"]["bars"] == market.fingerprint
     assert told["config_hash"] == config_hash(place().config)
     assert config_hash(load_config(folder / "config.toml", environ={})) == told["config_hash"]
-    assert told["model"]["seed"] == 0
-    assert told["model"]["refits"] == 3
+    assert told["models"][0]["seed"] == 0
+    assert told["models"][0]["refits"] == 3
     assert told["versions"]["backtrader"] == "1.9.78.123"
     assert told["strategy"]["buy_threshold"] == 0.55
     assert set(told["metrics"]) == set(formulas())
@@ -109,7 +109,7 @@ def test_a_run_leaves_a_capsule_with_everything_in_it(run, place):
 
 def test_trading_starts_with_the_first_score(run):
     done = run()
-    scores = done.outcome.walk_forward.scores
+    scores = done.outcome.walked[0].scores
     first = int(np.flatnonzero(np.isfinite(scores))[0])
     assert done.outcome.result.start == first
     assert all(fill.bar > first for fill in done.outcome.result.fills)
@@ -144,9 +144,9 @@ def test_every_symbol_is_a_run_of_its_own(place):
 
 
 def test_training_is_done_once_for_the_same_numbers(run):
-    assert run().outcome.walk_forward.fitted == 3
-    assert run("strategy.buy_threshold=0.6").outcome.walk_forward.fitted == 0
-    assert run("model.c=2.0").outcome.walk_forward.fitted == 3
+    assert run().outcome.walked[0].fitted == 3
+    assert run("strategy.buy_threshold=0.6").outcome.walked[0].fitted == 0
+    assert run("model.c=2.0").outcome.walked[0].fitted == 3
 
 
 @pytest.mark.parametrize("engine", ["sparse", "dense", "plain"])
@@ -336,8 +336,8 @@ def test_funding_is_paid_by_the_position_held(run, perpetual, own_strategy, tmp_
 
 def test_a_strategy_that_reads_no_score_trains_nothing(run, own_strategy, tmp_path):
     done = run(own_strategy(ALTERNATES))
-    assert done.outcome.walk_forward is None
-    assert done.capsule.manifest["model"] is None
+    assert done.outcome.scored is None
+    assert done.capsule.manifest["models"] == []
     assert done.outcome.result.start == 0
     assert not (tmp_path / "runs" / ".cache").exists()
     assert not (done.capsule.folder / "scores.parquet").exists()
@@ -367,7 +367,7 @@ def test_an_own_strategy_reads_the_score(run, own_strategy):
             self.close()
 """
     done = run(own_strategy(body))
-    assert done.outcome.walk_forward is not None
+    assert done.outcome.scored is not None
     assert list(done.outcome.scores) == ["up_12_0bps_logistic"]
     assert len(done.outcome.result.fills) > 10
 

@@ -118,17 +118,18 @@ def test_looser_protection_is_told(told):
 
 
 def test_skill_is_good_only_beyond_its_margin(told, outcome):
-    pooled = outcome.quality.pooled
-    skilled = dataclasses.replace(outcome.quality, pooled=dataclasses.replace(pooled, auc=0.7, margin=0.05))
-    lucky = dataclasses.replace(outcome.quality, pooled=dataclasses.replace(pooled, auc=0.54, margin=0.05))
-    harmful = dataclasses.replace(outcome.quality, pooled=dataclasses.replace(pooled, auc=0.3, margin=0.05))
-    assert [tone_of(told(quality=each), "AUC 0.") for each in (skilled, lucky, harmful)] == ["good", "warn", "warn"]
+    (quality,) = outcome.qualities
+    pooled = quality.pooled
+    skilled = dataclasses.replace(quality, pooled=dataclasses.replace(pooled, auc=0.7, margin=0.05))
+    lucky = dataclasses.replace(quality, pooled=dataclasses.replace(pooled, auc=0.54, margin=0.05))
+    harmful = dataclasses.replace(quality, pooled=dataclasses.replace(pooled, auc=0.3, margin=0.05))
+    assert [tone_of(told(qualities=(each,)), "AUC 0.") for each in (skilled, lucky, harmful)] == ["good", "warn", "warn"]
 
 
 def test_refits_that_had_something_to_say_are_told_and_then_counted(told, outcome):
-    walked = outcome.walk_forward
+    (walked,) = outcome.walked
     folds = tuple(dataclasses.replace(walked.folds[0], note=f"did not converge ({n})") for n in range(5))
-    found = told(walk_forward=dataclasses.replace(walked, folds=folds))
+    found = told(scored=dataclasses.replace(outcome.scored, walked=(dataclasses.replace(walked, folds=folds),)))
     assert tone_of(found, "Refit 0: did not converge (2).") == "warn"
     assert tone_of(found, "Refit 0: did not converge (3).") is None
     assert tone_of(found, "2 more refits had something to say") == "warn"

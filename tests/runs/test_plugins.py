@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from itb.errors import ConfigError, StrategyError
-from itb.runs.backtest import choose_strategy
+from itb.runs.strategy import choose_strategy
 from itb.runs.inputs import inputs
 from itb.runs.market import load_bars, load_market
 from itb.runs.plugins import load_plugins

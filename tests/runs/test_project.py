@@ -148,7 +148,7 @@ def test_a_check_says_what_was_built(project):
 def test_a_check_names_the_file(project, tmp_path):
     (tmp_path / "my.toml").write_text("[label]\nhorizon = 6\nthreshold = 0.0\n")
     said = check_config(project(path=tmp_path / "my.toml"))
-    assert said.data["column"] == "up_6_0bps_lightgbm"
+    assert said.data["columns"] == ["up_6_0bps_lightgbm"]
     assert said.lines[0].startswith(f"{tmp_path}/my.toml: every setting is fine")
 
 

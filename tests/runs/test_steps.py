@@ -115,7 +115,7 @@ def test_a_file_says_what_it_is_made_of(workspace, tmp_path):
     write_labels(workspace())
     kept = json.loads(pq.read_schema(tmp_path / "runs" / "labels" / "BTC_USDT-1h.parquet").metadata[b"itb"])
     assert kept["facts"]["is_synthetic"]
-    assert kept["facts"]["label"] == "up_6_0bps"
+    assert kept["facts"]["labels"][0]["label"] == "up_6_0bps"
     assert len(kept["made_of"]) == 64
 
 
@@ -149,13 +149,13 @@ def test_each_label_comes_with_the_close_of_the_bar_that_settled_it(workspace, t
     np.testing.assert_array_equal(found["known_at"][:594], bars.open_time[:594] + 7 * HOUR)
     assert np.isnan(found["up_6_0bps"][594:]).all()
     assert (found["known_at"][594:] == -1).all()
-    assert told["mean"] == pytest.approx(np.mean(rises))
+    assert told["labels"][0]["mean"] == pytest.approx(np.mean(rises))
 
 
 def test_a_label_that_is_never_known_is_told_and_is_valid_json(workspace):
     said = write_labels(workspace("label.horizon=600"))
     assert ", 0 known, – are 1" in said.lines[0]
-    assert json.loads(said.json)["labels"][0]["mean"] is None
+    assert json.loads(said.json)["labels"][0]["labels"][0]["mean"] is None
 
 
 # -- one model

@@ -3,7 +3,7 @@
 import pytest
 
 from itb.config import load_config
-from itb.config.parts import label as configured
+from itb.config.parts import labels
 from itb.datafeeds.importers import read_file
 from itb.laws.leak import check_labels
 from itb.market.timeframe import Timeframe
@@ -32,7 +32,7 @@ def build(tmp_path):
     def from_file(kind):
         file = tmp_path / "itb.toml"
         file.write_text(f'[label]\nkind = "{kind}"\n{TABLES[kind]}\n')
-        return configured(load_config(file, folder=tmp_path, environ={}))
+        return labels(load_config(file, folder=tmp_path, environ={}))[0]
 
     return from_file
 

@@ -1,0 +1,52 @@
+"""Look at a whole config: build every part once, and see whether they fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from itb.config.columns import columns
+from itb.config.model import Config
+from itb.config.parts import (
+    algorithms,
+    chosen,
+    feature_set,
+    labels,
+    promotion,
+    strategy_settings,
+    synthetic_market,
+    training,
+)
+from itb.errors import ConfigError
+
+
+def check(config: Config) -> None:
+    """Build every part once and throw it away; raise with one line for each thing that is wrong.
+
+    Also looks at what must fit together, such as that each algorithm can learn its labels. A strategy named by module
+    or file is not imported: its keys are checked when it is.
+    """
+    complaints: list[str] = []
+    for builds in (_parts(config), _matches(config)):
+        for build in builds:
+            try:
+                build()
+            except ConfigError as error:
+                complaints.append(str(error))
+        if complaints:
+            raise ConfigError("\n".join(complaints))
+
+
+def _parts(config: Config) -> Iterator[Callable[[], object]]:
+    yield lambda: feature_set(config)
+    yield lambda: labels(config)
+    yield lambda: algorithms(config)
+    yield lambda: promotion(config)
+    yield lambda: training(config)
+    if config.data.is_synthetic:
+        yield lambda: synthetic_market(config)
+    if ":" not in config.strategy.name:
+        yield lambda: strategy_settings(config, chosen(config, "strategy", config.strategy, ("strategy",)))
+
+
+def _matches(config: Config) -> Iterator[Callable[[], object]]:
+    yield lambda: columns(config)

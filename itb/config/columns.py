@@ -1,0 +1,98 @@
+"""Which score columns a config has learned: every label by every model, unless a model names its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from itb.config import parts
+from itb.config.messages import unknown_name
+from itb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from itb.config.messages import Location
+    from itb.config.model import Config
+    from itb.mlmodels.algorithm import Algorithm
+    from itb.mlmodels.labels import Label
+
+
+@dataclass(frozen=True)
+class LearnedColumn:
+    """One score column: what is learned, by what, and the seed of everything random in training."""
+
+    name: str
+    label: Label
+    algorithm: Algorithm
+    seed: int
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Lowest and highest score there can be."""
+        return self.algorithm.score_range
+
+
+def columns(config: Config) -> tuple[LearnedColumn, ...]:
+    """Give the score columns, label by label in the order of the config.
+
+    Raises :class:`itb.errors.ConfigError` when two labels or two columns have one name, when a model names a label that
+    there is not, is left without any, or cannot learn what it is to learn.
+
+    >>> from itb.config import load_config
+    >>> two = ["label.alias=up", 'models=[{algorithm = "logistic"}, {algorithm = "logistic", c = 9.0, name = "loose"}]']
+    >>> [column.name for column in columns(load_config(overrides=two, environ={}))]
+    ['up_logistic', 'up_loose']
+    """
+    labels, algorithms = parts.labels(config), parts.algorithms(config)
+    names = [label.name for label in labels]
+    _refuse_twice(config, "label", names, 'each label needs a name of its own; give one of them an "alias"')
+    complaints = [*_strangers(config, names), *_misfits(config, labels, algorithms)]
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+    made = [
+        (number, LearnedColumn(f"{label.name}_{model.name or algorithm.name}", label, algorithm, model.seed))
+        for label in labels
+        for number, (model, algorithm) in enumerate(zip(config.all_models, algorithms, strict=True))
+        if model.labels is None or label.name in model.labels
+    ]
+    _refuse_same_columns(config, made)
+    return tuple(column for _, column in made)
+
+
+def _strangers(config: Config, names: Sequence[str]) -> Iterator[str]:
+    for number, model in enumerate(config.all_models):
+        for name in model.labels or ():
+            if name not in names:
+                yield config.complaint((*config.place("model", number), "labels"), unknown_name("label", name, names))
+
+
+def _misfits(config: Config, labels: Sequence[Label], algorithms: Sequence[Algorithm]) -> Iterator[str]:
+    from itb.mlmodels.algorithms import check_can_learn
+
+    for number, (model, algorithm) in enumerate(zip(config.all_models, algorithms, strict=True)):
+        at: Location = (*config.place("model", number), "algorithm")
+        for label in labels:
+            if model.labels is not None and label.name not in model.labels:
+                continue
+            try:
+                check_can_learn(algorithm, label.name, is_binary=label.is_binary)
+            except ValueError as error:
+                yield config.complaint(at, str(error))
+
+
+def _refuse_twice(config: Config, of: str, names: Sequence[str], why: str) -> None:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ConfigError(config.complaint(config.place(of, number), f'"{name}" is there twice; {why}'))
+
+
+def _refuse_same_columns(config: Config, made: Sequence[tuple[int, LearnedColumn]]) -> None:
+    seen: dict[str, int] = {}
+    for number, column in made:
+        if column.name in seen:
+            message = (
+                f'it makes the score column "{column.name}", and so does another; give one of the models a "name", or '
+                f'one of the labels another "alias"'
+            )
+            raise ConfigError(config.complaint(config.place("model", number), message))
+        seen[column.name] = number

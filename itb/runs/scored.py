@@ -1,0 +1,64 @@
+"""One market with its scores: what training gave, and what the stages after it made of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from itb.errors import BarsError
+from itb.market.bars import utc
+
+if TYPE_CHECKING:
+    from itb.indicators.score import ScoreSource
+    from itb.mlmodels.result import WalkForwardResult
+    from itb.runs.market import Market
+
+ScoreRanges = Mapping[str, tuple[float, float]]
+"""Score column -> lowest and highest score that it declares, in the order in which columns are shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredMarket:
+    """A market, the walk-forward of each learned column, and the score columns as a strategy reads them, in order.
+
+    ``walked`` is what training gave and stays as it is; ``scores`` is what stages add to and replace. ``notes`` are
+    sentences that a reader of the scores must know.
+    """
+
+    market: Market
+    walked: tuple[WalkForwardResult, ...]
+    scores: Mapping[str, ScoreSource]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, market: Market, walked: tuple[WalkForwardResult, ...]) -> ScoredMarket:
+        """Take the scores as the walk-forwards gave them."""
+        return cls(market, walked, {result.column: result.source for result in walked})
+
+    def with_scores(self, scores: Mapping[str, ScoreSource], *notes: str) -> ScoredMarket:
+        """Replace columns of the same name, and put new ones behind the others."""
+        return replace(self, scores={**self.scores, **scores}, notes=(*self.notes, *notes))
+
+    def learned(self, column: str) -> WalkForwardResult | None:
+        """Give the walk-forward of a column, ``None`` for one that a stage has added."""
+        return next((result for result in self.walked if result.column == column), None)
+
+    def first_score(self, columns: frozenset[str]) -> int:
+        """Open time of the first bar at which each of ``columns`` has had a score; other columns do not count.
+
+        Raises :class:`itb.errors.BarsError` when one of them never has any.
+        """
+        times = self.market.bars.open_time
+        first = 0
+        for name in columns & set(self.scores):
+            told = np.isfinite(self.scores[name].batch())
+            if not told.any():
+                raise BarsError(
+                    f"{name}: no model ever spoke between {utc(times[0])} and {utc(times[-1])}; "
+                    "load more bars, shorten walkforward.train, or see `itb walkforward` for what each refit says"
+                )
+            first = max(first, int(told.argmax()))
+        return int(times[first])

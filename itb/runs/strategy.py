@@ -1,0 +1,88 @@
+"""Which strategy runs, with which settings, and which score columns it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from itb.backtest.probe import columns_read
+from itb.config import parts
+from itb.config.check import check
+from itb.config.messages import unknown_name
+from itb.errors import ConfigError
+from itb.runs.model import score_ranges
+from itb.runs.plugins import load_plugins
+from itb.strategies.loading import load_strategy
+
+if TYPE_CHECKING:
+    from itb.config import Config
+    from itb.market.bars import Bars
+    from itb.runs.scored import ScoreRanges
+    from itb.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ChosenStrategy:
+    """The configured strategy class, its settings as checked, and the score columns that it reads."""
+
+    strategy: type[Any]
+    settings: Mapping[str, Any]
+    columns: frozenset[str]
+
+    @property
+    def reads_scores(self) -> bool:
+        """Whether anything must be trained for it."""
+        return bool(self.columns)
+
+
+def choose_strategy(workspace: Workspace, bars: Bars) -> ChosenStrategy:
+    """Load the configured strategy and ask it what it reads, before anything is trained for it.
+
+    Raises :class:`itb.errors.ConfigError` for a setting that cannot be, a score column that there will not be and a
+    threshold outside the score's range included.
+    """
+    config = workspace.config
+    strategy = load_strategy(config.strategy.name, config.folder, load_plugins(config))
+    settings = parts.strategy_settings(config, strategy)
+    ranges = score_ranges(config)
+    _check_thresholds(config, strategy, settings, ranges)
+    return ChosenStrategy(strategy, settings, columns_read(strategy, settings, bars, ranges))
+
+
+def check_settings(config: Config) -> None:
+    """Build every part once, the person's own code aside, and see whether the parts fit each other.
+
+    Raises :class:`itb.errors.ConfigError` with one line for each thing that is wrong.
+    """
+    check(config)
+    if ":" not in config.strategy.name:
+        strategy = parts.chosen(config, "strategy", config.strategy, ("strategy",))
+        _check_thresholds(config, strategy, parts.strategy_settings(config, strategy), score_ranges(config))
+
+
+def _check_thresholds(config: Config, strategy: Any, settings: Mapping[str, Any], ranges: ScoreRanges) -> None:
+    """Refuse thresholds outside the range of the score they are for, where the strategy's settings know their own."""
+    made = strategy.Settings(**settings) if hasattr(strategy, "Settings") else None
+    if made is None or not hasattr(made, "check_range"):
+        return
+    named = getattr(made, "score", None)
+    if named is None and len(ranges) > 1:
+        return
+    low, high = ranges[_column(config, named or "", ranges)]
+    try:
+        made.check_range(low, high)
+    except ValueError as error:
+        key, _, rest = str(error).partition(" ")
+        raise ConfigError(config.complaint(("strategy", key), rest)) from None
+
+
+def _column(config: Config, named: str, ranges: ScoreRanges) -> str:
+    """Give the column that a strategy's ``score`` means; empty means the only one."""
+    if named in ranges:
+        return named
+    if not named and len(ranges) == 1:
+        return next(iter(ranges))
+    several = f"is empty, and there are {len(ranges)} score columns; name one of {', '.join(ranges)}"
+    message = unknown_name("score column", named, ranges) if named else several
+    raise ConfigError(config.complaint(("strategy", "score"), message))
