@@ -6,6 +6,7 @@
     ├── ConfigError    a setting: unknown key, wrong type, impossible combination
     ├── BarsError      market data: off the grid, out of order, missing, corrupt, not found
     ├── ModelError     a model or its file: missing, tampered, untrainable
+    ├── FeatureError   a feature of a person's own: failed, or gave an array of the wrong shape
     ├── StrategyError  a strategy class: not found, not a strategy, failed while deciding
     ├── RunError       a run's capsule: not found, incomplete, not reproducible
     └── GatewayError   an exchange or archive: refused, unreachable, nonsense in its answer
@@ -30,6 +31,10 @@ class BarsError(ItbError):
 
 class ModelError(ItbError):
     """A model cannot be trained, loaded or trusted."""
+
+
+class FeatureError(ItbError):
+    """A feature of a person's own fails, or does not give one row per bar and one column per name."""
 
 
 class StrategyError(ItbError):

@@ -133,13 +133,25 @@ def feature_set(config: Config, columns: Collection[str] = ()) -> FeatureSet:
 
     def make(number: int) -> Feature:
         part, at = config.features[number], ("features", number)
-        family = chosen(config, "features", part, at)
+        family, kind = _family(config, part, at)
         own = [parameter.name for parameter in parameters("features", family)]
-        build = partial(_build, config, "features", family, at=at, make=family)
+        build = partial(_build, config, "features", family, at=at, make=kind)
         return tell(config, at, partial(expanded, config, part, columns, own, build), KEYS)
 
     built = _each(make, len(config.features))
     return tell(config, ("features",), lambda: FeatureSet(tuple(built)))
+
+
+def _family(config: Config, part: FeaturePart, at: Location) -> tuple[type, Callable[..., Feature]]:
+    """Give the class of a family, built in or a person's own, and what builds it."""
+    if ":" not in part.family:
+        found = chosen(config, "features", part, at)
+        return found, found
+    from itb.config.plugins import own_feature
+    from itb.indicators.own_feature import OwnFeature
+
+    own = own_feature(config, part.family, (*at, "family"))
+    return own, partial(OwnFeature.of, own, part.family)
 
 
 def labels(config: Config) -> tuple[Label, ...]:

@@ -18,7 +18,7 @@ _NULL = {"type": "null"}
 def schema() -> dict[str, Any]:
     """Give the JSON Schema (draft 2020-12) of ``itb.toml``, with the keys of every part that it can name.
 
-    A strategy of the user's own may have any keys.
+    A strategy or feature of the user's own may have any keys.
 
     >>> schema()["properties"]["costs"]["properties"]["slippage_bps"]["default"]
     5.0
@@ -57,7 +57,7 @@ def _section(table: Table, variants: list[Table], definitions: dict[str, Any]) -
         if own["properties"][selector].get("default") != part.part:
             choice["required"] = [*dict.fromkeys([selector, *choice.get("required", [])])]
         choices.append(choice)
-    if table.section == "strategy":
+    if table.section in {"strategy", "features"}:
         choices.append({"properties": {selector: {"type": "string", "pattern": ":"}}, "required": [selector]})
     return {"type": "object", "description": table.meaning, "anyOf": choices}
 

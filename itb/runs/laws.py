@@ -28,7 +28,8 @@ from itb.runs.capsule import new_run_id
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
-from itb.runs.plugins import load_plugins
+from itb.config.plugins import load_plugins
+from itb.errors import FeatureError
 from itb.runs.said import Said
 from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
@@ -139,7 +140,7 @@ def _check_feature(bench: _Bench, feature: Feature, family: str) -> Iterator[Fin
             continue
         try:
             together = run(feature, subject, names=feature.names)
-        except ValueError as error:  # a part of the user's own may not keep the protocol
+        except (ValueError, FeatureError) as error:  # a part of the user's own may not keep the protocol
             yield Finding(law, subject, BROKEN, f"it fails on some of the bars: {error}")
             continue
         if together or count == 1:

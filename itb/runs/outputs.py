@@ -11,7 +11,7 @@ from itb.datafeeds.store import folder_name
 from itb.errors import ConfigError
 from itb.runs.capsule import versions
 from itb.runs.inputs import file_hash
-from itb.runs.plugins import plugin_files
+from itb.config.plugins import plugin_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

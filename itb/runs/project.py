@@ -178,7 +178,7 @@ def build_everything(workspace: Workspace) -> dict[str, Any]:
     """
     from itb.datafeeds.synthetic import SyntheticMarket
     from itb.runs.model import score_ranges, walk_forward
-    from itb.runs.plugins import load_plugins
+    from itb.config.plugins import load_plugins
     from itb.runs.strategy import check_settings, choose_strategy
 
     config = workspace.config

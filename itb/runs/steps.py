@@ -19,7 +19,7 @@ from itb.runs.market import Market, load_market
 from itb.runs.model import grades, score_columns, training_tables
 from itb.runs.model import walk_forward as build_walk_forward
 from itb.runs.outputs import output, series_name
-from itb.runs.plugins import load_plugins
+from itb.config.plugins import load_plugins
 from itb.runs.said import Said
 from itb.runs.strategy import check_settings
 

@@ -12,7 +12,7 @@ from itb.config.check import check
 from itb.config.messages import unknown_name
 from itb.errors import ConfigError
 from itb.runs.model import score_ranges
-from itb.runs.plugins import load_plugins
+from itb.config.plugins import load_plugins
 from itb.strategies.loading import load_strategy
 
 if TYPE_CHECKING:
