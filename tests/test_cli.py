@@ -144,6 +144,10 @@ def test_help_imports_nothing_heavy(words):
         ("data import bad.csv", "the built-in market is not stored; say where the bars are from: --exchange binance"),
         ("data download --days 3", "the built-in market is not stored"),
         ("data download --exchange kraken", "give --since 2024-01-01 or --days 400, or set data.from"),
+        (
+            "data download --exchange krakn --since 2024-01-01 --set data.holdout_from=2023-01-19",
+            "'krakn' is not known to ccxt",
+        ),
         ("data download --exchange krakn --days 3", "did you mean kraken?"),
         ("data check", "no such bars are stored; import or download some first"),
         ("runs show gone", "run 'gone': not in runs; `itb runs list` shows the 0 runs there are"),

@@ -35,8 +35,16 @@ def data_download(
     """Download bars; goes on where an earlier download stopped."""
     from itb.runs.data import download as run
 
+    project = replace(options, since=None, until=None)  # what is fetched need not be what is used
     with progress_bar(options) as progress:
-        said = run(options.workspace(progress=progress), days=days, archive=archive, repair=repair)
+        said = run(
+            project.workspace(progress=progress),
+            days=days,
+            since=options.since,
+            until=options.until,
+            archive=archive,
+            repair=repair,
+        )
     options.show(said)
 
 

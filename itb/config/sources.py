@@ -68,7 +68,8 @@ class SourceSection(Section):
     columns: tuple[str, ...] | dict[str, str] | None = Field(
         default=None,
         examples=[["close", "volume"]],
-        description='Columns that are joined, as a list or, renamed, as a table `{ last = "price" }`; not set: all.',
+        description='Columns that are joined, as a list or, renamed, as a table `{ last = "price" }`; not set: all. '
+        "`time` is the row's own time in UTC milliseconds; events bring it unasked.",
     )
     gaps: Literal["refuse", "flat", "drop", "empty"] = Field(
         default="refuse",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from itb.charts.data import Table
+from itb.config.values import to_moment, to_ms
 from itb.errors import BarsError, ConfigError
 from itb.market.bars import utc
 from itb.market.instrument import canonical_symbol
@@ -76,6 +77,8 @@ def download(
     workspace: Workspace,
     *,
     days: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
     archive: bool = False,
     repair: bool = False,
     connection: Connection | None = None,
@@ -83,7 +86,8 @@ def download(
     """Download every configured symbol, through the exchange's interface or from its public archive.
 
     With ``data.detail_timeframe`` the finer bars come too. What is stored already is not asked for again: without a
-    beginning, a series that is stored is continued. ``connection`` says how the exchange (or its archive) is reached.
+    beginning, a series that is stored is continued. ``since`` and ``until`` say what is fetched whatever ``data.from``,
+    ``data.to`` and the hold-out say of what is used. ``connection`` says how the exchange (or its archive) is reached.
     """
     from itb.datafeeds.archive import download_archive
     from itb.datafeeds.download import download as fetch
@@ -91,23 +95,23 @@ def download(
     data, exchange = workspace.config.data, _exchange(workspace, "download")
     if archive and repair:
         raise ConfigError("--repair asks the exchange itself for missing bars; leave --archive out")
-    since, until = _since(workspace, days), data.stop_ms
+    begins, ends = _stretch(workspace, days, since, until)
     lines, told = [], []
     frames = [data.timeframe, *([data.detail_timeframe] if data.detail_timeframe else [])]
     for symbol, frame in [(symbol, frame) for symbol in data.symbols for frame in frames]:
-        begin = _stored_since(workspace, symbol, frame) if since is None else since
+        begin = _stored_since(workspace, symbol, frame) if begins is None else begins
         series = (workspace.store, exchange, symbol, frame)
         found: Archived | Downloaded
         if archive:
             address = connection.base_url if connection else None
             found = download_archive(
-                *series, since_ms=begin, until_ms=until, base_url=address, progress=workspace.progress
+                *series, since_ms=begin, until_ms=ends, base_url=address, progress=workspace.progress
             )
         else:
             found = fetch(
                 *series,
                 since_ms=begin,
-                until_ms=until,
+                until_ms=ends,
                 repair=repair,
                 progress=workspace.progress,
                 connection=connection,
@@ -133,16 +137,35 @@ def download(
     return Said({"exchange": exchange, "downloaded": told}, tuple(lines))
 
 
-def _since(workspace: Workspace, days: int | None) -> int | None:
+def _stretch(
+    workspace: Workspace, days: int | None, since: str | None, until: str | None
+) -> tuple[int | None, int | None]:
+    """Say from where to where bars are fetched (UTC milliseconds): the options first, else the config's range."""
     data, origin = workspace.config.data, workspace.config.origins.get(("data", "from"))
-    if days is None:
-        return data.start_ms
-    if days < 1:
-        raise ConfigError(f"--days: expected at least 1 day, was {days}")
-    if origin in {"--from", "--set"}:
-        raise ConfigError(f"--days and {origin} both say where to begin; give one of them")
-    end = workspace.clock() if data.stop_ms is None else data.stop_ms
-    return max(0, end - days * DAY_MS)
+    end = data.stop_ms if until is None else _moment("--until", until)
+    begin = data.start_ms if since is None else _moment("--since", since)
+    if days is not None:
+        if days < 1:
+            raise ConfigError(f"--days: expected at least 1 day, was {days}")
+        other = "--since" if since is not None else origin
+        if other in {"--since", "--set"}:
+            raise ConfigError(f"--days and {other} both say where to begin; give one of them")
+        begin = max(0, (workspace.clock() if end is None else end) - days * DAY_MS)
+    if begin is not None and end is not None and begin >= end:
+        said = "--until" if until is not None else "data.to"
+        raise ConfigError(
+            f"nothing lies between {utc(begin)}, where the download begins, and {utc(end)} ({said}); give a later --until"
+        )
+    return begin, end
+
+
+def _moment(option: str, text: str) -> int:
+    try:
+        moment = to_ms(to_moment(text))
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
+    assert moment is not None
+    return moment
 
 
 def _stored_since(workspace: Workspace, symbol: str, timeframe: Timeframe) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from itb.config import parts
 from itb.datafeeds.sources import Join, Joined, SourceRows
 from itb.errors import BarsError, ConfigError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars
     from itb.market.timeframe import Timeframe
     from itb.runs.workspace import Workspace
+
+_TIME = "time"  # the row's own time as a column, UTC milliseconds
 
 
 def join_sources(workspace: Workspace, bars: Bars) -> tuple[Bars, tuple[Joined, ...]]:
@@ -30,6 +34,8 @@ def join_sources(workspace: Workspace, bars: Bars) -> tuple[Bars, tuple[Joined, 
     for number, source in enumerate(sources):
         workspace.report(number, len(sources), f"joining {source.name}")
         rows, frame = read_source(workspace, source, bars)
+        if _TIME not in rows.columns:
+            rows = SourceRows(rows.label, rows.times, {**rows.columns, _TIME: rows.times.astype(np.float64)})
         names = _names(workspace, number, source, rows)
         for name in names:
             if name in taken:
@@ -93,7 +99,8 @@ def _file(workspace: Workspace, source: SourceSection) -> Path:
 def _names(workspace: Workspace, number: int, source: SourceSection, rows: SourceRows) -> Mapping[str, str]:
     """Lead from each joined column's name to the source's own column."""
     picked = source.columns
-    own = picked if isinstance(picked, dict) else {name: name for name in picked or rows.columns}
+    offered = [name for name in rows.columns if name != _TIME or source.time == "event"]
+    own = picked if isinstance(picked, dict) else {name: name for name in picked or offered}
     absent = next((name for name in own if name not in rows.columns), None)
     if absent is not None:
         told = f"{rows.label} has no column {absent!r} of numbers; it has {', '.join(rows.columns)}"

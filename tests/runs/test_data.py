@@ -129,17 +129,31 @@ def test_days_count_back_from_now_or_from_the_end_and_come_before_the_config(wor
     download(mine(workspace), days=3)
     assert asked[-1][3]["since_ms"] == NOW - 3 * DAY
     assert asked[-1][3]["until_ms"] is None
-    download(mine(workspace, **{"--to": "2024-03-01"}), days=3)
+    download(mine(workspace), days=3, until="2024-03-01")
     assert utc(asked[-1][3]["since_ms"]) == "2024-02-27 00:00 UTC"
 
 
-@pytest.mark.parametrize("option", ["--from", "--set"])
-def test_two_beginnings_are_one_too_many(workspace, asked, option):
-    place = (
-        mine(workspace, "data.from=2024-01-01") if option == "--set" else mine(workspace, **{"--from": "2024-01-01"})
-    )
-    with pytest.raises(ConfigError, match=f"--days and {option} both say where to begin"):
-        download(place, days=3)
+def test_two_beginnings_are_one_too_many(workspace, asked):
+    with pytest.raises(ConfigError, match="--days and --set both say where to begin"):
+        download(mine(workspace, "data.from=2024-01-01"), days=3)
+    with pytest.raises(ConfigError, match="--days and --since both say where to begin"):
+        download(mine(workspace), days=3, since="2024-01-01")
+
+
+def test_what_is_fetched_need_not_be_what_is_used(workspace, asked):
+    place = mine(workspace, "data.from=2022-01-01", "data.holdout_from=2023-01-01", "data.to=2023-06-01")
+    download(place, since="2024-01-01", until="2024-02-01T12:00")
+    (_, _, _, more) = asked[-1]
+    assert (utc(more["since_ms"]), utc(more["until_ms"])) == ("2024-01-01 00:00 UTC", "2024-02-01 12:00 UTC")
+
+
+def test_a_download_of_nothing_is_refused(workspace, asked):
+    with pytest.raises(ConfigError, match=r"between 2024-01-01 00:00 UTC, .*2023-06-01 00:00 UTC \(data\.to\)"):
+        download(mine(workspace, "data.to=2023-06-01"), since="2024-01-01")
+    with pytest.raises(ConfigError, match=r"\(--until\); give a later --until"):
+        download(mine(workspace), since="2024-01-01", until="2024-01-01")
+    with pytest.raises(ConfigError, match="--since: expected a date such as 2024-03-01"):
+        download(mine(workspace), since="soon")
 
 
 def test_days_below_one_are_refused(workspace, asked):

@@ -65,6 +65,11 @@ def test_stored_bars_join_at_the_close_that_completes_them(mine):
     assert [name for name in bars.columns if "_" in name][-2:] == ["long_close", "perp_price"]
 
 
+def test_bars_tell_their_own_time_where_it_is_asked_for(mine):
+    bars = market(mine(source(name="long", timeframe="4h", columns=["time"]))).bars
+    assert bars["long_time"][3:8].tolist() == [START] * 4 + [START + 4 * HOUR]
+
+
 def test_a_run_says_what_a_source_does_not_cover(mine):
     (perp,) = market(mine(source(name="perp", exchange="other", symbol="BTC/USDT:USDT"))).sources
     assert perp.notes == [
@@ -199,6 +204,7 @@ def test_funding_of_a_source_is_charged_and_its_gap_told(perpetual):
     bars = run.outcome.market.bars
     assert "funding_rate" in bars.columns
     assert np.isnan(bars["funding_rate"][:300]).all()
+    assert bars["funding_time"][300] == bars.open_time[300]
     assert bars["funding_rate"][300] == 0.001  # settled as the bar opens, known a minute later, so at its close
     told = run.capsule.manifest["notes"]
     assert any(note.startswith("Source funding begins late: 300 bars before") for note in told)
