@@ -22,6 +22,7 @@ from itb.laws.causal import check_causal
 from itb.laws.leak import check_labels, check_no_leak, check_purged
 from itb.laws.reproducible import check_reproducible
 from itb.laws.result import LawResult
+from itb.laws.sources import check_joined
 from itb.laws.warmup import check_warmup
 from itb.mlmodels.table import TrainingTable
 from itb.runs.capsule import new_run_id
@@ -35,6 +36,7 @@ from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
 
 if TYPE_CHECKING:
+    from itb.datafeeds.sources import Joined
     from itb.indicators.feature import Feature
     from itb.indicators.feature_set import FeatureSet
     from itb.config.columns import LearnedColumn
@@ -112,6 +114,8 @@ def _bench(workspace: Workspace, symbol: str) -> _Bench:
 
 
 def _steps(bench: _Bench) -> Iterator[Callable[[], Iterator[Finding]]]:
+    for joined in bench.market.sources:
+        yield partial(_check_source, bench, joined)
     for number, feature in enumerate(bench.features.features):
         family = bench.workspace.config.features[number].family
         yield partial(_check_feature, bench, feature, family)
@@ -119,6 +123,10 @@ def _steps(bench: _Bench) -> Iterator[Callable[[], Iterator[Finding]]]:
         yield partial(_check_label, bench, label)
         yield partial(_check_splits, bench, label)
     yield partial(_check_models_and_strategy, bench)
+
+
+def _check_source(bench: _Bench, joined: Joined) -> Iterator[Finding]:
+    yield of(check_joined(bench.bars, joined))
 
 
 def _check_feature(bench: _Bench, feature: Feature, family: str) -> Iterator[Finding]:

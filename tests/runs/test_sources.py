@@ -9,10 +9,12 @@ import pytest
 
 from itb.config import load_config
 from itb.config.toml import value
+from itb.datafeeds.sources import Join
 from itb.errors import BarsError, ConfigError
 from itb.indicators.depth import BINS, Depth, book_density
 from itb.runs.backtest import backtest
 from itb.runs.history import reproduce
+from itb.runs.laws import check
 from itb.runs.market import load_market
 from itb.runs.project import check_config
 
@@ -225,3 +227,23 @@ def test_a_source_without_settlements_is_no_funding(workspace, tmp_path, table, 
     (tmp_path / "f.csv").write_text("time,rate\n1672531200000,0.1\n")
     with pytest.raises(ConfigError, match=f"backtest.funding: {why}"):
         backtest(workspace('data.symbols=["BTC/USDT:USDT"]', "backtest.funding=funding", sources(table)))
+
+
+# -- laws
+
+
+def test_what_sources_joined_is_proved_and_features_of_it_too(workspace):
+    said = check(workspace(
+        "synthetic.bars=330",
+        "sources=[{name='eth', symbol='ETH/USDT'}, {name='day', timeframe='1d', columns=['close']}]",
+        "features=[{family='series', inputs=['log_return']}, {family='series', inputs=['log_return'], source='eth'}]",
+    ))
+    assert not said.found
+    verdicts = {one["subject"]: one["verdict"] for one in said.data["checks"] if one["law"] == "causal"}
+    assert {"source eth": "holds", "source day": "holds"}.items() <= verdicts.items()
+
+
+def test_a_join_by_open_times_breaks_the_law(workspace, monkeypatch):
+    monkeypatch.setattr(Join, "known_at", lambda self, times: times + self.delay_ms)
+    said = check(workspace("synthetic.bars=330", "sources=[{name='day', timeframe='1d', columns=['close'], gaps='drop'}]"))
+    assert said.lines[0].startswith("BROKEN on BTC/USDT 1h (synthetic): causal (source day)")
