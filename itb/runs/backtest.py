@@ -59,9 +59,7 @@ def _stored(workspace: Workspace, symbol: str, folder: Path) -> BacktestRun:
     workspace.report(0, 1, "writing the report")
     told = manifest(workspace, outcome)
     report = describe(workspace, outcome, told)
-    capsule = write_capsule(
-        folder / run_id, config, told, run_tables(outcome.result, outcome.scores), render(report)
-    )
+    capsule = write_capsule(folder / run_id, config, told, run_tables(outcome.result, outcome.scores), render(report))
     workspace.report(1, 1, "writing the report")
     return BacktestRun(outcome, capsule, report)
 

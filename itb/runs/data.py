@@ -154,7 +154,8 @@ def _stretch(
     if begin is not None and end is not None and begin >= end:
         said = "--until" if until is not None else "data.to"
         raise ConfigError(
-            f"nothing lies between {utc(begin)}, where the download begins, and {utc(end)} ({said}); give a later --until"
+            f"nothing lies between {utc(begin)}, where the download begins, and {utc(end)} ({said}); "
+            "give a later --until"
         )
     return begin, end
 

@@ -7,9 +7,9 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from itb.config.plugins import plugin_files
 from itb.runs.funding import read_funding
 from itb.runs.market import fingerprint
-from itb.config.plugins import plugin_files
 
 if TYPE_CHECKING:
     from itb.config import Config

@@ -97,9 +97,7 @@ def check_strategy(
     yield of(money)
 
 
-def _told(
-    sources: Mapping[str, ArrayScores], columns: frozenset[str]
-) -> tuple[Mapping[str, ArrayScores], int | None]:
+def _told(sources: Mapping[str, ArrayScores], columns: frozenset[str]) -> tuple[Mapping[str, ArrayScores], int | None]:
     """Give the scores, and the first bar at which each of ``columns`` has had one, as a backtest takes them."""
     known = [np.flatnonzero(np.isfinite(source.values)) for name, source in sources.items() if name in columns]
     first = max((int(rows[0]) for rows in known if len(rows)), default=None)

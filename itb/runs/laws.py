@@ -17,6 +17,8 @@ from itb.backtest.run import Backtest
 from itb.charts.data import Table
 from itb.config import parts
 from itb.config.columns import columns
+from itb.config.plugins import load_plugins
+from itb.errors import FeatureError
 from itb.indicators.score import ArrayScores
 from itb.laws.causal import check_causal
 from itb.laws.leak import check_labels, check_no_leak, check_purged
@@ -29,17 +31,15 @@ from itb.runs.capsule import new_run_id
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
-from itb.config.plugins import load_plugins
-from itb.errors import FeatureError
 from itb.runs.said import Said
 from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
 
 if TYPE_CHECKING:
+    from itb.config.columns import LearnedColumn
     from itb.datafeeds.sources import Joined
     from itb.indicators.feature import Feature
     from itb.indicators.feature_set import FeatureSet
-    from itb.config.columns import LearnedColumn
     from itb.market.bars import Bars, FloatArray
     from itb.mlmodels.algorithm import FloatMatrix
     from itb.mlmodels.labels import Label

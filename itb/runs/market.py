@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Market:
     """One symbol's bars as a run sees them: gaps treated, cut to the asked range, stopped before the hold-out.
 
-    ``bars`` carry the columns of the ``sources``. ``fingerprint`` is that of ``bars``. ``missing`` counts the bars that were not there before gaps were treated.
+    ``bars`` carry the columns of the ``sources``. ``fingerprint`` is that of ``bars``. ``missing``
+    counts the bars that were not there before gaps were treated.
     """
 
     name: str

@@ -98,6 +98,4 @@ def grades(scored: ScoredMarket) -> tuple[ModelQuality, ...]:
     """Grade each learned column, as it is after the stages, against the label that it learned."""
     from itb.mlmodels.quality import grade_result
 
-    return tuple(
-        grade_result(replace(result, scores=scored.scores[result.column].batch())) for result in scored.walked
-    )
+    return tuple(grade_result(replace(result, scores=scored.scores[result.column].batch())) for result in scored.walked)

@@ -61,9 +61,8 @@ def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     shorts = any(trade.side == "short" for trade in outcome.result.trades)
     if shorts and ":" not in outcome.market.bars.symbol:
         yield "Short positions on a spot market: borrowing the coins is not charged.", "warn"
-    if ":" in outcome.market.bars.symbol:
-        if not config.backtest.funding:
-            yield "A perpetual without funding rates: funding is not charged; set backtest.funding.", "warn"
+    if ":" in outcome.market.bars.symbol and not config.backtest.funding:
+        yield "A perpetual without funding rates: funding is not charged; set backtest.funding.", "warn"
     rates = read_funding(config, outcome.market)
     if rates is not None:
         window = outcome.market.bars.slice(outcome.result.start, None)

@@ -1,4 +1,4 @@
-"""The Parquet and CSV files of single steps: where they go, what they say of themselves, and whether one is still good."""
+"""The files of single steps: where they go, what they say of themselves, and whether one is still good."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from itb.config.plugins import plugin_files
 from itb.datafeeds.store import folder_name
 from itb.errors import ConfigError
 from itb.runs.capsule import versions
 from itb.runs.inputs import file_hash
-from itb.config.plugins import plugin_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +86,8 @@ def _without_nan(table: pa.Table) -> pa.Table:
 def output(workspace: Workspace, step: str, market: Market, out: Path | None, *made_of: object) -> Output:
     """Say where the file of one market goes.
 
-    ``out`` names a ``.parquet`` or ``.csv`` file, for one symbol, or else a folder; without it the file goes to ``runs/<step>``.
-    ``made_of`` are the parts that, with the bars and the versions of everything, decide what is in it.
+    ``out`` names a ``.parquet`` or ``.csv`` file, for one symbol, or else a folder; without it the file goes to
+    ``runs/<step>``. ``made_of`` are the parts that, with the bars and the versions of everything, decide what is in it.
     """
     config = workspace.config
     plugins = [file_hash(path) for path in plugin_files(config)]

@@ -176,9 +176,9 @@ def build_everything(workspace: Workspace) -> dict[str, Any]:
 
     Raises :class:`itb.errors.ConfigError` with one line a mistake, or :class:`itb.errors.StrategyError`.
     """
+    from itb.config.plugins import load_plugins
     from itb.datafeeds.synthetic import SyntheticMarket
     from itb.runs.model import score_ranges, walk_forward
-    from itb.config.plugins import load_plugins
     from itb.runs.strategy import check_settings, choose_strategy
 
     config = workspace.config

@@ -12,6 +12,7 @@ from itb.charts.wording import number, percent
 from itb.config import parts
 from itb.config.columns import columns
 from itb.config.dump import config_hash
+from itb.config.plugins import load_plugins
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id
 from itb.runs.looks import earlier_looks, enter_look, look_note
@@ -19,7 +20,6 @@ from itb.runs.market import Market, load_market
 from itb.runs.model import grades, score_columns, training_tables
 from itb.runs.model import walk_forward as build_walk_forward
 from itb.runs.outputs import output, series_name
-from itb.config.plugins import load_plugins
 from itb.runs.said import Said
 from itb.runs.strategy import check_settings
 
@@ -212,9 +212,7 @@ def _shown(notes: Sequence[str]) -> Iterator[str]:
         yield f"{len(notes) - _NOTES} more refits had something to say"
 
 
-def _notes(
-    workspace: Workspace, scored: ScoredMarket, qualities: Sequence[ModelQuality], run_id: str
-) -> Iterator[str]:
+def _notes(workspace: Workspace, scored: ScoredMarket, qualities: Sequence[ModelQuality], run_id: str) -> Iterator[str]:
     """Enter the look, and say what a reader of the grades must know: each column's figures are a trial."""
     yield from scored.notes
     spoken = [np.flatnonzero(np.isfinite(source.batch())) for source in scored.scores.values()]

@@ -10,9 +10,9 @@ from itb.backtest.probe import columns_read
 from itb.config import parts
 from itb.config.check import check
 from itb.config.messages import unknown_name
+from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
 from itb.runs.model import score_ranges
-from itb.config.plugins import load_plugins
 from itb.strategies.loading import load_strategy
 
 if TYPE_CHECKING:

@@ -123,7 +123,11 @@ def test_skill_is_good_only_beyond_its_margin(told, outcome):
     skilled = dataclasses.replace(quality, pooled=dataclasses.replace(pooled, auc=0.7, margin=0.05))
     lucky = dataclasses.replace(quality, pooled=dataclasses.replace(pooled, auc=0.54, margin=0.05))
     harmful = dataclasses.replace(quality, pooled=dataclasses.replace(pooled, auc=0.3, margin=0.05))
-    assert [tone_of(told(qualities=(each,)), "AUC 0.") for each in (skilled, lucky, harmful)] == ["good", "warn", "warn"]
+    assert [tone_of(told(qualities=(each,)), "AUC 0.") for each in (skilled, lucky, harmful)] == [
+        "good",
+        "warn",
+        "warn",
+    ]
 
 
 def test_refits_that_had_something_to_say_are_told_and_then_counted(told, outcome):

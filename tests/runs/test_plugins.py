@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from itb.config.plugins import load_plugins
 from itb.errors import ConfigError, StrategyError
-from itb.runs.strategy import choose_strategy
 from itb.runs.inputs import inputs
 from itb.runs.market import load_bars, load_market
-from itb.config.plugins import load_plugins
+from itb.runs.strategy import choose_strategy
 
 SOURCE = "import backtrader as bt\n\n\nclass Mine(bt.Strategy):\n    params = (('speed', 1),)\n"
 

@@ -134,7 +134,7 @@ def test_bars_finer_than_the_built_in_ones_are_refused(workspace):
 
 
 def test_bars_of_a_file_need_no_store(workspace, bars, tmp_path):
-    bars(positions=range(0, 400)).to_frame().to_csv(tmp_path / "perp.csv")
+    bars(positions=range(400)).to_frame().to_csv(tmp_path / "perp.csv")
     place = workspace("synthetic.start_ms=1704067200000", sources(source(name="perp", file="perp.csv")))
     assert market(place).bars["perp_close"][:400].tolist() == bars().close.tolist()
 
@@ -144,7 +144,7 @@ def test_snapshots_of_an_order_book_feed_the_depth_family(workspace, tmp_path):
     rng = np.random.default_rng(3)
     start = 1_672_531_200_000
     lines = []
-    for minute in range(0, 600 * 60, 20):
+    for _minute in range(0, 600 * 60, 20):
         best = 100 + rng.normal()
         book = book_density(
             [(best - step, 1 + rng.random()) for step in range(25)],
@@ -162,7 +162,9 @@ def test_snapshots_of_an_order_book_feed_the_depth_family(workspace, tmp_path):
     bars = market(workspace(sources(table))).bars
     assert set(names) == {"gap", *(f"{side}_{k}" for side in ("bids", "asks") for k in BINS)} <= set(bars.columns)
     assert bars["bids_1"][0] == lines[2]["bids_1"]  # 40 minutes past; the one at the close comes five seconds late
-    assert np.isnan(bars["gap"]).sum() == 20  # the last one is 20 minutes old at 100:00, the next known five seconds after 120:00
+    assert (
+        np.isnan(bars["gap"]).sum() == 20
+    )  # the last one is 20 minutes old at 100:00, the next known five seconds after 120:00
     assert np.isfinite(Depth()(bars)[-100:]).all()
 
 
@@ -220,7 +222,10 @@ def test_funding_of_a_source_is_charged_and_its_gap_told(perpetual):
     ("table", "why"),
     [
         (source(name="funding", symbol="ETH/USDT"), "source funding has bars; expected settlements"),
-        (source(name="funding", kind="table", file="f.csv", time="event"), "source funding has no column 'funding_rate'"),
+        (
+            source(name="funding", kind="table", file="f.csv", time="event"),
+            "source funding has no column 'funding_rate'",
+        ),
     ],
 )
 def test_a_source_without_settlements_is_no_funding(workspace, tmp_path, table, why):
@@ -233,11 +238,14 @@ def test_a_source_without_settlements_is_no_funding(workspace, tmp_path, table, 
 
 
 def test_what_sources_joined_is_proved_and_features_of_it_too(workspace):
-    said = check(workspace(
-        "synthetic.bars=330",
-        "sources=[{name='eth', symbol='ETH/USDT'}, {name='day', timeframe='1d', columns=['close']}]",
-        "features=[{family='series', inputs=['log_return']}, {family='series', inputs=['log_return'], source='eth'}]",
-    ))
+    said = check(
+        workspace(
+            "synthetic.bars=330",
+            "sources=[{name='eth', symbol='ETH/USDT'}, {name='day', timeframe='1d', columns=['close']}]",
+            "features=[{family='series', inputs=['log_return']}, "
+            "{family='series', inputs=['log_return'], source='eth'}]",
+        )
+    )
     assert not said.found
     verdicts = {one["subject"]: one["verdict"] for one in said.data["checks"] if one["law"] == "causal"}
     assert {"source eth": "holds", "source day": "holds"}.items() <= verdicts.items()
@@ -245,5 +253,7 @@ def test_what_sources_joined_is_proved_and_features_of_it_too(workspace):
 
 def test_a_join_by_open_times_breaks_the_law(workspace, monkeypatch):
     monkeypatch.setattr(Join, "known_at", lambda self, times: times + self.delay_ms)
-    said = check(workspace("synthetic.bars=330", "sources=[{name='day', timeframe='1d', columns=['close'], gaps='drop'}]"))
+    said = check(
+        workspace("synthetic.bars=330", "sources=[{name='day', timeframe='1d', columns=['close'], gaps='drop'}]")
+    )
     assert said.lines[0].startswith("BROKEN on BTC/USDT 1h (synthetic): causal (source day)")
