@@ -1,4 +1,4 @@
-"""`itb data`: import, download, list, check."""
+"""`itb data`: import, download, merge, list, check."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from itb.commands.options import Flag, Options, command, group, progress_bar
+from itb.commands.options import Flag, IncludeHoldout, Options, command, group, progress_bar
 
-app = group("Bars: import, download, list, check.")
+app = group("Bars: import, download, merge with other sources, list, check.")
 
 
 @command(app, "import")
@@ -45,6 +45,20 @@ def data_download(
             archive=archive,
             repair=repair,
         )
+    options.show(said)
+
+
+@command(app, "merge")
+def data_merge(
+    options: Options,
+    out: Annotated[Path | None, Flag("--out", help="A .parquet or .csv file, or a folder.")] = None,
+    include_holdout: IncludeHoldout = False,
+) -> None:
+    """Write the bars with what every source joins to them, and say what each source covers."""
+    from itb.runs.merge import merge as run
+
+    with progress_bar(options) as progress:
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
     options.show(said)
 
 
