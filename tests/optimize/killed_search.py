@@ -1,5 +1,6 @@
 """A search to be killed: run by test_search_kills.py in a process of its own, never imported."""
 
+import importlib
 import json
 import os
 import random
@@ -8,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-import studies
-
 from itb.optimize.search import Worker
+
+sys.path.insert(0, str(Path(__file__).parent))
+studies = importlib.import_module("studies")
 
 TOTAL = 40
 
