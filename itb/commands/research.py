@@ -1,6 +1,11 @@
 """The steps of research, one at a time: features, labels, one model, the walk-forward, the laws."""
 
-from itb.commands.options import IncludeHoldout, Options, Out, Strategy, command, progress_bar
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from itb.commands.options import Flag, IncludeHoldout, Options, Out, Strategy, command, progress_bar
 from itb.commands.root import app
 
 
@@ -31,6 +36,29 @@ def train(options: Options, out: Out = None) -> None:
 
     with progress_bar(options) as progress:
         said = run(options.market(progress=progress), out)
+    options.show(said)
+
+
+@command(app)
+def predict(
+    options: Options,
+    models: Annotated[
+        list[Path] | None, typer.Argument(help="Model files, timelines or their folders; else the last `itb train`.")
+    ] = None,
+    out: Out = None,
+    in_sample: Annotated[
+        bool, Flag("--in-sample", help="Also score bars that the model learned from; no backtest takes the file.")
+    ] = False,
+    metrics: Annotated[bool, Flag("--metrics", help="Grade the scores, and write the grades beside them.")] = False,
+    include_holdout: IncludeHoldout = False,
+) -> None:
+    """Score bars by stored models, and write the scores and which model gave each."""
+    from itb.runs.predict import Asked
+    from itb.runs.predict import predict as run
+
+    with progress_bar(options) as progress:
+        place = options.market(include_holdout=include_holdout, progress=progress)
+        said = run(place, models or [], Asked(out, in_sample=in_sample, metrics=metrics))
     options.show(said)
 
 

@@ -84,25 +84,31 @@ def _without_nan(table: pa.Table) -> pa.Table:
 
 
 def output(workspace: Workspace, step: str, market: Market, out: Path | None, *made_of: object) -> Output:
+    """Say where the file of one market goes, and what decides its content.
+
+    ``made_of`` are the parts that, with the bars and the versions of everything, decide what is in it.
+    """
+    plugins = [file_hash(path) for path in plugin_files(workspace.config)]
+    text = repr((step, market.fingerprint, market.holdout.from_ms, made_of, plugins, sorted(versions().items())))
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    return Output(output_path(workspace, step, market, out), fingerprint)
+
+
+def output_path(workspace: Workspace, step: str, market: Market, out: Path | None) -> Path:
     """Say where the file of one market goes.
 
     ``out`` names a ``.parquet`` or ``.csv`` file, for one symbol, or else a folder; without it the file goes to
-    ``runs/<step>``. ``made_of`` are the parts that, with the bars and the versions of everything, decide what is in it.
+    ``runs/<step>``. Raises :class:`itb.errors.ConfigError` when several symbols would go to one file.
     """
-    config = workspace.config
-    plugins = [file_hash(path) for path in plugin_files(config)]
-    text = repr((step, market.fingerprint, market.holdout.from_ms, made_of, plugins, sorted(versions().items())))
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    symbols = workspace.config.data.symbols
     name = f"{series_name(workspace, market.bars.symbol)}{PARQUET}"
     if out is None:
-        return Output(workspace.runs / step / name, fingerprint)
+        return workspace.runs / step / name
     if out.suffix not in {PARQUET, CSV}:
-        return Output(out / name, fingerprint)
-    if len(config.data.symbols) > 1:
-        raise ConfigError(
-            f"--out: {out} is one file for {len(config.data.symbols)} symbols; name a folder, or one --symbol"
-        )
-    return Output(out, fingerprint)
+        return out / name
+    if len(symbols) > 1:
+        raise ConfigError(f"--out: {out} is one file for {len(symbols)} symbols; name a folder, or one --symbol")
+    return out
 
 
 def series_name(workspace: Workspace, symbol: str) -> str:

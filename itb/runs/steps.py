@@ -45,7 +45,7 @@ def write_features(workspace: Workspace, out: Path | None = None) -> Said:
     import pyarrow as pa
 
     lines, told = [], []
-    for run_id, market in _markets(workspace, "features"):
+    for run_id, market in markets(workspace, "features"):
         bars = market.bars
         features = parts.feature_set(workspace.config, bars.columns)
         file = output(workspace, "features", market, out, features)
@@ -57,17 +57,17 @@ def write_features(workspace: Workspace, out: Path | None = None) -> Said:
             workspace.report(1, 2, f"features of {bars.symbol}")
             settled = matrix[features.warmup :]
             facts = {
-                **_facts(workspace, market),
+                **facts_of(workspace, market),
                 "columns": list(features.names),
                 "warmup": features.warmup,
                 "nan_share": float(np.isnan(settled).mean()) if settled.size else 1.0,
             }
             columns = {name: pa.array(matrix[:, place]) for place, name in enumerate(features.names)}
-            file.write(pa.table({"timestamp": _stamps(market), **columns}), facts)
+            file.write(pa.table({"timestamp": stamps(market), **columns}), facts)
             workspace.report(2, 2, f"features of {bars.symbol}")
         empty = "no number" if facts["nan_share"] == 1 else percent(facts["nan_share"], 2, signed=False) + " empty"
         lines.append(
-            f"{_title(market)}: {len(facts['columns'])} features of {_stretch(market)}, warm-up "
+            f"{title(market)}: {len(facts['columns'])} features of {_stretch(market)}, warm-up "
             f"{facts['warmup']:,} bars, {empty} after it"
         )
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
@@ -84,14 +84,14 @@ def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
     import pyarrow as pa
 
     lines, told = [], []
-    for run_id, market in _markets(workspace, "labels"):
+    for run_id, market in markets(workspace, "labels"):
         labels = parts.labels(workspace.config)
         file = output(workspace, "labels", market, out, *labels)
         facts = file.facts()
         is_new = facts is None
         if facts is None:
-            facts = {**_facts(workspace, market), "labels": []}
-            table: dict[str, Any] = {"timestamp": _stamps(market)}
+            facts = {**facts_of(workspace, market), "labels": []}
+            table: dict[str, Any] = {"timestamp": stamps(market)}
             for label in labels:
                 column = label(market.bars)
                 known = column.values[column.known_at >= 0]
@@ -109,7 +109,7 @@ def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
         for label, one in zip(labels, facts["labels"], strict=True):
             mean = one["mean"]
             what = f"{percent(mean, 1, signed=False)} are 1" if label.is_binary else f"mean {number(mean, 5)}"
-            lines.append(f"{_title(market)}: {label.name} of {_stretch(market)}, {one['known']:,} known, {what}")
+            lines.append(f"{title(market)}: {label.name} of {_stretch(market)}, {one['known']:,} known, {what}")
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"labels": told}, tuple(lines))
@@ -124,7 +124,7 @@ def train(workspace: Workspace, out: Path | None = None) -> Said:
 
     config = workspace.config
     lines, told = [], []
-    for run_id, market in _markets(workspace, "train"):
+    for run_id, market in markets(workspace, "train"):
         symbol, learned = market.bars.symbol, columns(config)
         walk = build_walk_forward(config)
         folder = workspace.runs / "models" / run_id
@@ -137,14 +137,14 @@ def train(workspace: Workspace, out: Path | None = None) -> Said:
             latest = fit_latest(walk, table, column.algorithm, folder, seed=column.seed, column=column.name)
             said = latest.manifest
             lines.append(
-                f"{_title(market)}: {said.column} learned from {said.rows:,} bars, {utc(said.trained_from)} to "
+                f"{title(market)}: {said.column} learned from {said.rows:,} bars, {utc(said.trained_from)} to "
                 f"{utc(said.trained_until)}, whose labels were known at the close of {utc(said.known_at)}"
             )
             lines += [*([f"  {latest.note}"] if latest.note else []), f"  written to {latest.path}"]
             told.append(
                 {
                     "run": run_id,
-                    **_facts(workspace, market),
+                    **facts_of(workspace, market),
                     "file": str(latest.path),
                     "column": said.column,
                     "rows": said.rows,
@@ -168,20 +168,20 @@ def walk_forward(workspace: Workspace, out: Path | None = None) -> Said:
     import pyarrow as pa
 
     lines, told, rows = [], [], []
-    for run_id, market in _markets(workspace, "walkforward"):
+    for run_id, market in markets(workspace, "walkforward"):
         scored = score_columns(workspace, market)
         qualities = grades(scored)
         made_of = [walked.fingerprint for walked in scored.walked]
         file = output(workspace, "walkforward", market, out, *made_of, config_hash(workspace.config))
-        facts = {**_facts(workspace, market), "columns": list(scored.scores)}
+        facts = {**facts_of(workspace, market), "columns": list(scored.scores)}
         scores = {name: pa.array(source.batch()) for name, source in scored.scores.items()}
-        file.write(pa.table({"timestamp": _stamps(market), **scores}), facts)
+        file.write(pa.table({"timestamp": stamps(market), **scores}), facts)
         notes = list(_notes(workspace, scored, qualities, run_id))
         several = len(scored.walked) > 1
         for walked, quality in zip(scored.walked, qualities, strict=True):
             name = market.bars.symbol + (f" {walked.column}" if several else "")
             rows += [(name, *row) for row in _shortened(list(_fold_rows(walked, quality)))]
-            lines.append(f"{_title(market)}: {walked.column}: {quality.pooled.sentence}")
+            lines.append(f"{title(market)}: {walked.column}: {quality.pooled.sentence}")
             lines += [f"  {note}" for note in _shown(walked.notes)]
             lines.append(f"  timeline and models in {walked.folder}")
             told.append({"run": run_id, **facts, "file": str(file.path), **_told(walked, quality), "notes": notes})
@@ -255,7 +255,7 @@ def _shortened(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [*rows[: _ROWS // 2], left, *rows[-_ROWS // 2 :]]
 
 
-def _markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
+def markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
     """Check every setting, then load each configured market under the name of a run."""
     config = workspace.config
     load_plugins(config)
@@ -265,7 +265,8 @@ def _markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
         yield run_id, load_market(workspace, symbol, run_id=run_id, command=step)
 
 
-def _title(market: Market) -> str:
+def title(market: Market) -> str:
+    """Name a market as lines begin."""
     return f"{market.bars.label}{' (synthetic)' if market.is_synthetic else ''}"
 
 
@@ -274,7 +275,8 @@ def _stretch(market: Market) -> str:
     return f"{len(bars):,} bars from {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}"
 
 
-def _facts(workspace: Workspace, market: Market) -> dict[str, Any]:
+def facts_of(workspace: Workspace, market: Market) -> dict[str, Any]:
+    """Say which bars a file was made of."""
     bars = market.bars
     return {
         "exchange": workspace.config.data.exchange,
@@ -290,7 +292,8 @@ def _facts(workspace: Workspace, market: Market) -> dict[str, Any]:
     }
 
 
-def _stamps(market: Market) -> Any:
+def stamps(market: Market) -> Any:
+    """Give the open times as an Arrow array."""
     import pyarrow as pa
 
     return pa.array(market.bars.open_time).cast(pa.timestamp("ms", "UTC"))
