@@ -153,6 +153,8 @@ def test_every_make_target_that_is_shown_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_config_that_is_shown_is_valid(page: Path, tmp_path: Path) -> None:
+    for title, text in re.findall(r'^```python title="([^"]+)"\n(.*?)^```', page.read_text(), re.MULTILINE | re.DOTALL):
+        (tmp_path / title).write_text(text)  # a config may name a file that the page shows
     for number, block in enumerate(blocks(page, "toml")):
         tomllib.loads(block)
         path = tmp_path / f"{number}.toml"

@@ -53,6 +53,19 @@ def test_the_tutorial_works_top_to_bottom(tmp_path: Path, run: Callable[[str], s
     assert list(tmp_path.glob("runs/*/report.html"))
 
 
+def test_the_features_of_one_s_own_on_the_page_of_features_keep_the_laws(
+    tmp_path: Path, run: Callable[[str], str]
+) -> None:
+    for language, title, text in BLOCK.findall((ROOT / "docs" / "concepts" / "features.md").read_text()):
+        if title:
+            (tmp_path / title).write_text(text)
+        elif language == "sh" and "itb check" in text:
+            said = {line: run(line) for line in text.splitlines()}
+    assert "checks hold" in said["itb check"]
+    names = (tmp_path / "own.csv").read_text().partition("\n")[0].replace('"', "")
+    assert names == "timestamp,momentum_12,4h_momentum_12,own_3,own_48"
+
+
 @pytest.mark.parametrize("page", sorted(TUTORIAL.parent.rglob("*.md")), ids=lambda page: page.name)
 def test_every_python_example_compiles(page: Path) -> None:
     for language, _, text in BLOCK.findall(page.read_text()):

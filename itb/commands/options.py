@@ -33,6 +33,9 @@ class Options:
     exchange: Annotated[str | None, Flag("--exchange", help="Where bars come from.")] = None
     since: Annotated[str | None, Flag("--from", "--since", help="First day that is used (UTC).")] = None
     until: Annotated[str | None, Flag("--to", "--until", help="Day from which on nothing is used (UTC).")] = None
+    bars: Annotated[
+        Path | None, Flag("--bars", help="File of bars to read instead of stored ones.", metavar="FILE")
+    ] = None
     settings: Annotated[list[str] | None, Flag("--set", metavar="KEY=VALUE", help="Any setting; repeatable.")] = None
     json: Annotated[bool, Flag("--json", help="Print JSON instead of text.")] = False
     debug: Annotated[bool, Flag("--debug", help="Show the whole trace of an error.")] = False
@@ -47,12 +50,17 @@ class Options:
         shown = {
             "--symbol": self.symbol,
             "--timeframe": self.timeframe,
+            "--bars": None if self.bars is None else str(self.bars),
             "--exchange": self.exchange,
             "--from": self.since,
             "--to": self.until,
             **more,
         }
         loaded = load_config(self.config, self.settings or (), options=shown)
+        if loaded.data.file is not None:
+            from itb.runs.bars_file import told_by_file
+
+            loaded = load_config(self.config, self.settings or (), options={**shown, **told_by_file(loaded)})
         return Workspace(loaded, include_holdout=include_holdout, progress=progress)
 
     def market(self, **more: Any) -> "Workspace":

@@ -18,6 +18,7 @@ ENV_SEPARATOR = "__"
 OPTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "--from": (("data", "from"),),
     "--to": (("data", "to"),),
+    "--bars": (("data", "file"),),
     "--exchange": (("data", "exchange"),),
     "--symbol": (("data", "symbols"),),
     "--timeframe": (("data", "timeframe"),),

@@ -143,14 +143,19 @@ _REFUSED = (
 
 
 def _anchored(setting: Setting, home: Path) -> Setting:
-    """Rewrite a strategy file that the command line names (seen from the working folder) as seen from ``home``."""
+    """Rewrite a file that the command line names (seen from the working folder) as seen from ``home``."""
+    if setting.at == ("data", "file") and setting.by_command and isinstance(setting.value, str):
+        return Setting(setting.at, _seen_from(home, setting.value), setting.origin, by_command=True)
     if setting.at != ("strategy", "name") or not setting.by_command or not _names_file(setting.value):
         return setting
     file, _, attribute = setting.value.rpartition(":")
+    return Setting(setting.at, f"{_seen_from(home, file)}:{attribute}", setting.origin, by_command=True)
+
+
+def _seen_from(home: Path, file: str) -> str:
     absolute = Path(file).resolve()
     inside = absolute.is_relative_to(home.resolve())
-    shown = absolute.relative_to(home.resolve()) if inside else absolute
-    return Setting(setting.at, f"{shown.as_posix()}:{attribute}", setting.origin, by_command=True)
+    return (absolute.relative_to(home.resolve()) if inside else absolute).as_posix()
 
 
 def _names_file(name: object) -> bool:

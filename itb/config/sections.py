@@ -60,6 +60,11 @@ class DataSection(Section):
         description='Markets, such as "BTC/USDT" (spot) or "BTC/USDT:USDT" (perpetual).',
     )
     timeframe: TimeframeValue = Field(default=Timeframe.parse("1h"), description='Length of a bar, "1m" to "1w".')
+    file: Folder | None = Field(
+        default=None,
+        examples=["BTCUSDT-1h.csv"],
+        description="A CSV, Parquet or Feather file that the bars are read from, instead of the store.",
+    )
     root: Folder = Field(default=Path("data"), description="Folder of the bar store, seen from the config file.")
     gaps: Literal["refuse", "flat", "drop"] = Field(
         default="refuse",
@@ -109,7 +114,7 @@ class DataSection(Section):
     @property
     def is_synthetic(self) -> bool:
         """Whether bars come from the built-in market."""
-        return self.exchange == "synthetic"
+        return self.exchange == "synthetic" and self.file is None
 
     @field_validator("symbols")
     @classmethod
@@ -124,6 +129,8 @@ class DataSection(Section):
         _refuse_order("from", self.start, "to", self.stop)
         _refuse_order("from", self.start, "holdout_from", self.holdout_from)
         _refuse_order("holdout_from", self.holdout_from, "to", self.stop)
+        if self.file is not None and len(self.symbols) > 1:
+            raise ValueError(f"file holds the bars of one symbol, {len(self.symbols)} are asked for; import them")
         detail = self.detail_timeframe
         if detail is not None and (detail == self.timeframe or not self.timeframe.is_multiple_of(detail)):
             raise ValueError(f"detail_timeframe must divide timeframe {self.timeframe}, was {detail}")

@@ -58,6 +58,11 @@ def load_bars(workspace: Workspace, symbol: str) -> Bars:
     if config.data.is_synthetic:
         bars = parts.synthetic_market(config).bars()[symbol]
         bars = bars.between(config.data.start_ms, config.data.stop_ms)
+    elif config.data.file is not None:
+        from itb.datafeeds.importers import read_file
+
+        bars = read_file(config.locate(config.data.file), symbol, config.data.timeframe)
+        bars = bars.between(config.data.start_ms, config.data.stop_ms)
     else:
         bars = workspace.store.read(
             config.data.exchange, symbol, config.data.timeframe, config.data.start_ms, config.data.stop_ms
@@ -137,7 +142,7 @@ def fingerprint(bars: Bars) -> str:
 def _finer(workspace: Workspace, symbol: str, bars: Bars) -> Bars | None:
     """Load the finer bars that the config names, else the finest that the store has; ``None`` without any."""
     data = workspace.config.data
-    if data.is_synthetic:
+    if data.is_synthetic or (data.file is not None and data.detail_timeframe is None):
         return None
     detail = data.detail_timeframe
     if detail is None:
