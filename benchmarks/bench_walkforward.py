@@ -1,8 +1,11 @@
 """What a walk-forward costs beside the bare LightGBM loop inside it; print seconds, memory and quality.
 
-Run with ``python benchmarks/bench_walkforward.py [1h|1m]``. ``1h``: 35,000 bars x 60 features, 180 days sliding, 30-day
-refits. ``1m``: 1,000,000 bars x 60 features, 180 days sliding, 20 refits, every 5th row. 200 rounds of 31 leaves. Bars
-are real where ITB_DATA_DIR (default ``../shared/data``) has them, else synthetic; the first line says which.
+Run with ``python benchmarks/bench_walkforward.py [1h|1m|bar]``. ``1h``: 35,000 bars x 60 features, 180 days sliding,
+30-day refits. ``1m``: 1,000,000 bars x 60 features, 180 days sliding, 20 refits, every 5th row. Both grow 200
+trees of 31 leaves; bars are real where ITB_DATA_DIR (default ``../shared/data``) has them, else synthetic, and
+the first line says so.
+``bar``: 12 refits on 105,120 rows x 100 made-up features beside bare ``lightgbm.train`` calls, at 30 and at 200 rounds,
+exact and with reused bins, by one and by two workers; then one row at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +28,10 @@ from itb.market.bars import OHLCV, Bars
 from itb.market.timeframe import Timeframe
 from itb.mlmodels.algorithm import score_rows
 from itb.mlmodels.boosting import LightGbm
-from itb.mlmodels.labels import FutureReturn
+from itb.mlmodels.labels import FutureReturn, LabelColumn
 from itb.mlmodels.quality import grade_result
 from itb.mlmodels.table import TrainingTable
+from itb.mlmodels.training import Training
 from itb.mlmodels.walkforward import WalkForward
 
 DATA = Path(os.environ.get("ITB_DATA_DIR", Path(__file__).parents[2] / "shared" / "data"))
@@ -63,12 +69,81 @@ def bare_loop(table: TrainingTable, walk: WalkForward, algorithm: LightGbm) -> N
         score_rows(model, table.features[block.test_start : block.test_stop])
 
 
+def made_up(rows: int, columns: int) -> TrainingTable:
+    """Features without drift, and a label that they tell a little of."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(rows, columns)).astype(np.float32)
+    labels = (features[:, :5].sum(axis=1) + rng.normal(0, 8, rows) > 0) + 0.0
+    names, times = tuple(f"f{i}" for i in range(columns)), np.arange(rows) * 300_000
+    return TrainingTable(
+        features,
+        names,
+        LabelColumn.after(labels, 12),
+        "up",
+        is_binary=True,
+        open_time=times,
+        timeframe=Timeframe.parse("5m"),
+    )
+
+
+def bare_calls(table: TrainingTable, walk: WalkForward, algorithm: LightGbm) -> None:
+    """The least that has to be done: LightGBM's own calls on slices, no file, no manifest, no purge."""
+    import lightgbm
+
+    for block in walk.blocks(table):
+        part, params = slice(block.train_start, block.known_until - 11), algorithm._params(0)
+        rows = lightgbm.Dataset(table.features[part], label=table.label.values[part], params=params)
+        booster = lightgbm.train(params, rows, num_boost_round=algorithm.rounds)
+        booster.predict(table.features[block.test_start : block.test_stop], num_threads=1)
+
+
+def measured(act: Callable[[], object]) -> tuple[float, float]:
+    start, wall = cpu(), time.perf_counter()
+    act()
+    return cpu() - start, time.perf_counter() - wall
+
+
+def bar() -> None:
+    table = made_up(105_120, 100)
+    walk = WalkForward(train_bars=35_040, refit_every=5_840)
+    print(f"{len(table):,} rows x {len(table.feature_names)} features, {len(walk.blocks(table))} refits")
+    algorithm = LightGbm()
+    bare_calls(table, replace(walk, refit_every=100_000), replace(algorithm, rounds=2))  # pays for imports
+    for rounds in (30, 200):
+        algorithm = replace(algorithm, rounds=rounds)
+        bare, bare_wall = measured(lambda: bare_calls(table, walk, algorithm))  # noqa: B023 -- called at once
+        print(f"{rounds:4d} rounds, bare calls:          {bare:6.1f} s CPU {bare_wall:6.1f} s wall")
+        for name, workers, reuse in (("exact", 1, False), ("exact", 2, False), ("reused bins", 1, True)):
+            own = replace(walk, training=Training(reuse_bins=reuse))
+            with tempfile.TemporaryDirectory() as folder:
+                used, took = measured(lambda: own.run(table, algorithm, Path(folder), workers=workers))  # noqa: B023
+            told = f"{used:6.1f} s CPU {took:6.1f} s wall   {used / bare:.3f}x CPU, {took / bare_wall:.2f}x wall"
+            print(f"{rounds:4d} rounds, {name:11s} {workers} worker(s): {told}")
+
+
+def one_row() -> None:
+    table = made_up(5_000, 60)
+    model = LightGbm(rounds=100).fit(table.features, np.nan_to_num(table.label.values), 0)
+    rows = [table.features[i : i + 1] for i in range(5_000)]
+    for name, score in (("predict_one", model.predict_one), ("Booster.predict", model.predict)):
+        times = []
+        for row in rows:
+            start = time.perf_counter_ns()
+            score(row)
+            times.append(time.perf_counter_ns() - start)
+        print(f"one row of 60 features, 100 trees, {name:15s}: p50 {np.median(times) / 1000:5.1f} us")
+
+
 def peak_mib() -> tuple[float, float]:
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def main(size: str) -> None:
+    if size == "bar":
+        bar()
+        one_row()
+        return
     walk = SETS[size][2]
     bars, origin = load(size)
     label = FutureReturn(24 if size == "1h" else 60, threshold=0.0)

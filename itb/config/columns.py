@@ -27,9 +27,14 @@ class LearnedColumn:
     seed: int
 
     @property
-    def score_range(self) -> tuple[float, float]:
-        """Lowest and highest score there can be."""
-        return self.algorithm.score_range
+    def score_ranges(self) -> dict[str, tuple[float, float]]:
+        """The column, and one for each class that is learned beside the others, with the lowest and highest score."""
+        from itb.mlmodels.by_class import CLASS_NAMES, for_label
+        from itb.mlmodels.labels.trade_classes import has_trade_classes
+
+        taught = for_label(self.algorithm, has_classes=has_trade_classes(self.label))
+        by_class = () if taught == self.algorithm else CLASS_NAMES
+        return {self.name: taught.score_range, **{f"{self.name}_{name}": (0.0, 1.0) for name in by_class}}
 
 
 def columns(config: Config) -> tuple[LearnedColumn, ...]:
@@ -68,6 +73,7 @@ def _strangers(config: Config, names: Sequence[str]) -> Iterator[str]:
 
 def _misfits(config: Config, labels: Sequence[Label], algorithms: Sequence[Algorithm]) -> Iterator[str]:
     from itb.mlmodels.algorithms import check_can_learn
+    from itb.mlmodels.labels.trade_classes import has_trade_classes
 
     for number, (model, algorithm) in enumerate(zip(config.all_models, algorithms, strict=True)):
         at: Location = (*config.place("model", number), "algorithm")
@@ -75,7 +81,8 @@ def _misfits(config: Config, labels: Sequence[Label], algorithms: Sequence[Algor
             if model.labels is not None and label.name not in model.labels:
                 continue
             try:
-                check_can_learn(algorithm, label.name, is_binary=label.is_binary)
+                has_classes = has_trade_classes(label)
+                check_can_learn(algorithm, label.name, is_binary=label.is_binary, has_classes=has_classes)
             except ValueError as error:
                 yield config.complaint(at, str(error))
 

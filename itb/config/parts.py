@@ -198,6 +198,7 @@ def training(config: Config) -> Training:
             sequential_bootstrap=section.sequential_bootstrap,
             train_rows_max=section.train_rows_max,
             early_stopping=stopping,
+            reuse_bins=section.reuse_bins,
         )
 
     return tell(config, ("training",), make, list(type(section).model_fields))

@@ -52,3 +52,8 @@ class TrainingSection(Section):
         description="Fit anew on all rows with the number of steps that was found; else the model never learns the "
         "newest rows.",
     )
+    reuse_bins: bool = Field(
+        default=False,
+        description="Let LightGBM sort features into the bins of the first training window in every refit: faster "
+        "where trees are few, and refused when a feature leaves the range it had there.",
+    )

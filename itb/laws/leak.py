@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -202,17 +203,15 @@ def check_no_leak(
             return train(TrainingTable.of(changed, compute(changed), feature_names, label)).scores
 
         def score_labels(labels: LabelColumn) -> FloatArray:
-            names = (label.name, label.is_binary, bars.open_time, bars.timeframe)
-            return train(TrainingTable(features, feature_names, labels, *names)).scores
+            return train(dataclasses.replace(result.table, label=labels)).scores
 
-        features = compute(bars)
-        result = train(TrainingTable.of(bars, features, feature_names, label))
+        result = train(TrainingTable.of(bars, compute(bars), feature_names, label))
         return (
             check_labels(label, bars, seed=seed),
             check_walk_forward(result, walk.embargo_bars),
             check_poison(score, bars, sharp_cuts(result), subject=column, seed=seed),
             check_shuffled(
-                score_labels, result.table.label, is_classifier=algorithm.is_classifier, subject=column, seed=seed
+                score_labels, result.table.label, is_classifier=result.is_classifier, subject=column, seed=seed
             ),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itb.mlmodels.algorithm import Algorithm
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
+from itb.mlmodels.by_class import ClassAlgorithm
 from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
 from itb.mlmodels.perceptron import Mlp, MlpRegression
@@ -53,11 +54,22 @@ def column_name(label_name: str, algorithm: Algorithm) -> str:
     return f"{label_name}_{algorithm.name}"
 
 
-def check_can_learn(algorithm: Algorithm, label_name: str, *, is_binary: bool) -> None:
-    """Refuse a classifier for a label that is not 0 or 1, with ``ValueError``."""
-    if algorithm.is_classifier and not is_binary:
-        others = ", ".join(f'"{name}"' for name, part in ALGORITHMS.items() if not part.is_classifier)
+def check_can_learn(algorithm: Algorithm, label_name: str, *, is_binary: bool, has_classes: bool = False) -> None:
+    """Refuse a classifier for a label that is not 0 or 1, nor one of classes that it can learn, with ``ValueError``.
+
+    >>> check_can_learn(LightGbm(), "first_hit", is_binary=False, has_classes=True)
+    """
+    if not algorithm.is_classifier or is_binary or (has_classes and isinstance(algorithm, ClassAlgorithm)):
+        return
+    if has_classes:
+        able = [name for name, part in ALGORITHMS.items() if issubclass(part, ClassAlgorithm)]
+        others = ", ".join(f'"{name}"' for name in able)
         raise ValueError(
-            f"algorithm {algorithm.name!r} needs a label of 0 and 1, but {label_name!r} is a number; give the label a "
-            f"threshold, or use one of {others}"
+            f"algorithm {algorithm.name!r} tells two classes apart, but {label_name!r} is hold, buy or sell; give the "
+            f'label view = "buy" or "sell", or use one of {others}'
         )
+    others = ", ".join(f'"{name}"' for name, part in ALGORITHMS.items() if not part.is_classifier)
+    raise ValueError(
+        f"algorithm {algorithm.name!r} needs a label of 0 and 1, but {label_name!r} is a number; give the label a "
+        f"threshold, or use one of {others}"
+    )

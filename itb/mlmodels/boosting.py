@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -12,8 +13,11 @@ import numpy as np
 
 from itb.errors import ModelError
 from itb.market.bars import FloatArray
-from itb.mlmodels.algorithm import FloatMatrix
-from itb.mlmodels.linear import sigmoid
+from itb.mlmodels.algorithm import FloatMatrix, Model
+from itb.mlmodels.bins import Bins
+from itb.mlmodels.by_class import CLASS_NAMES, Chances, ClassModel
+from itb.mlmodels.linear import sigmoid, softmax
+from itb.mlmodels.one_row import one_row
 from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
 from itb.mlmodels.stopping import Stage
 
@@ -46,12 +50,37 @@ class Trees:
             raise ModelError(f"not a LightGBM model: {error}. Train it again.") from None
         return booster
 
+    @cached_property
+    def _threads(self) -> threading.local:
+        return threading.local()
+
+    def predict_one(self, features: FloatMatrix) -> float:
+        """Score one complete row (a matrix of one row), as :meth:`predict` does but ten times as fast.
+
+        Any thread may call it: each has buffers of its own.
+        """
+        try:
+            fast = self._threads.one_row
+        except AttributeError:
+            fast = self._threads.one_row = one_row(self._booster)
+        if fast is None or features.shape[1] != self._width:
+            return float(self.predict(features)[0])
+        return float(fast(features[0])[0])
+
+    @cached_property
+    def _width(self) -> int:
+        return int(self._booster.num_feature())
+
     @property
     def importance(self) -> FloatArray:
         return np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
 
     def predict(self, features: FloatMatrix) -> FloatArray:
         """Score complete rows."""
+        return np.asarray(self._booster.predict(features, num_threads=1), dtype=np.float64)
+
+    def chances(self, features: FloatMatrix) -> Chances:
+        """Give one column for each class of complete rows."""
         return np.asarray(self._booster.predict(features, num_threads=1), dtype=np.float64)
 
     def to_bytes(self) -> bytes:
@@ -113,9 +142,30 @@ class _Boosting:
 
     def fit(self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None) -> Trees:
         """Grow the trees on one thread, so that the same rows give the same bits on any machine load."""
+        return self._grow(features, labels, seed, weights)
+
+    def bins(self, features: FloatMatrix, seed: int) -> Bins:
+        """Find the bins of some rows, for :meth:`fit_binned`."""
+        params = self._params(seed)
+        return Bins.of(_lightgbm().Dataset(features, params=params, free_raw_data=True).construct(), features)
+
+    def fit_binned(
+        self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None, bins: Bins
+    ) -> Trees:
+        """Grow the trees on bins that were found in other rows."""
+        return self._grow(features, labels, seed, weights, bins)
+
+    def _grow(
+        self,
+        features: FloatMatrix,
+        labels: FloatArray,
+        seed: int,
+        weights: FloatArray | None,
+        bins: Bins | None = None,
+    ) -> Trees:
         engine, params = _lightgbm(), self._params(seed)
-        counts = self._counts(labels, weights)
-        rows = engine.Dataset(features, label=labels, weight=counts, params=params, free_raw_data=True)
+        told = {"label": labels, "weight": self._counts(labels, weights), "params": params}
+        rows = engine.Dataset(features, reference=bins and bins.reference, free_raw_data=True, **told)
         booster = engine.train(params, rows, num_boost_round=self.rounds)
         return Trees(booster.model_to_string())  # scores come from the text alone, now and when loaded
 
@@ -148,11 +198,13 @@ class _Boosting:
     def _scores(self, raw: FloatArray) -> FloatArray:
         return raw
 
-    def load(self, content: bytes) -> Trees:
+    def load(self, content: bytes) -> Trees | ClassModel:
         """Read LightGBM's text format."""
         model = Trees(content.decode(errors="replace"))
-        model._booster.num_feature()
-        return model
+        outputs = model._booster.num_model_per_iteration()
+        if outputs not in (1, len(CLASS_NAMES)):
+            raise ModelError(f"a LightGBM model of {outputs} classes, expected 2 or 3. Train it again.")
+        return ClassModel(model) if outputs > 1 else model
 
 
 @dataclass(frozen=True)
@@ -184,6 +236,41 @@ class LightGbm(_Boosting):
 
     def _scores(self, raw: FloatArray) -> FloatArray:
         return sigmoid(raw)
+
+    def fit_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> ClassModel:
+        """Grow a tree for each class in every round (objective multiclass)."""
+        return ClassModel(self._by_class.fit(features, classes, seed, weights))
+
+    def learn_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None, tail: FloatMatrix
+    ) -> Iterator[Stage]:
+        """Grow round after round, and give the chances of ``tail``."""
+        for stage in self._by_class.learn(features, classes, seed, weights, tail):
+            yield replace(stage, model=partial(_as_classes, stage.model))
+
+    @property
+    def _by_class(self) -> _LightGbmClasses:
+        return _LightGbmClasses(**{part.name: getattr(self, part.name) for part in fields(self)})
+
+
+@dataclass(frozen=True)
+class _LightGbmClasses(LightGbm):
+    def _objective(self) -> str:
+        return "multiclass"
+
+    def _params(self, seed: int) -> dict[str, Any]:
+        return super()._params(seed) | {"num_class": len(CLASS_NAMES)}
+
+    def _scores(self, raw: FloatArray) -> FloatArray:
+        return softmax(raw)
+
+
+def _as_classes(model: Callable[[], Model]) -> ClassModel:
+    grown = model()
+    assert isinstance(grown, Trees)
+    return ClassModel(grown)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import score_rows
 from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.by_class import for_label
 from itb.mlmodels.fold import FoldData
 from itb.mlmodels.labels.column import label_reach
 from itb.mlmodels.quality import Quality, grade
@@ -79,7 +80,8 @@ def cross_scores(
     Only training rows with all features are learned from. A split whose labels are all equal, or that has fewer than
     ``min_train_rows``, leaves NaN and a note. Raises :class:`ModelError` when no split could be fitted.
     """
-    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
+    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary, has_classes=table.has_classes)
+    algorithm = for_label(algorithm, has_classes=table.has_classes)
     table.refuse_unusable()
     training, data = training or Training(), FoldData.of(table)
     scores: npt.NDArray[np.float64] = np.full((cut.paths, len(table)), np.nan)

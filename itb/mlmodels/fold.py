@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import complete_rows, score_rows, settings_of
+from itb.mlmodels.bins import Binned, Bins
+from itb.mlmodels.by_class import CLASS_NAMES, ByClass
 from itb.mlmodels.files import write_whole
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.registry import Manifest, check_model, save_model
@@ -65,6 +67,7 @@ class FoldData:
     known_at: IntArray
     open_time: IntArray
     close: FloatArray | None = None
+    found: dict[str, Bins | None] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, table: TrainingTable) -> FoldData:
@@ -112,7 +115,10 @@ def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
     if refusal:
         result = _nothing(job, data, number, refusal, len(rows))
     else:
-        result = _score(job, data, number, rows, job.training.teach(job.algorithm, data.lesson(rows), job.seed))
+        lesson, bins = data.lesson(rows), _bins(job, data)
+        if bins is not None:
+            bins.check(lesson.features, job.feature_names)
+        result = _score(job, data, number, rows, job.training.teach(job.algorithm, lesson, job.seed, bins))
     write_whole(job.path(number), _pack(result))
     return result
 
@@ -145,11 +151,23 @@ def _training_rows(job: FoldJob, data: FoldData, block: Block) -> IntArray:
     return job.training.newest(np.asarray(rows[complete[rows - first]], dtype=np.int64))
 
 
+def _bins(job: FoldJob, data: FoldData) -> Bins | None:
+    """Give the bins of the first window, found once in each process."""
+    if not job.training.reuse_bins or not isinstance(job.algorithm, Binned):
+        return None
+    if "bins" not in data.found:
+        rows = _training_rows(job, data, job.blocks[0])
+        data.found["bins"] = job.algorithm.bins(data.lesson(rows).features, job.seed) if len(rows) else None
+    return data.found["bins"]
+
+
 def _refusal(job: FoldJob, labels: FloatArray) -> str:
     if len(labels) < job.min_train_rows:
         return f"only {len(labels)} rows with known label and all features, {job.min_train_rows} are needed"
     if (labels == labels[0]).all():
         return f"all {len(labels)} labels are {labels[0]:g}: nothing to tell apart"
+    if isinstance(job.algorithm, ByClass) and len(np.unique(labels)) < len(CLASS_NAMES):
+        return f"the {len(labels)} labels are only {' and '.join(f'{one:g}' for one in np.unique(labels))}"
     return ""
 
 

@@ -13,6 +13,7 @@ from itb.errors import ModelError
 from itb.market.bars import FloatArray, IntArray
 from itb.mlmodels import skops_file
 from itb.mlmodels.algorithm import FloatMatrix
+from itb.mlmodels.by_class import CLASS_NAMES, Chances, ClassModel
 from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
 
 _NAMES = ("roots", "feature", "threshold", "left", "right", "value", "importance")
@@ -24,7 +25,8 @@ class Forest:
     """Grown trees, one node after another; a score is the mean over the trees of the leaves that a row falls into.
 
     ``left`` and ``right`` are numbers of nodes, both a leaf's own for a leaf; at a node a row goes left if its
-    ``feature`` is at most ``threshold``. ``value`` is the share of label 1 (or the mean label) of a leaf. A row
+    ``feature`` is at most ``threshold``. ``value`` is the share of label 1 (or the mean label) of a
+    leaf, or one column with the share of each class. A row
     scores the same alone and among others.
     """
 
@@ -34,7 +36,7 @@ class Forest:
     threshold: FloatArray = field(repr=False)
     left: IntArray = field(repr=False)
     right: IntArray = field(repr=False)
-    value: FloatArray = field(repr=False)
+    value: Chances = field(repr=False)
     importance: FloatArray = field(repr=False)
     note: str = ""
 
@@ -43,7 +45,12 @@ class Forest:
         parts = [self._mean(features[i : i + _ROWS]) for i in range(0, len(features), _ROWS)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def _mean(self, features: FloatMatrix) -> FloatArray:
+    def chances(self, features: FloatMatrix) -> Chances:
+        """Give one column for each class of complete rows, if ``value`` has them."""
+        parts = [self._mean(features[i : i + _ROWS]) for i in range(0, len(features), _ROWS)]
+        return np.concatenate([np.zeros((0, len(CLASS_NAMES))), *parts])
+
+    def _mean(self, features: FloatMatrix) -> Chances:
         rows = np.arange(len(features))[:, None]
         node = np.repeat(self.roots[None, :], len(features), axis=0)
         while True:
@@ -70,7 +77,10 @@ def _flatten(kind: str, estimator: Any) -> Forest:
         columns["threshold"].append(np.where(leaf, 0.0, tree.threshold))
         columns["left"].append(np.where(leaf, own, tree.children_left + start))
         columns["right"].append(np.where(leaf, own, tree.children_right + start))
-        columns["value"].append(tree.value[:, 0, -1])  # of two classes the share of the second, of one number its mean
+        shares = tree.value[:, 0]
+        columns["value"].append(
+            shares if shares.shape[1] == len(CLASS_NAMES) else shares[:, -1]
+        )  # of two classes the share of the second, of one number its mean
         start += tree.node_count
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
     importance = np.asarray(estimator.feature_importances_, dtype=np.float64)
@@ -94,7 +104,8 @@ def _forest(kind: str, arrays: Mapping[str, npt.NDArray[Any]], note: str = "") -
 
 
 def _check_nodes(forest: Forest, *, is_classifier: bool) -> None:
-    if any(getattr(forest, name).ndim != 1 for name in _NAMES):
+    by_class = is_classifier and forest.value.shape[1:] == (len(CLASS_NAMES),)
+    if any(getattr(forest, name).ndim != 1 + (by_class and name == "value") for name in _NAMES):
         raise ModelError("the trees' columns are no columns. Train it again.")
     nodes = np.arange(len(forest.feature))
     width, count = len(forest.importance), len(nodes)
@@ -157,11 +168,11 @@ class _Forest:
         forest.fit(features, labels, sample_weight=self._counts(labels, weights))
         return _flatten(self.name, forest)
 
-    def load(self, content: bytes) -> Forest:
+    def load(self, content: bytes) -> Forest | ClassModel:
         """Read a skops file of such trees."""
         forest = _forest(self.name, skops_file.load_arrays(content, self.name, _NAMES))
         _check_nodes(forest, is_classifier=self.is_classifier)
-        return forest
+        return ClassModel(forest) if forest.value.ndim > 1 else forest
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,12 @@ class _ForestClassifier(_Forest):
 
     def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
         return row_weights(labels, weights, self.class_weight)
+
+    def fit_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> ClassModel:
+        """Grow trees whose leaves tell the share of each class."""
+        return ClassModel(self.fit(features, classes, seed, weights))
 
 
 @dataclass(frozen=True)

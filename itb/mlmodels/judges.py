@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from itb.mlmodels import metrics
+from itb.mlmodels.labels.trade_classes import class_places
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.thresholds.class_rule import Probabilities
 from itb.mlmodels.thresholds.trade_matrix import Assessment, ClassMatrix, ReturnMatrix
@@ -25,7 +26,7 @@ class Judge(Protocol):
     def __call__(self, scores: Scores, tail: Lesson, *, is_classifier: bool) -> float:
         """Judge ``scores`` of the rows ``tail``.
 
-        One score per row, or one column of probabilities per class, in the order of the classes 0, 1, 2, …
+        One score per row, or the chances to hold, to buy and to sell; the labels are then 0, 1 and -1.
         """
 
 
@@ -41,7 +42,7 @@ class Loss:
     def __call__(self, scores: Scores, tail: Lesson, *, is_classifier: bool) -> float:
         """Judge by the loss that the algorithms themselves minimise."""
         if scores.ndim > 1:
-            told = scores[np.arange(len(scores)), tail.labels.astype(np.int64)]
+            told = scores[np.arange(len(scores)), class_places(tail.labels)]
             return float(np.mean(np.log(np.maximum(told, _TINY))))
         if is_classifier:
             return -metrics.log_loss(tail.labels, scores)
@@ -58,7 +59,9 @@ class Rank:
     def __call__(self, scores: Scores, tail: Lesson, *, is_classifier: bool) -> float:
         """Judge by order alone."""
         if scores.ndim > 1:
-            each = [metrics.auc((tail.labels == k) + 0.0, scores[:, k]) for k in range(scores.shape[1])]
+            places = class_places(tail.labels)
+            each = [metrics.auc((places == place) + 0.0, scores[:, place]) for place in range(scores.shape[1])]
+
             told = [value for value in each if np.isfinite(value)]
             return float(np.mean(told)) if told else float("nan")
         if is_classifier:

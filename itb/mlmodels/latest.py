@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.errors import ModelError
 from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.by_class import for_label
 from itb.mlmodels.fold import FoldData, FoldJob, fit_fold
 from itb.mlmodels.registry import check_model
 from itb.mlmodels.splits import Block
@@ -37,7 +38,8 @@ def fit_latest(
     ``column`` names the scores; empty takes label and algorithm. Nothing is held back for a skill gate. Raises
     :class:`itb.errors.ModelError` when there is too little to learn from.
     """
-    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
+    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary, has_classes=table.has_classes)
+    algorithm = for_label(algorithm, has_classes=table.has_classes)
     table.refuse_unusable()
     last = len(table) - 1
     start = max(table.first_complete, last - walk.train_bars + 1) if walk.mode == "sliding" else table.first_complete

@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels import scaling as scalers
 from itb.mlmodels import skops_file
 from itb.mlmodels.algorithm import FloatMatrix
+from itb.mlmodels.by_class import CLASS_NAMES, ClassModel
 from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
 from itb.mlmodels.scaling import Scaling, check_scaling
 
@@ -73,15 +75,68 @@ def sigmoid(x: FloatArray) -> FloatArray:
     return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
 
 
+def softmax(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give what each column of a row is worth among all: exp(x) / sum(exp(x)), without overflow.
+
+    >>> softmax(np.array([[0.0, 0.0], [1e9, 0.0]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledClasses:
+    """A fitted ``Pipeline(scaler, logistic regression)`` of three classes; a row scores the same alone."""
+
+    pipeline: Any = field(repr=False)
+    note: str = ""
+
+    @cached_property
+    def _numbers(self) -> tuple[FloatArray, FloatArray, npt.NDArray[np.float64], FloatArray]:
+        *scaler, linear = (step for _, step in self.pipeline.steps)
+        weights = np.array(linear.coef_, dtype=np.float64)
+        mean, scale = scalers.scale_numbers(scaler[0] if scaler else None, weights.shape[1])
+        return mean, scale, weights, np.array(linear.intercept_, dtype=np.float64)
+
+    @property
+    def importance(self) -> FloatArray:
+        """Mean absolute coefficients of the scaled features."""
+        return np.asarray(np.abs(self._numbers[2]).mean(axis=0), dtype=np.float64)
+
+    def chances(self, features: FloatMatrix) -> npt.NDArray[np.float64]:
+        """Give one column for each class of complete rows."""
+        mean, scale, weights, intercept = self._numbers
+        scaled = (features - mean) / scale
+        return softmax(np.stack([np.sum(scaled * own, axis=1) for own in weights], axis=1) + intercept)
+
+    def to_bytes(self) -> bytes:
+        """Give the pipeline as a skops file."""
+        return skops_file.dump(self.pipeline)
+
+
+def _load_classifier(content: bytes, allowed: frozenset[str]) -> ScaledLinear | ClassModel:
+    try:
+        return _load(content, allowed, is_classifier=True)
+    except ModelError:
+        found = ScaledClasses(skops_file.load(content, allowed))
+        try:
+            mean, scale, weights, intercept = found._numbers
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise ModelError("the skops file holds no scaler and linear model. Train it again.") from None
+        width, count = len(mean), len(CLASS_NAMES)
+        if weights.shape != (count, width) or scale.shape != (width,) or intercept.shape != (count,):
+            raise
+        return ClassModel(found)
+
+
 def _fit(
     linear: Any,
     scaling: Scaling,
     features: FloatMatrix,
     labels: FloatArray,
     weights: FloatArray | None,
-    *,
-    is_classifier: bool,
-) -> ScaledLinear:
+) -> tuple[Any, str]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import Pipeline
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
@@ -94,7 +149,11 @@ def _fit(
     notes = ["did not converge; raise max_iter"] if any(w.category is ConvergenceWarning for w in caught) else []
     if not np.any(linear.coef_):
         notes.append("every coefficient is zero: all rows score the same; weaken the penalty")
-    return ScaledLinear(pipeline, is_classifier, "; ".join(notes))
+    return pipeline, "; ".join(notes)
+
+
+def _scored(fitted: tuple[Any, str], *, is_classifier: bool) -> ScaledLinear:
+    return ScaledLinear(fitted[0], is_classifier, fitted[1])
 
 
 def _load(content: bytes, allowed: frozenset[str], *, is_classifier: bool) -> ScaledLinear:
@@ -160,15 +219,26 @@ class Logistic:
         self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None
     ) -> ScaledLinear:
         """Fit scaler and coefficients; ``seed`` is not needed, the solver draws nothing."""
+        return _scored(self._solve(features, labels, seed, weights), is_classifier=True)
+
+    def fit_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> ClassModel:
+        """Fit coefficients for each class (multinomial)."""
+        return ClassModel(ScaledClasses(*self._solve(features, classes, seed, weights)))
+
+    def _solve(
+        self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None
+    ) -> tuple[Any, str]:
         from sklearn.linear_model import LogisticRegression
 
         linear = LogisticRegression(C=self.c, max_iter=self.max_iter, random_state=seed)
         counts = row_weights(labels, weights, self.class_weight)
-        return _fit(linear, self.scaling, features, labels, counts, is_classifier=True)
+        return _fit(linear, self.scaling, features, labels, counts)
 
-    def load(self, content: bytes) -> ScaledLinear:
+    def load(self, content: bytes) -> ScaledLinear | ClassModel:
         """Read a skops file that holds a scaler and a logistic regression."""
-        return _load(content, self.types, is_classifier=True)
+        return _load_classifier(content, self.types)
 
 
 @dataclass(frozen=True)
@@ -195,7 +265,7 @@ class Linear:
         from sklearn.linear_model import Ridge
 
         linear = Ridge(alpha=self.alpha, solver="cholesky", random_state=seed)
-        return _fit(linear, self.scaling, features, labels, weights, is_classifier=False)
+        return _scored(_fit(linear, self.scaling, features, labels, weights), is_classifier=False)
 
     def load(self, content: bytes) -> ScaledLinear:
         """Read a skops file that holds a scaler and a ridge regression."""
@@ -233,17 +303,28 @@ class LogisticElasticNet:
         self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None = None
     ) -> ScaledLinear:
         """Fit scaler and coefficients."""
+        return _scored(self._solve(features, labels, seed, weights), is_classifier=True)
+
+    def fit_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> ClassModel:
+        """Fit coefficients for each class (multinomial)."""
+        return ClassModel(ScaledClasses(*self._solve(features, classes, seed, weights)))
+
+    def _solve(
+        self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None
+    ) -> tuple[Any, str]:
         from sklearn.linear_model import LogisticRegression
 
         linear = LogisticRegression(
             C=self.c, l1_ratio=self.l1_ratio, solver="saga", max_iter=self.max_iter, tol=1e-3, random_state=seed
         )
         counts = row_weights(labels, weights, self.class_weight)
-        return _fit(linear, self.scaling, features, labels, counts, is_classifier=True)
+        return _fit(linear, self.scaling, features, labels, counts)
 
-    def load(self, content: bytes) -> ScaledLinear:
+    def load(self, content: bytes) -> ScaledLinear | ClassModel:
         """Read a skops file that holds a logistic regression, behind a scaler or not."""
-        return _load(content, self.types, is_classifier=True)
+        return _load_classifier(content, self.types)
 
 
 @dataclass(frozen=True)
@@ -288,7 +369,7 @@ class ElasticNet:
             alpha=self.alpha, l1_ratio=self.l1_ratio, max_iter=self.max_iter, random_state=seed
         )
         unit = float(labels.std()) or 1.0
-        model = _fit(linear, self.scaling, features, labels / unit, weights, is_classifier=False)
+        model = _scored(_fit(linear, self.scaling, features, labels / unit, weights), is_classifier=False)
         linear.coef_, linear.intercept_ = linear.coef_ * unit, linear.intercept_ * unit
         return model
 

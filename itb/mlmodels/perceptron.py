@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels import skops_file
-from itb.mlmodels.algorithm import FloatMatrix
-from itb.mlmodels.linear import sigmoid
+from itb.mlmodels.algorithm import FloatMatrix, Model
+from itb.mlmodels.by_class import CLASS_NAMES, Chances, ClassModel
+from itb.mlmodels.linear import sigmoid, softmax
 from itb.mlmodels.row_weights import ClassWeight, check_class_weight, row_weights
 from itb.mlmodels.scaling import Scaling, check_scaling, scale_rows
 from itb.mlmodels.stopping import Stage
@@ -51,16 +53,22 @@ class Network:
         """Score complete rows."""
         at_once = max(1, _CELLS // max(weights.size for weights, _ in self.layers))
         parts = [self._sums(features[i : i + at_once]) for i in range(0, len(features), at_once)]
-        estimate = self.output[0] * np.concatenate([np.zeros(0), *parts]) + self.output[1]
+        estimate = self.output[0] * np.concatenate([np.zeros((0, 1)), *parts])[:, 0] + self.output[1]
         return np.asarray(sigmoid(estimate) if self.is_classifier else estimate, dtype=np.float64)
 
-    def _sums(self, features: FloatMatrix) -> FloatArray:
-        values: FloatArray = (features - self.centre) / self.scale
+    def _sums(self, features: FloatMatrix) -> Chances:
+        values: Chances = (features - self.centre) / self.scale
         for i, (weights, offsets) in enumerate(self.layers):
             values = np.sum(values[:, None, :] * weights, axis=2) + offsets
             if i < len(self.layers) - 1:
                 values = _bend(values, self.activation)
-        return values[:, 0]
+        return values
+
+    def chances(self, features: FloatMatrix) -> Chances:
+        """Give one column for each class of complete rows, if the last layer has them."""
+        at_once = max(1, _CELLS // max(weights.size for weights, _ in self.layers))
+        parts = [self._sums(features[i : i + at_once]) for i in range(0, len(features), at_once)]
+        return softmax(np.concatenate([np.zeros((0, len(CLASS_NAMES))), *parts]))
 
     def to_bytes(self) -> bytes:
         """Give the arrays as a skops file."""
@@ -87,7 +95,7 @@ def _read(kind: str, content: bytes, *, is_classifier: bool) -> Network:
     fits = sum(sizes) == len(found["weights"]) and sum(widths) == len(found["offsets"])
     if {len(found["scale"]), len(found["importance"])} != {width}:
         raise ModelError(f"scale and importance are not of {width} features. Train it again.")
-    if min([width, *widths]) < 1 or widths[-1:] != [1] or not fits:
+    if min([width, *widths]) < 1 or widths[-1:] not in ([1], [len(CLASS_NAMES)]) or not fits:
         raise ModelError(f"layers of {widths} on {width} features do not fit the network's weights. Train it again.")
     if not (found["scale"] > 0).all() or found["bent"][0] not in (0, 1):
         raise ModelError("the network's scale or activation is none. Train it again.")
@@ -113,16 +121,23 @@ def _bend(sums: FloatArray, activation: Activation) -> FloatArray:
 
 
 def _mean_slope(layers: Layers, activation: Activation, scaled: FloatArray) -> FloatArray:
-    """Give the mean absolute slope of the last sum at up to 200 rows, by the chain rule."""
+    """Give the mean absolute slope of the last sums at up to 200 rows, by the chain rule."""
     values = scaled[:: -(-len(scaled) // _SLOPES)]
     bends = []
     for weights, offsets in layers[:-1]:
         values = _bend(np.einsum("ni,oi->no", values, weights) + offsets, activation)
         bends.append((values > 0) + 0.0 if activation == "relu" else 1 - values**2)
-    slopes = np.repeat(layers[-1][0], len(values), axis=0)
-    for (weights, _), bend in zip(layers[-2::-1], reversed(bends), strict=True):
-        slopes = np.einsum("no,oi->ni", slopes * bend, weights)
-    return np.asarray(np.abs(slopes).mean(axis=0), dtype=np.float64)
+    found = []
+    for last in layers[-1][0]:
+        slopes = np.repeat(last[None, :], len(values), axis=0)
+        for (weights, _), bend in zip(layers[-2::-1], reversed(bends), strict=True):
+            slopes = np.einsum("no,oi->ni", slopes * bend, weights)
+        found.append(np.abs(slopes).mean(axis=0))
+    return np.asarray(np.mean(found, axis=0), dtype=np.float64)
+
+
+def _itself(model: Model) -> Model:
+    return model
 
 
 @dataclass(frozen=True)
@@ -181,6 +196,12 @@ class _Perceptron:
         self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None, tail: FloatMatrix
     ) -> Iterator[Stage]:
         """Train pass by pass, and score ``tail`` after each; rows come in another order than in :meth:`fit`."""
+        for number, network in enumerate(self._passes(features, labels, seed, weights)):
+            yield Stage(number + 1, network.predict(tail), partial(_itself, network))
+
+    def _passes(
+        self, features: FloatMatrix, labels: FloatArray, seed: int, weights: FloatArray | None
+    ) -> Iterator[Network]:
         from threadpoolctl import threadpool_limits
 
         scaled, centre, scale = scale_rows(features, self.scaling)
@@ -189,11 +210,10 @@ class _Perceptron:
         told = {"sample_weight": self._counts(labels, weights)}
         if self.is_classifier:
             told["classes"] = np.unique(targets)
-        for number in range(self.epochs):
+        for _ in range(self.epochs):
             with threadpool_limits(1):
                 trainer.partial_fit(scaled, targets, **told)
-            network = self._network(trainer, scaled, (centre, scale, output))
-            yield Stage(number + 1, network.predict(tail), lambda network=network: network)  # type: ignore[misc]  # mypy cannot type defaults of a lambda
+            yield self._network(trainer, scaled, (centre, scale, output))
 
     def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
         return row_weights(labels, weights, "none")
@@ -235,9 +255,14 @@ class _Perceptron:
             importance=_mean_slope(layers, self.activation, scaled),
         )
 
-    def load(self, content: bytes) -> Network:
+    def load(self, content: bytes) -> Network | ClassModel:
         """Read a skops file of such a network."""
-        return _read(self.name, content, is_classifier=self.is_classifier)
+        network = _read(self.name, content, is_classifier=self.is_classifier)
+        if len(network.layers[-1][1]) == 1:
+            return network
+        if not self.is_classifier:
+            raise ModelError("the network tells classes, expected an estimate. Train it again.")
+        return ClassModel(network)
 
 
 @dataclass(frozen=True)
@@ -268,6 +293,20 @@ class Mlp(_Perceptron):
 
     def _counts(self, labels: FloatArray, weights: FloatArray | None) -> FloatArray | None:
         return row_weights(labels, weights, self.class_weight)
+
+    def fit_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None = None
+    ) -> ClassModel:
+        """Train a network with one output for each class (softmax, cross-entropy)."""
+        return ClassModel(self.fit(features, classes, seed, weights))
+
+    def learn_classes(
+        self, features: FloatMatrix, classes: FloatArray, seed: int, weights: FloatArray | None, tail: FloatMatrix
+    ) -> Iterator[Stage]:
+        """Train pass by pass, and give the chances of ``tail`` after each."""
+        for number, network in enumerate(self._passes(features, classes, seed, weights)):
+            model = ClassModel(network)
+            yield Stage(number + 1, model.chances(tail), partial(_itself, model))
 
 
 @dataclass(frozen=True)

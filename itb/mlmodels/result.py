@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.mlmodels.algorithm import complete_rows
+from itb.mlmodels.by_class import CLASS_NAMES, ClassModel
 from itb.mlmodels.fold import unpack_rows
+from itb.mlmodels.registry import load_model
 from itb.mlmodels.scores import WalkForwardScores
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.market.bars import FloatArray, IntArray
+    from itb.mlmodels.algorithm import Algorithm
     from itb.mlmodels.fold import PackedMarks
     from itb.mlmodels.splits import Block
     from itb.mlmodels.table import TrainingTable
@@ -59,11 +64,37 @@ class WalkForwardResult:
     folder: Path
     fingerprint: str
     fitted: int = field(default=0)
+    algorithm: Algorithm | None = None
 
     @property
     def source(self) -> WalkForwardScores:
         """The scores as a source that a data feed can carry."""
         return WalkForwardScores(self.column, self.low, self.high, self.table.open_time, self.scores)
+
+    @cached_property
+    def class_sources(self) -> tuple[WalkForwardScores, ...]:
+        """The chances to hold, to buy and to sell, in columns of their own; none unless the label has classes.
+
+        They are scored again by the models that spoke.
+        """
+        chances = np.full((len(CLASS_NAMES), len(self.scores)), np.nan)
+        speaking, is_told = "", False
+        for fold in self.folds:
+            speaking = fold.entry.file if fold.entry.promoted else speaking
+            model = load_model(self.folder / speaking, self.algorithm).model if speaking else None
+            if isinstance(model, ClassModel):
+                part = slice(fold.block.test_start, fold.block.test_stop)
+                features = self.table.features[part]
+                rows = np.flatnonzero(complete_rows(features))
+                chances[:, part.start + rows] = model.chances(np.ascontiguousarray(features[rows])).T
+                is_told = True
+        if not is_told:
+            return ()
+        times = self.table.open_time
+        return tuple(
+            WalkForwardScores(f"{self.column}_{name}", 0.0, 1.0, times, own)
+            for name, own in zip(CLASS_NAMES, chances, strict=True)
+        )
 
     @property
     def importance(self) -> FloatArray:

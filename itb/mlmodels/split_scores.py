@@ -9,6 +9,7 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import score_rows
 from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.by_class import for_label
 from itb.mlmodels.fold import FoldData
 from itb.mlmodels.retrospective import RetrospectiveScores
 from itb.mlmodels.scores import WalkForwardScores
@@ -35,7 +36,8 @@ def split_scores(
     The scores are marked retrospective when a label learned from was not yet known, ``embargo_bars`` before the first
     row scored. Raises :class:`ModelError` when there is nothing to learn from or to score.
     """
-    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
+    check_can_learn(algorithm, table.label_name, is_binary=table.is_binary, has_classes=table.has_classes)
+    algorithm = for_label(algorithm, has_classes=table.has_classes)
     known_at = table.label.known_at
     rows = split.rows(table.open_time, known_at, "training", embargo_bars)
     training = training or Training()

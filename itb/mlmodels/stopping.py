@@ -10,8 +10,10 @@ import numpy as np
 
 from itb.market.bars import FloatArray
 from itb.mlmodels.algorithm import FloatMatrix, Model
-from itb.mlmodels.judges import Judge, Loss, Scores
+from itb.mlmodels.judges import Judge, Loss, Scores, TradingResult
 from itb.mlmodels.lesson import Lesson
+
+_MOST_CLASSES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +68,16 @@ class EarlyStopping:
     def cut(self, lesson: Lesson) -> tuple[Lesson, Lesson] | None:
         """Give the rows to learn from and the newest ones; ``None`` where either cannot tell classes or numbers apart.
 
+        ``None`` too where a trading result is asked for and nobody knows the closes.
+
         >>> rows = np.arange(10)
         >>> lesson = Lesson(np.zeros((10, 1), dtype=np.float32), rows % 2.0, rows, rows + 3)
         >>> learned, tail = EarlyStopping().cut(lesson)
         >>> learned.rows.tolist(), tail.rows.tolist()
         ([0, 1, 2, 3, 4], [8, 9])
         """
+        if lesson.close is None and isinstance(self.judge, TradingResult):
+            return None
         start = len(lesson) - round(len(lesson) * self.tail_fraction)
         if not 0 < start < len(lesson):
             return None
@@ -79,6 +85,9 @@ class EarlyStopping:
         learned = lesson.take(lesson.known_before(first))
         tail = lesson.take(np.arange(start, len(lesson)))
         if any(not len(part) or (part.labels == part.labels[0]).all() for part in (learned, tail)):
+            return None
+        classes = set(np.unique(lesson.labels).tolist())
+        if len(classes) <= _MOST_CLASSES and set(np.unique(learned.labels).tolist()) != classes:
             return None
         return learned, tail
 

@@ -12,6 +12,7 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import FloatMatrix, complete_rows
 from itb.mlmodels.labels.column import Label, LabelColumn
+from itb.mlmodels.labels.trade_classes import has_trade_classes, signed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +27,8 @@ _CHUNK = 65_536
 class TrainingTable:
     """Features (float32, one row per bar; a memory map is welcome), their names, one label, and the bars' open times.
 
-    Raises ``ValueError`` when lengths, types or names do not fit together.
+    ``close`` is looked at where training is stopped by its trading result; ``has_classes`` says that the label is one
+    of -1 (sell), 0 (hold) and 1 (buy). Raises ``ValueError`` when lengths, types or names do not fit together.
 
     >>> from itb.market.timeframe import Timeframe
     >>> label = LabelColumn.after(np.array([0.0, 1.0, 1.0]), horizon=1)
@@ -44,6 +46,7 @@ class TrainingTable:
     open_time: IntArray
     timeframe: Timeframe
     close: FloatArray | None = None
+    has_classes: bool = False
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or self.features.dtype != np.float32:
@@ -61,10 +64,20 @@ class TrainingTable:
 
     @classmethod
     def of(cls, bars: Bars, features: FloatMatrix, feature_names: tuple[str, ...], label: Label) -> TrainingTable:
-        """Join features of some bars with a label computed from the same bars."""
-        column = label(bars)
+        """Join features of some bars with a label computed from the same bars; hold, buy, sell become 0, 1, -1."""
+        column, has_classes = label(bars), has_trade_classes(label)
+        if has_classes:
+            column = LabelColumn(signed(column.values), column.known_at)
         return cls(
-            features, feature_names, column, label.name, label.is_binary, bars.open_time, bars.timeframe, bars.close
+            features=features,
+            feature_names=feature_names,
+            label=column,
+            label_name=label.name,
+            is_binary=label.is_binary,
+            open_time=bars.open_time,
+            timeframe=bars.timeframe,
+            close=bars.close,
+            has_classes=has_classes,
         )
 
     def __len__(self) -> int:

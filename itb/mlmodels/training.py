@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
 from itb.market.bars import FloatArray, IntArray
-from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model, settings_of
+from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model
+from itb.mlmodels.bins import Binned, Bins
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.row_weights import balanced
 from itb.mlmodels.stopping import EarlyStopping, Stepwise
@@ -44,7 +45,8 @@ class Training:
     weigh nothing are left out. ``class_balance`` then evens out the classes: by ``"weights"``, or by drawing ``"rows"``
     as FollowUpward does. ``sequential_bootstrap`` draws as many rows as there are, each less likely the more its label
     overlaps with those drawn; the time it takes grows with the square of the rows. ``train_rows_max`` keeps the newest
-    rows only (0: all of them).
+    rows only (0: all of them). ``reuse_bins`` lets the refits of a walk-forward use the bins of its first
+    window (LightGBM).
 
     >>> from itb.mlmodels.linear import Logistic
     >>> features = np.arange(6, dtype=np.float32)[:, None]
@@ -59,6 +61,7 @@ class Training:
     sequential_bootstrap: bool = False
     train_rows_max: int = 0
     early_stopping: EarlyStopping | None = None
+    reuse_bins: bool = False
 
     def __post_init__(self) -> None:
         if self.class_balance not in get_args(Balance):
@@ -68,36 +71,31 @@ class Training:
         if self.train_rows_max < 0:
             raise ValueError(f"train_rows_max must be at least 0, was {self.train_rows_max}")
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Everything that tells one training from another."""
-        stopping = self.early_stopping
-        return {
-            **settings_of(self),
-            "weights": [settings_of(part) for part in self.weights],
-            "early_stopping": stopping and settings_of(stopping) | {"judge": settings_of(stopping.judge)},
-        }
-
     def newest(self, rows: IntArray) -> IntArray:
         """Give the rows that may be learned from at all."""
         return rows[-self.train_rows_max :] if self.train_rows_max else rows
 
-    def teach(self, algorithm: Algorithm, lesson: Lesson, seed: int) -> Taught:
-        """Fit; an algorithm that learns in no steps takes no notice of early stopping."""
+    def teach(self, algorithm: Algorithm, lesson: Lesson, seed: int, bins: Bins | None = None) -> Taught:
+        """Fit; an algorithm that learns in no steps takes no notice of early stopping.
+
+        ``bins`` are those to use, if the algorithm has any.
+        """
         if self.early_stopping is None or not isinstance(algorithm, Stepwise):
-            return Taught(self._fit(algorithm, lesson, seed))
+            return Taught(self._fit(algorithm, lesson, seed, bins))
         cut = self.early_stopping.cut(lesson)
         if cut is None:
-            note = "too few rows to stop early by: trained to the last step"
-            return Taught(self._fit(algorithm, lesson, seed), note=note)
+            note = "nothing to stop early by (too few rows, or no closes to trade at): trained to the last step"
+            return Taught(self._fit(algorithm, lesson, seed, bins), note=note)
         shown, weights = self._shown(cut[0], seed)
         stage = self.early_stopping.best(algorithm, shown, weights, cut[1], seed)
         if not self.early_stopping.refit:
             return Taught(stage.model(), stage.steps)
-        return Taught(self._fit(algorithm.with_steps(stage.steps), lesson, seed), stage.steps)
+        return Taught(self._fit(algorithm.with_steps(stage.steps), lesson, seed, bins), stage.steps)
 
-    def _fit(self, algorithm: Algorithm, lesson: Lesson, seed: int) -> Model:
+    def _fit(self, algorithm: Algorithm, lesson: Lesson, seed: int, bins: Bins | None) -> Model:
         shown, weights = self._shown(lesson, seed)
+        if bins is not None and isinstance(algorithm, Binned):
+            return algorithm.fit_binned(shown.features, shown.labels, seed, weights, bins)
         if isinstance(algorithm, Timed):
             return algorithm.fit_timed(shown.features, shown.labels, seed, weights, shown.settled)
         if weights is None:

@@ -16,6 +16,7 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import Algorithm, score_rows, settings_of
 from itb.mlmodels.algorithms import check_can_learn, column_name
+from itb.mlmodels.by_class import for_label
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.fold import FoldData, FoldJob, FoldResult, fit_fold, stored_fold
 from itb.mlmodels.labels.column import label_reach
@@ -99,7 +100,8 @@ class WalkForward:
         ``progress`` is called with (done, total, what). ``column`` names the scores; empty takes label and algorithm.
         Raises :class:`ModelError` when there is nothing to learn from.
         """
-        check_can_learn(algorithm, table.label_name, is_binary=table.is_binary)
+        check_can_learn(algorithm, table.label_name, is_binary=table.is_binary, has_classes=table.has_classes)
+        algorithm = for_label(algorithm, has_classes=table.has_classes)
         table.refuse_unusable()
         blocks = self.blocks(table)
         if not blocks:
@@ -141,8 +143,7 @@ class WalkForward:
 
     def _settings(self, algorithm: Algorithm, seed: int) -> dict[str, Any]:
         return {
-            "walk_forward": settings_of(self)
-            | {"promotion": settings_of(self.promotion), "training": self.training.settings},
+            "walk_forward": settings_of(self),
             "algorithm": settings_of(algorithm),
             "seed": seed,
             "versions": {"itb": version("itb"), **library_versions()},
@@ -191,6 +192,7 @@ class WalkForward:
             folder=job.folder,
             fingerprint=fingerprint,
             fitted=fitted,
+            algorithm=job.algorithm,
         )
 
     def _judge(self, job: FoldJob, table: TrainingTable, block: Block, result: FoldResult, speaking: str) -> Verdict:

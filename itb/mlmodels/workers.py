@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 _GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # how a pipe says that the other end died
 _STOP = -1
-_ARRAYS = tuple(field.name for field in fields(FoldData))
+_ARRAYS = tuple(field.name for field in fields(FoldData) if field.init)
 
 
 def available_cores() -> int:

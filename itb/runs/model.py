@@ -49,7 +49,7 @@ def walk_forward(config: Config) -> WalkForward:
 
 def score_ranges(config: Config) -> ScoreRanges:
     """Give every score column that there will be, learned or made by a stage, with the range it declares."""
-    ranges: ScoreRanges = {column.name: column.score_range for column in columns(config)}
+    ranges: ScoreRanges = {name: own for column in columns(config) for name, own in column.score_ranges.items()}
     for stage in STAGES:
         ranges = stage.columns(config, ranges)
     return ranges

@@ -36,7 +36,8 @@ class ScoredMarket:
     @classmethod
     def of(cls, market: Market, walked: tuple[WalkForwardResult, ...]) -> ScoredMarket:
         """Take the scores as the walk-forwards gave them."""
-        return cls(market, walked, {result.column: result.source for result in walked})
+        sources = [source for result in walked for source in (result.source, *result.class_sources)]
+        return cls(market, walked, {source.column: source for source in sources})
 
     def with_scores(self, scores: Mapping[str, ScoreSource], *notes: str) -> ScoredMarket:
         """Replace columns of the same name, and put new ones behind the others."""

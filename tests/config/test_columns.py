@@ -53,7 +53,7 @@ def test_every_label_is_learned_by_every_model_that_is_not_told_otherwise(write:
     write(TWO)
     assert names() == ["rise_logistic", "rise_loose", "rise_linear", "return_6_linear"]
     loose = columns(load_config())[1]
-    assert (loose.seed, loose.algorithm.name, loose.score_range) == (3, "logistic", (0.0, 1.0))
+    assert (loose.seed, loose.algorithm.name, loose.score_ranges) == (3, "logistic", {loose.name: (0.0, 1.0)})
 
 
 def test_one_label_and_one_model_make_the_column_they_always_made(project: Path) -> None:
@@ -130,3 +130,14 @@ def test_all_labels_that_are_wrong_are_told_at_once(write: Write) -> None:
     write(TWO)
     told = complaint("labels.0.horizon=0", "labels.1.horizn=1", "models.1.c=-1").splitlines()
     assert [line.split(": ")[1] for line in told] == ["labels[1].horizon", "labels[2].horizn", "models[2].c"]
+
+
+def test_classes_have_columns_of_their_own_beside_the_difference(project: Path) -> None:
+    (column,) = columns(load_config(overrides=["label.kind=first_hit", "model.algorithm=logistic"]))
+    assert column.score_ranges == {
+        "first_hit_10up5low30_logistic": (-1.0, 1.0),
+        "first_hit_10up5low30_logistic_hold": (0.0, 1.0),
+        "first_hit_10up5low30_logistic_buy": (0.0, 1.0),
+        "first_hit_10up5low30_logistic_sell": (0.0, 1.0),
+    }
+    assert 'give the label view = "buy" or "sell"' in complaint("label.kind=first_hit", "model.algorithm=svc")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from itb.mlmodels.algorithms import ALGORITHMS, check_can_learn, column_name
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
 from itb.mlmodels.forests import ExtraTrees, ExtraTreesRegression, RandomForest, RandomForestRegression
 from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
+from itb.mlmodels.one_row import one_row
 from itb.mlmodels.perceptron import Mlp, MlpRegression
 from itb.mlmodels.svm import Svc, Svr
 
@@ -60,6 +62,40 @@ def test_a_row_scores_the_same_alone_and_among_others(algorithm, rows):
     alone = [model.predict(rows[0][i : i + 1])[0] for i in range(0, 800, 50)]
     np.testing.assert_array_equal(model.predict(rows[0])[::50], alone)
     np.testing.assert_array_equal(model.predict(rows[0][100:133])[:1], model.predict(rows[0])[100:101])
+
+
+@pytest.mark.parametrize("algorithm", [LightGbm(rounds=30), LightGbmRegression(rounds=30)], ids=lambda part: part.name)
+def test_one_row_through_the_c_interface_scores_bit_for_bit_like_the_booster(algorithm, rows):
+    model = algorithm.fit(rows[0], rows[1], 3)
+    expected = model._booster.predict(rows[0])
+    assert [model.predict_one(rows[0][i : i + 1]) for i in range(800)] == expected.tolist()
+    np.testing.assert_array_equal(score_rows(model, rows[0][7:8]), expected[7:8])
+    assert np.isnan(score_rows(model, np.array([[1, np.nan, 1, 1, 1]], dtype=np.float32))).all()
+
+
+def test_threads_do_not_share_the_buffers_of_one_row(rows):
+    model = LightGbm(rounds=30).fit(rows[0], rows[1], 3)
+    expected = model.predict(rows[0])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: model.predict_one(rows[0][i % 800 : i % 800 + 1]), range(8_000)))
+    np.testing.assert_array_equal(found, np.tile(expected, 10))
+
+
+def test_a_library_without_the_fast_way_scores_the_same(rows, monkeypatch):
+    model = LightGbm(rounds=5).fit(rows[0], rows[1], 3)
+    expected = model.predict(rows[0][:1])[0]
+    booster = model._booster
+    monkeypatch.setattr("lightgbm.basic._LIB", object())
+    assert one_row(booster) is None
+    monkeypatch.undo()
+    model._threads.one_row = None
+    assert model.predict_one(rows[0][:1]) == expected
+
+
+def test_a_row_of_another_width_is_refused_as_by_the_booster(rows):
+    model = LightGbm(rounds=5).fit(rows[0], rows[1], 3)
+    with pytest.raises(Exception, match="number of features"):
+        model.predict_one(rows[0][:1, :4])
 
 
 @ALL

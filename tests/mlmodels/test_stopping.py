@@ -126,7 +126,9 @@ def test_without_a_refit_the_newest_rows_are_never_learned():
 def test_algorithms_without_steps_and_windows_without_a_tail_are_trained_in_full():
     few = lesson_of(6)
     taught = Training(early_stopping=EarlyStopping()).teach(Mlp(epochs=3), few, 1)
-    assert (taught.steps, taught.note) == (None, "too few rows to stop early by: trained to the last step")
+    assert taught.steps is None
+    assert taught.note.startswith("nothing to stop early by (too few rows")
+    assert EarlyStopping(TradingResult()).cut(lesson_of()) is None
     assert taught.model.to_bytes() == Mlp(epochs=3).fit(few.features, few.labels, 1).to_bytes()
 
 
@@ -159,7 +161,7 @@ def test_a_trading_result_is_what_the_best_thresholds_earn_after_fees():
 
 
 def test_a_trading_result_of_three_classes_is_followupwards_best_cell():
-    tail = tail_of([1, 0, 2], [100.0, 105.0, 110.0])
+    tail = tail_of([1, 0, -1], [100.0, 105.0, 110.0])
     chances = np.array([[0.1, 0.8, 0.1], [0.9, 0.1, 0.0], [0.2, 0.3, 0.5]])
     assert TradingResult(fee=0.0)(chances, tail, is_classifier=True) == pytest.approx(0.1)
 
@@ -171,7 +173,7 @@ def test_a_trading_result_without_closes_is_refused():
 
 
 def test_judges_of_several_classes():
-    tail = tail_of([0, 1, 2, 1], [1, 1, 1, 1])
+    tail = tail_of([0, 1, -1, 1], [1, 1, 1, 1])
     chances = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.3, 0.5, 0.2]])
     assert Loss()(chances, tail, is_classifier=True) == pytest.approx(np.log([0.7, 0.8, 0.6, 0.5]).mean())
     assert Rank()(chances, tail, is_classifier=True) == 1

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from itb.errors import ModelError
 from itb.mlmodels.algorithm import Algorithm
 from itb.mlmodels.algorithms import ALGORITHMS
 from itb.mlmodels.boosting import LightGbm
@@ -245,6 +246,35 @@ def test_no_row_is_shown_whose_label_was_not_known_before_the_rows_that_judge(ho
     assert known_at[features[:, 0].astype(int)].max() < tail.rows[0]
     assert weights is None or weights.sum() == pytest.approx(len(features))
     np.testing.assert_array_equal(tail.rows, kept.rows[-len(tail) :])
+
+
+def test_reused_bins_are_those_of_the_first_window_whoever_fits(table, tmp_path):
+    algorithm = LightGbm(rounds=5, min_data_in_leaf=10, max_bin=15)
+    table = replace(table, features=np.clip(table.features, -2, 2))
+    exact, again, shared = (
+        replace(WALK, training=Training(reuse_bins=how)).run(table, algorithm, tmp_path / f"{workers}", workers=workers)
+        for how, workers in ((False, 1), (True, 1), (True, 2))
+    )
+    first, second = (fold.block for fold in exact.folds[:2])
+    part = slice(first.test_start, first.test_stop)
+    np.testing.assert_array_equal(again.scores[part], exact.scores[part])
+    np.testing.assert_array_equal(again.scores, shared.scores)
+    part = slice(second.test_start, second.test_stop)
+    assert not np.array_equal(again.scores[part], exact.scores[part])
+    rows = [block.training_rows(table.label.known_at) for block in (first, second)]
+    rows = [part[table.complete[part]] for part in rows]
+    bins = algorithm.bins(table.features[rows[0]], 0)
+    own = algorithm.fit_binned(table.features[rows[1]], table.label.values[rows[1]], 0, None, bins)
+    np.testing.assert_array_equal(again.scores[part], own.predict(table.features[part]))
+
+
+def test_reused_bins_are_refused_for_a_feature_that_drifts_away(table, tmp_path):
+    features = table.features.copy()
+    features[:, 4] += np.linspace(0, 20, len(features), dtype=np.float32)
+    walk = replace(WALK, training=Training(reuse_bins=True))
+    with pytest.raises(ModelError, match="of 'e' lie outside the range it had in the first training window"):
+        walk.run(replace(table, features=features), LightGbm(rounds=2), tmp_path)
+    assert walk.run(replace(table, features=features), Linear(), tmp_path).fitted
 
 
 @pytest.mark.parametrize(

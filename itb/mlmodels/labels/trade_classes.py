@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from itb.market.bars import FloatArray
+from itb.market.bars import FloatArray, IntArray
 
 HOLD, BUY, SELL = 0.0, 1.0, 2.0
 CLASSES = (HOLD, BUY, SELL)
@@ -34,6 +34,29 @@ def seen_as(classes: FloatArray, view: View) -> FloatArray:
 def classes_of(view: View) -> tuple[float, ...]:
     """Give the values that a view has."""
     return CLASSES if view == "classes" else (0.0, 1.0)
+
+
+def has_trade_classes(label: object) -> bool:
+    """Whether a label's values are hold, buy and sell (its ``classes`` say so)."""
+    return tuple(getattr(label, "classes", ())) == CLASSES
+
+
+def signed(classes: FloatArray) -> FloatArray:
+    """Give 1 for buy, -1 for sell, 0 for hold: what the difference of the chances to buy and to sell foretells.
+
+    >>> signed(np.array([HOLD, BUY, SELL, np.nan])).tolist()
+    [0.0, 1.0, -1.0, nan]
+    """
+    return np.where(classes == SELL, -1.0, classes)
+
+
+def class_places(values: FloatArray) -> IntArray:
+    """Give the place of each signed value among hold, buy and sell.
+
+    >>> class_places(np.array([0.0, 1.0, -1.0])).tolist()
+    [0, 1, 2]
+    """
+    return np.where(values < 0, int(SELL), values).astype(np.int64)
 
 
 def view_suffix(view: View) -> str:
