@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from itb.ledger.trades import Trade
-    from itb.market.bars import Bars, FloatArray, IntArray
+    from itb.market.bars import Bars, BoolArray, FloatArray, IntArray
     from itb.market.fills import Fill
 
 Unit = Literal["fraction", "ratio", "quote", "days", "count", "bars"]
@@ -147,8 +147,12 @@ def compute(
     notional = math.fsum(abs(fill.qty) * fill.price for fill in traded)
     closed = [trade for trade in trades if not trade.is_open]
     figures = _returns(close_time, curve, start_cash, duration, window.timeframe.bars_per_year)
-    figures |= _drawdowns(close_time, curve, start_cash, begins)
-    figures |= _trades(closed)
+    figures |= drawdown_figures(close_time, curve, start_cash, begins)
+    figures |= trade_figures(
+        np.array([trade.pnl for trade in closed]),
+        np.array([trade.return_ for trade in closed]),
+        np.array([trade.bars_held for trade in closed]),
+    )
     return Metrics(
         **figures,
         calmar=_ratio(figures["annual_return"], figures["max_drawdown"]),
@@ -163,7 +167,7 @@ def compute(
         fills=len(traded),
         trades=len(closed),
         open_trades=len(trades) - len(closed),
-        longest_losing_streak=_losing_streak(closed),
+        longest_losing_streak=longest_run(np.array([trade.pnl for trade in closed]) < 0),
     )
 
 
@@ -178,18 +182,42 @@ def _returns(
     known = {"total_return": growth - 1.0, "annual_return": _NAN}
     if float(equity.min()) <= 0:
         return known
-    if duration >= DAY_MS:
-        known["annual_return"] = _annual(growth, duration)
-    days = daily(close_time, equity, start_cash).returns
-    bar_returns = np.divide(equity, np.concatenate(([start_cash], equity[:-1]))) - 1.0
-    known["volatility"], known["sharpe"] = _spread(days, 365.0)
-    known["bar_volatility"], known["bar_sharpe"] = _spread(bar_returns, bars_per_year)
-    downside = math.sqrt(float(np.mean(np.minimum(days, 0.0) ** 2)))
-    known["sortino"] = _ratio(float(days.mean()), downside) * math.sqrt(365.0)
-    return known
+    known["annual_return"] = annual_return(growth, duration)
+    known |= bar_figures(equity, start_cash, bars_per_year)
+    return known | day_figures(daily(close_time, equity, start_cash).returns)
 
 
-def _annual(growth: float, duration: int) -> float:
+def bar_figures(equity: FloatArray, start_cash: float, bars_per_year: float) -> dict[str, float]:
+    """Compute ``bar_volatility`` and ``bar_sharpe`` from equity at each bar's close, all of it above 0.
+
+    >>> round(bar_figures(np.array([101.0, 99.99]), 100.0, 1.0)["bar_volatility"], 9)
+    0.014142136
+    """
+    returns = np.divide(equity, np.concatenate(([start_cash], equity[:-1]))) - 1.0
+    volatility, sharpe = _spread(returns, bars_per_year)
+    return {"bar_volatility": volatility, "bar_sharpe": sharpe}
+
+
+def day_figures(returns: FloatArray) -> dict[str, float]:
+    """Compute the figures of daily returns alone: ``volatility``, ``sharpe`` and ``sortino``.
+
+    >>> day_figures(np.array([0.01, -0.01]))["sharpe"]
+    0.0
+    """
+    volatility, sharpe = _spread(returns, 365.0)
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    sortino = _ratio(float(returns.mean()), downside) * math.sqrt(365.0)
+    return {"volatility": volatility, "sharpe": sharpe, "sortino": sortino}
+
+
+def annual_return(growth: float, duration: int) -> float:
+    """Give the yearly return of ``growth`` (final / starting equity) in ``duration`` milliseconds; NaN below a day.
+
+    >>> round(annual_return(1.1, 365 * 86_400_000), 12)
+    0.1
+    """
+    if duration < DAY_MS:
+        return _NAN
     exponent = math.log(growth) * YEAR_MS / duration
     return math.expm1(exponent) if exponent < 700 else _NAN
 
@@ -202,7 +230,8 @@ def _spread(returns: FloatArray, per_year: float) -> tuple[float, float]:
     return deviation * math.sqrt(per_year), mean / deviation * math.sqrt(per_year) if varies else _NAN
 
 
-def _drawdowns(close_time: IntArray, equity: FloatArray, start_cash: float, begins: int) -> dict[str, float]:
+def drawdown_figures(close_time: IntArray, equity: FloatArray, start_cash: float, begins: int) -> dict[str, float]:
+    """Compute depth and length of drawdowns from equity at each ``close_time``; the run ``begins`` at a first open."""
     below = drawdown(equity, start_cash)
     trough = int(below.argmin())
     depth = -float(below[trough])
@@ -225,12 +254,15 @@ def _drawdowns(close_time: IntArray, equity: FloatArray, start_cash: float, begi
     return figures
 
 
-def _trades(closed: Sequence[Trade]) -> dict[str, float]:
-    if not closed:
+def trade_figures(pnl: FloatArray, returns: FloatArray, bars_held: FloatArray | IntArray) -> dict[str, float]:
+    """Compute the figures of closed trades, in the order of their exits: gains (quote), returns and lengths (bars).
+
+    >>> trade_figures(np.array([3.0, -1.0]), np.array([0.03, -0.01]), np.array([2.0, 4.0]))["profit_factor"]
+    3.0
+    """
+    if not len(pnl):
         return {}
-    count = len(closed)
-    pnl = np.array([trade.pnl for trade in closed])
-    returns = np.array([trade.return_ for trade in closed])
+    count = len(pnl)
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     expectancy = float(pnl.mean())
     deviation = float(pnl.std(ddof=1)) if count > 1 else 0.0
@@ -244,17 +276,19 @@ def _trades(closed: Sequence[Trade]) -> dict[str, float]:
         "average_loss": float(losses.mean()) if len(losses) else _NAN,
         "best_trade": float(returns.max()),
         "worst_trade": float(returns.min()),
-        "average_bars_held": float(np.mean([trade.bars_held for trade in closed])),
+        "average_bars_held": float(np.mean(bars_held)),
         "sqn": _ratio(math.sqrt(count) * expectancy, deviation),
     }
 
 
-def _losing_streak(closed: Sequence[Trade]) -> int:
-    longest = streak = 0
-    for trade in closed:
-        streak = streak + 1 if trade.pnl < 0 else 0
-        longest = max(longest, streak)
-    return longest
+def longest_run(flags: BoolArray) -> int:
+    """Count the most flags in a row.
+
+    >>> longest_run(np.array([True, False, True, True]))
+    2
+    """
+    clear = np.flatnonzero(~flags)
+    return int(np.diff(clear, prepend=-1, append=len(flags)).max()) - 1
 
 
 def freqtrade_ratios(pnl: FloatArray, start_cash: float, days: int) -> tuple[float, float]:

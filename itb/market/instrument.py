@@ -6,9 +6,16 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from itb.market.bars import FloatArray
 
 QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB")
 _EXACT = Context(prec=80, rounding=ROUND_DOWN)  # the default 28 digits would round a long quantity up
+_NEAR, _MANY = 1e-6, 1e9  # a float quotient of less than 1e9 is known to better than a millionth
 
 
 def canonical_symbol(text: str) -> str:
@@ -97,6 +104,11 @@ class Instrument:
     def _step(self) -> tuple[float, int]:
         return float(self.step), max(0, -int(self.step.normalize().as_tuple().exponent))
 
+    @cached_property
+    def float_step(self) -> tuple[float, float, float]:
+        """The step as ``(step, unit, scale)``: ``n * unit / scale`` is the float nearest to ``n`` steps, exactly."""
+        return float(self.step), *_ratio(self.step)
+
     def floor_qty(self, qty: float) -> float:
         """Round a research quantity (float >= 0) down to the step, never above ``qty``; at most one step below.
 
@@ -110,6 +122,30 @@ class Instrument:
         floored = round(steps * step, digits)
         return floored if floored <= qty else float(self.quantise(Decimal(qty)))
 
+    def floor_qtys(self, qtys: FloatArray) -> FloatArray:
+        """Round many quantities as :meth:`floor_qty` does, bit for bit.
+
+        >>> Instrument("BTC/USDT", step=Decimal("0.001")).floor_qtys(np.array([0.0129, 0.3])).tolist()
+        [0.012, 0.3]
+        """
+        steps, unclear = _whole(qtys, self.step)
+        floored = multiples(steps, self.step)
+        for row in np.flatnonzero(unclear):
+            floored[row] = self.floor_qty(float(qtys[row]))
+        return floored
+
+    def quantise_prices(self, prices: FloatArray, *, is_buy: bool) -> FloatArray:
+        """Round many limit or stop prices to the tick as :meth:`quantise_price` does, bit for bit.
+
+        >>> Instrument("BTC/USDT").quantise_prices(np.array([0.129, 0.3]), is_buy=False).tolist()
+        [0.13, 0.3]
+        """
+        ticks, unclear = _whole(prices, self.tick)
+        rounded = multiples(ticks if is_buy else ticks + 1.0, self.tick)
+        for row in np.flatnonzero(unclear):
+            rounded[row] = float(self.quantise_price(Decimal(repr(float(prices[row]))), is_buy=is_buy))
+        return rounded
+
     def refusal(self, qty: Decimal, price: Decimal) -> str | None:
         """Why the venue would refuse this order, or ``None`` if it would not."""
         if qty < self.min_qty or qty <= 0:
@@ -121,3 +157,28 @@ class Instrument:
 
 def _floor(value: Decimal, unit: Decimal) -> Decimal:
     return _EXACT.multiply(_EXACT.divide(value, unit).to_integral_value(ROUND_DOWN), unit)
+
+
+def multiples(counts: FloatArray, unit: Decimal) -> FloatArray:
+    """Give ``counts`` (whole numbers) times ``unit``, each the float nearest to the decimal product.
+
+    A quotient of two floats that hold whole numbers is rounded once, so it is exact where a product with 0.1 is not.
+
+    >>> multiples(np.array([3.0]), Decimal("0.1")).tolist(), 3 * 0.1
+    ([0.3], 0.30000000000000004)
+    """
+    above, below = _ratio(unit)
+    return counts * above / below
+
+
+def _ratio(unit: Decimal) -> tuple[float, float]:
+    scale = 10 ** max(0, -int(unit.normalize().as_tuple().exponent))
+    return float(unit * scale), float(scale)
+
+
+def _whole(values: FloatArray, unit: Decimal) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Count whole units in each value; and say where floats leave it open (beside a whole number of units)."""
+    quotient = values / float(unit)
+    counts = np.floor(quotient)
+    rest = quotient - counts
+    return counts, (rest < _NEAR) | (rest > 1 - _NEAR) | ~(quotient < _MANY)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from itb.backtest.run import Backtest
 from itb.indicators.score import ArrayScores
+from itb.ledger.breakeven import slippage_paid
 from itb.ledger.metrics import compute
+from itb.optimize.screened import ClosedTrades
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
 if TYPE_CHECKING:
@@ -26,6 +31,37 @@ class BacktestBooks:
     """The account of a finished backtest."""
 
     result: BacktestResult
+
+    @property
+    def bar(self) -> IntArray:
+        """Bar of each fill."""
+        return np.array([fill.bar for fill in self.fills], dtype=np.int64)
+
+    @property
+    def fee(self) -> FloatArray:
+        """Fee or funding paid with each fill (quote)."""
+        return np.array([fill.fee_quote for fill in self.fills], dtype=np.float64)
+
+    @property
+    def slippage(self) -> FloatArray:
+        """What each fill lost to the market's price (quote)."""
+        lost = [fill.qty * (fill.price - market) for fill, market in zip(self.fills, self._markets, strict=True)]
+        return np.array(lost, dtype=np.float64)
+
+    @property
+    def _markets(self) -> list[float]:
+        return self.result.market_prices.tolist()
+
+    @cached_property
+    def closed(self) -> ClosedTrades:
+        """Trades that ended."""
+        trades = [trade for trade in self.result.trades if not trade.is_open]
+        return ClosedTrades(
+            np.array([trade.entry_bar for trade in trades], dtype=np.int64),
+            np.array([trade.exit_bar for trade in trades], dtype=np.int64),
+            np.array([trade.pnl for trade in trades], dtype=np.float64),
+            np.array([trade.qty * trade.entry_price for trade in trades], dtype=np.float64),
+        )
 
     @property
     def fills(self) -> tuple[Fill, ...]:
@@ -55,7 +91,8 @@ def backtest(
     """Run :class:`itb.strategies.ml_threshold.MLThreshold` in backtrader on one score column."""
     column = settings.score or "score"
     source = ArrayScores(column, bars.open_time, score, *score_range)
-    test = Backtest(MLThreshold, asdict(settings), cash, venue, stepping)
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(settings).items()}
+    test = Backtest(MLThreshold, plain, cash, venue, stepping)
     return test.run(bars, {column: source}, int(bars.open_time[start]))
 
 
@@ -64,5 +101,6 @@ def backtest_figures(result: BacktestResult, names: Sequence[str]) -> dict[str, 
     found = compute(
         result.bars, result.equity, result.position, result.fills, result.trades,
         start_cash=result.starting_cash, start_bar=result.start, dust=result.dust,
+        slippage=slippage_paid(result.fills, result.market_prices),
     )  # fmt: skip
     return {name: float(getattr(found, name)) for name in names}

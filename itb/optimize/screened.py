@@ -30,8 +30,41 @@ class Refusal:
         return f"{self.cause}: {self.text}"
 
 
+@dataclass(frozen=True, eq=False)
+class ClosedTrades:
+    """Trades that ended, by their exits: gains after costs in quote, ``notional`` of the entry, bars from 0."""
+
+    entry_bar: IntArray
+    exit_bar: IntArray
+    pnl: FloatArray
+    notional: FloatArray
+
+    @property
+    def returns(self) -> FloatArray:
+        """Gain after costs / entry notional."""
+        return self.pnl / self.notional
+
+    @property
+    def bars_held(self) -> IntArray:
+        """Exit bar less entry bar."""
+        return self.exit_bar - self.entry_bar
+
+
 class Books(Protocol):
-    """The account of a trial: its fills, and what stood at the close of any bar."""
+    """The account of a trial: its fills, and what stood at the close of any bar.
+
+    ``bar``, ``fee`` and ``slippage`` (quote, above 0 when paid) have a value for each fill, funding included as a fee.
+    """
+
+    @property
+    def bar(self) -> IntArray: ...
+    @property
+    def fee(self) -> FloatArray: ...
+    @property
+    def slippage(self) -> FloatArray: ...
+    @property
+    def closed(self) -> ClosedTrades:
+        """Trades that ended."""
 
     @property
     def fills(self) -> tuple[Fill, ...]:
@@ -56,6 +89,7 @@ class SweepResult:
     start: int
     starting_cash: float
     books: Books
+    day_ends: DayEnds
     metrics: Mapping[str, float]
     source: Source
     refused: Refusal | None = None
@@ -74,7 +108,7 @@ class SweepResult:
     @cached_property
     def days(self) -> Days:
         """Equity and returns of each UTC day from ``start`` on, flat days included."""
-        return days_of(self.bars, self.start, self.starting_cash, self.books)
+        return self.day_ends.days(self.books, self.starting_cash)
 
     @property
     def daily_returns(self) -> FloatArray:
@@ -82,8 +116,25 @@ class SweepResult:
         return self.days.returns
 
 
-def days_of(bars: Bars, start: int, cash: float, books: Books) -> Days:
-    """Sample a trial's equity at the end of every UTC day, looking at the days' last bars alone."""
-    close_time = bars.close_time
-    last = np.append(np.flatnonzero(np.diff((close_time[start:] - 1) // DAY_MS)), len(bars) - start - 1) + start
-    return daily(close_time[last], books.equity(last), cash)
+@dataclass(frozen=True, eq=False)
+class DayEnds:
+    """The last bar of each UTC day from a run's first bar on, and when it closes: all that daily returns look at."""
+
+    bars: IntArray
+    close_time: IntArray
+
+    @classmethod
+    def of(cls, bars: Bars, start: int) -> DayEnds:
+        """Find them once for all trials on the same bars.
+
+        >>> from itb.datafeeds.waves import sinus
+        >>> DayEnds.of(sinus(bars=60, timeframe="1h"), start=5).bars.tolist()
+        [23, 47, 59]
+        """
+        close_time = bars.close_time[start:]
+        last = np.append(np.flatnonzero(np.diff((close_time - 1) // DAY_MS)), len(close_time) - 1)
+        return cls(last + start, close_time[last])
+
+    def days(self, books: Books, cash: float) -> Days:
+        """Give equity and returns of each day; days without a bar are flat."""
+        return daily(self.close_time, books.equity(self.bars), cash)

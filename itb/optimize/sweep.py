@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from itb.engine.venue import Venue
 from itb.ledger.metrics import units
 from itb.optimize.fallback import BacktestBooks, backtest, backtest_figures
-from itb.optimize.screened import Refusal, SweepResult
+from itb.optimize.figures import Figures
+from itb.optimize.money import TradeBooks, settle
+from itb.optimize.reach import Reach
+from itb.optimize.screened import DayEnds, Refusal, SweepResult
+from itb.optimize.trips import Trips, no_trips, protected, unprotected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +80,41 @@ class Sweep:
         if unknown:
             raise ValueError(f"metrics has no {unknown[0]!r}; there are {', '.join(units())}")
         settings.check_range(*self.score_range)
-        return self.confirm(settings, metrics, Refusal("not built", "everything goes to backtrader"))
+        refused = _unsupported(settings, self.venue)
+        if refused is None:
+            trips = self._trips(settings)
+            books = trips if isinstance(trips, Refusal) else self._settle(trips, settings)
+            if not isinstance(books, Refusal):
+                figures = Figures(books, self._day_ends, self.start, self.venue.dust).of(metrics)
+                return SweepResult(
+                    self.bars, self.start, self.cash, books, self._day_ends, figures, "vectorbt", None,
+                    books.trips.ambiguous,
+                )  # fmt: skip
+            refused = books
+        self.causes[refused.cause] += 1
+        return self.confirm(settings, metrics, refused)
+
+    def _trips(self, settings: ThresholdSettings) -> Trips | Refusal:
+        """Find the trades of a setting, whatever their quantities."""
+        first = self.start
+        if settings.sizing == "volatility_target":  # nothing is entered while the volatility is not known
+            first = max(first, settings.volatility_window)
+        if first >= len(self.bars) - 1:
+            return no_trips()
+        if settings.stop_loss or settings.take_profit:
+            return protected(self.bars, first, self.score, settings, self.venue, self._reach)
+        return unprotected(self.bars, first, self.score, settings, self.venue)
+
+    def _settle(self, trips: Trips, settings: ThresholdSettings) -> TradeBooks | Refusal:
+        return settle(self.bars, trips, settings.sizer, self.venue, self.cash)
+
+    @cached_property
+    def _day_ends(self) -> DayEnds:
+        return DayEnds.of(self.bars, self.start)
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return Reach.of(self.bars)
 
     def confirm(
         self, settings: ThresholdSettings, metrics: Sequence[str] = (), refused: Refusal | None = None
@@ -88,5 +127,25 @@ class Sweep:
         figures = backtest_figures(result, metrics) if metrics else {}
         books = BacktestBooks(result)
         return SweepResult(
-            self.bars, self.start, self.cash, books, figures, "backtrader", refused, len(result.ambiguous)
-        )
+            self.bars, self.start, self.cash, books, self._day_ends, figures, "backtrader", refused,
+            len(result.ambiguous),
+        )  # fmt: skip
+
+
+def _unsupported(settings: ThresholdSettings, venue: Venue) -> Refusal | None:
+    """Say what of the settings or the venue vectorbt cannot do exactly, whatever the bars are."""
+    protects = bool(settings.stop_loss or settings.take_profit)
+    causes = {
+        "trailing stop": (settings.trailing_stop > 0, "vectorbt trails inside the bar, itb at its close"),
+        "time exit": (settings.max_bars > 0, "vectorbt has no exit after a number of bars"),
+        "cool-down": (settings.cooldown_bars > 0, "vectorbt has no pause after an exit"),
+        "protection_from": (
+            protects and settings.protection_from != "fill",
+            'protection_from = "next_bar" is backtrader\'s own way',
+        ),
+        "impact": (venue.costs.impact_bps > 0, "slippage depends on the quantity, which vectorbt does not know yet"),
+        "fee currency": (venue.costs.fee_currency == "base", "fees taken in coins leave dust in the position"),
+        "funding": (bool(venue.funding), "funding is paid on quantities that vectorbt does not know yet"),
+        "fill price": (protects and venue.buy_price is not None, "protection starts at a price that is not the open"),
+    }
+    return next((Refusal(cause, text) for cause, (applies, text) in causes.items() if applies), None)

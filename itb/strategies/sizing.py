@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
 from itb.market.timeframe import YEAR_MS
+
+if TYPE_CHECKING:
+    from itb.market.bars import FloatArray, IntArray
 
 MAX_FRACTION = 0.99
 Sizing = Literal["percent_of_equity", "fixed_notional", "volatility_target"]
@@ -72,7 +75,34 @@ class Sizer:
             if len(known) < self.lookback or not volatility > 0:
                 return 0.0
             fraction = min(MAX_FRACTION, fraction * self.target_volatility / volatility)
-        return fraction * equity / (close * (1 + fee + self.cushion))
+        return fraction * equity / self.unit_cost(close, fee)
+
+    @overload
+    def unit_cost(self, close: float, fee: float) -> float: ...
+    @overload
+    def unit_cost(self, close: FloatArray, fee: float) -> FloatArray: ...
+    def unit_cost(self, close: float | FloatArray, fee: float) -> float | FloatArray:
+        """Quote set aside for one unit that is bought after ``close``: fee (a fraction) and cushion on top."""
+        return close * (1 + fee + self.cushion)
+
+    def fractions(self, closes: FloatArray, bars: IntArray, bar_ms: int) -> FloatArray:
+        """Fraction of equity for an entry decided at each of ``bars``, as :meth:`quantity` takes it, bit for bit.
+
+        ``closes`` are those of the whole market; 0 where the volatility is not known. Not for ``fixed_notional``.
+        """
+        fractions = np.full(len(bars), self.fraction)
+        if self.sizing == "percent_of_equity" or not len(bars):
+            return fractions
+        fractions[:] = 0.0
+        known = np.flatnonzero(bars >= self.volatility_window)
+        if len(known):
+            windows = np.lib.stride_tricks.sliding_window_view(closes, self.lookback)
+            logs = np.log(windows[bars[known] - self.volatility_window])
+            volatility = np.diff(logs, axis=1).std(axis=1, ddof=1) * math.sqrt(YEAR_MS / bar_ms)
+            moves = volatility > 0
+            scaled = self.fraction * self.target_volatility / volatility[moves]
+            fractions[known[moves]] = np.minimum(MAX_FRACTION, scaled)
+        return fractions
 
 
 def realised_volatility(closes: np.ndarray[tuple[int], np.dtype[np.float64]], bar_ms: int) -> float:

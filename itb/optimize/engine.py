@@ -1,0 +1,124 @@
+"""The one door to vectorbt: its compiled simulator, fed with rows that carry a whole order of events.
+
+`import vectorbt` costs ten seconds of CPU, its compiled half next to nothing; that half is no public interface, so its
+version is pinned and a test holds it against ``vectorbt.Portfolio.from_signals``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from itb.market.bars import BoolArray, FloatArray, IntArray
+
+# Members of vectorbt.portfolio.enums.
+_AMOUNT, _DISABLED, _IGNORE, _REVERSE = 0, 0, 0, 3
+_AT_VALUATION, _AT_STOP, _CLOSE, _OVERRIDE = 0, 0, 0, 1
+_PLENTY = 1e18  # quote: with one unit a trade, money decides nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What vectorbt is shown, in order; ``None`` for the levels where nothing protects.
+
+    A *signal row* (``open`` NaN) is the open of a bar alone: there only signals fill, at ``price`` and slipped. A
+    *bar row* is the rest of the bar, where only protective levels fill. An entry at a row hangs its levels on ``base``:
+    the stop ``stop`` (a fraction) away on the losing side, the target ``target`` on the other; NaN for none.
+    """
+
+    bullish: BoolArray
+    bearish: BoolArray
+    price: FloatArray
+    open: FloatArray | None = None
+    high: FloatArray | None = None
+    low: FloatArray | None = None
+    base: FloatArray | None = None
+    stop: FloatArray | None = None
+    target: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """Orders that vectorbt filled: ``row`` in order, ``size`` signed (2 is a reversal), ``price``."""
+
+    row: IntArray
+    size: FloatArray
+    price: FloatArray
+
+
+def simulate(rows: Rows, *, allow_short: bool, slippage: float) -> Filled:
+    """Let vectorbt trade one unit: long on bullish rows, out (or, ``allow_short``, short) on bearish ones.
+
+    ``slippage`` is a fraction of the price and moves signals alone; protective levels fill at their own price, or at
+    the open that is beyond them, the stop before the target.
+
+    >>> flags = np.array([True, False, False]), np.array([False, False, True])
+    >>> filled = simulate(Rows(*flags, price=np.array([10.0, 11.0, 12.0])), allow_short=True, slippage=0.0)
+    >>> filled.row.tolist(), filled.size.tolist(), filled.price.tolist()
+    ([0, 2], [1.0, -2.0], [10.0, 12.0])
+    """
+    from vectorbt_rust.portfolio import simulate_from_signals_rs
+
+    count = len(rows.price)
+    nothing = np.full(1, np.nan)
+    no, yes = np.zeros((1, 1), dtype=np.bool_), np.ones((1, 1), dtype=np.bool_)
+    none = _cell(np.nan)
+    orders, _ = simulate_from_signals_rs(
+        (count, 1),
+        np.ones(1, dtype=np.int64),
+        np.array([_PLENTY]),
+        np.empty((0, 0), dtype=np.int64),
+        entries=no,
+        exits=no,
+        direction=_cell(0),
+        long_entries=_column(rows.bullish),
+        long_exits=no if allow_short else _column(rows.bearish),
+        short_entries=_column(rows.bearish) if allow_short else no,
+        short_exits=no,
+        size=_cell(1.0),
+        price=_column(rows.price),
+        size_type=_cell(_AMOUNT),
+        fees=_cell(0.0),
+        fixed_fees=_cell(0.0),
+        slippage=_cell(slippage),
+        min_size=_cell(0.0),
+        max_size=_cell(np.inf),
+        size_granularity=none,
+        reject_prob=_cell(0.0),
+        lock_cash=no,
+        allow_partial=no,
+        raise_reject=yes,
+        log=no,
+        accumulate=_cell(_DISABLED),
+        upon_long_conflict=_cell(_IGNORE),
+        upon_short_conflict=_cell(_IGNORE),
+        upon_dir_conflict=_cell(_IGNORE),
+        upon_opposite_entry=_cell(_REVERSE),
+        val_price=_column(rows.price if rows.base is None else rows.base),
+        open=_column(nothing if rows.open is None else rows.open),
+        high=_column(nothing if rows.high is None else rows.high),
+        low=_column(nothing if rows.low is None else rows.low),
+        close=none,
+        sl_stop=_column(nothing if rows.stop is None else rows.stop),
+        sl_trail=no,
+        tp_stop=_column(nothing if rows.target is None else rows.target),
+        stop_entry_price=_cell(_AT_VALUATION),
+        stop_exit_price=_cell(_AT_STOP),
+        upon_stop_exit=_cell(_CLOSE),
+        upon_stop_update=_cell(_OVERRIDE),
+        use_stops=rows.base is not None,
+        max_orders=count,
+    )
+    sign = np.where(orders["side"] == 0, 1.0, -1.0)
+    return Filled(orders["idx"].astype(np.int64), orders["size"] * sign, orders["price"].copy())
+
+
+def _cell(value: Any) -> np.ndarray[tuple[int, int], np.dtype[Any]]:
+    return np.array([[value]])
+
+
+def _column(values: np.ndarray[tuple[int], np.dtype[Any]]) -> np.ndarray[tuple[int, int], np.dtype[Any]]:
+    return np.ascontiguousarray(values).reshape(-1, 1)
