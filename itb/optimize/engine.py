@@ -1,12 +1,18 @@
 """The one door to vectorbt: its compiled simulator, fed with rows that carry a whole order of events.
 
-`import vectorbt` costs ten seconds of CPU, its compiled half next to nothing; that half is no public interface, so its
-version is pinned and a test holds it against ``vectorbt.Portfolio.from_signals``.
+`import vectorbt` costs ten seconds of CPU, its compiled half next to nothing. That half is no public interface, so its
+version is pinned and a test holds it against ``vectorbt.Portfolio.from_signals``. It asks ``vectorbt.portfolio.enums``
+for the types of its records at every call, and that alone would load the rest: so it is shown a stand-in that has the
+two types and nothing else, for the time of the call, unless vectorbt is there already.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +23,27 @@ if TYPE_CHECKING:
 # Members of vectorbt.portfolio.enums.
 _AMOUNT, _DISABLED, _IGNORE, _REVERSE = 0, 0, 0, 3
 _AT_VALUATION, _AT_STOP, _CLOSE, _OVERRIDE = 0, 0, 0, 1
+_WHOLE = """
+    id group col idx req_size_type req_direction res_side res_status res_status_info order_id side
+"""
+_ORDER = "id col idx size price fees side"
+_LOG = """
+    id group col idx cash position debt free_cash val_price value req_size req_price req_size_type req_direction
+    req_fees req_fixed_fees req_slippage req_min_size req_max_size req_size_granularity req_reject_prob req_lock_cash
+    req_allow_partial req_raise_reject req_log new_cash new_position new_debt new_free_cash new_val_price new_value
+    res_size res_price res_fees res_side res_status res_status_info order_id
+"""
+
+
+def record_type(names: str) -> np.dtype[np.void]:
+    """Build the type of vectorbt's records of orders or logs from the names of their fields."""
+    whole = _WHOLE.split()
+    flags = ("req_lock_cash", "req_allow_partial", "req_raise_reject", "req_log")
+    kinds = {name: np.int64 if name in whole else np.bool_ if name in flags else np.float64 for name in names.split()}
+    return np.dtype(list(kinds.items()), align=True)
+
+
+ORDER_TYPE, LOG_TYPE = record_type(_ORDER), record_type(_LOG)
 _PLENTY = 1e18  # quote: with one unit a trade, money decides nothing
 
 
@@ -66,54 +93,70 @@ def simulate(rows: Rows, *, allow_short: bool, slippage: float) -> Filled:
     nothing = np.full(1, np.nan)
     no, yes = np.zeros((1, 1), dtype=np.bool_), np.ones((1, 1), dtype=np.bool_)
     none = _cell(np.nan)
-    orders, _ = simulate_from_signals_rs(
-        (count, 1),
-        np.ones(1, dtype=np.int64),
-        np.array([_PLENTY]),
-        np.empty((0, 0), dtype=np.int64),
-        entries=no,
-        exits=no,
-        direction=_cell(0),
-        long_entries=_column(rows.bullish),
-        long_exits=no if allow_short else _column(rows.bearish),
-        short_entries=_column(rows.bearish) if allow_short else no,
-        short_exits=no,
-        size=_cell(1.0),
-        price=_column(rows.price),
-        size_type=_cell(_AMOUNT),
-        fees=_cell(0.0),
-        fixed_fees=_cell(0.0),
-        slippage=_cell(slippage),
-        min_size=_cell(0.0),
-        max_size=_cell(np.inf),
-        size_granularity=none,
-        reject_prob=_cell(0.0),
-        lock_cash=no,
-        allow_partial=no,
-        raise_reject=yes,
-        log=no,
-        accumulate=_cell(_DISABLED),
-        upon_long_conflict=_cell(_IGNORE),
-        upon_short_conflict=_cell(_IGNORE),
-        upon_dir_conflict=_cell(_IGNORE),
-        upon_opposite_entry=_cell(_REVERSE),
-        val_price=_column(rows.price if rows.base is None else rows.base),
-        open=_column(nothing if rows.open is None else rows.open),
-        high=_column(nothing if rows.high is None else rows.high),
-        low=_column(nothing if rows.low is None else rows.low),
-        close=none,
-        sl_stop=_column(nothing if rows.stop is None else rows.stop),
-        sl_trail=no,
-        tp_stop=_column(nothing if rows.target is None else rows.target),
-        stop_entry_price=_cell(_AT_VALUATION),
-        stop_exit_price=_cell(_AT_STOP),
-        upon_stop_exit=_cell(_CLOSE),
-        upon_stop_update=_cell(_OVERRIDE),
-        use_stops=rows.base is not None,
-        max_orders=count,
-    )
+    with _record_types():
+        orders, _ = simulate_from_signals_rs(
+            (count, 1),
+            np.ones(1, dtype=np.int64),
+            np.array([_PLENTY]),
+            np.empty((0, 0), dtype=np.int64),
+            entries=no,
+            exits=no,
+            direction=_cell(0),
+            long_entries=_column(rows.bullish),
+            long_exits=no if allow_short else _column(rows.bearish),
+            short_entries=_column(rows.bearish) if allow_short else no,
+            short_exits=no,
+            size=_cell(1.0),
+            price=_column(rows.price),
+            size_type=_cell(_AMOUNT),
+            fees=_cell(0.0),
+            fixed_fees=_cell(0.0),
+            slippage=_cell(slippage),
+            min_size=_cell(0.0),
+            max_size=_cell(np.inf),
+            size_granularity=none,
+            reject_prob=_cell(0.0),
+            lock_cash=no,
+            allow_partial=no,
+            raise_reject=yes,
+            log=no,
+            accumulate=_cell(_DISABLED),
+            upon_long_conflict=_cell(_IGNORE),
+            upon_short_conflict=_cell(_IGNORE),
+            upon_dir_conflict=_cell(_IGNORE),
+            upon_opposite_entry=_cell(_REVERSE),
+            val_price=_column(rows.price if rows.base is None else rows.base),
+            open=_column(nothing if rows.open is None else rows.open),
+            high=_column(nothing if rows.high is None else rows.high),
+            low=_column(nothing if rows.low is None else rows.low),
+            close=none,
+            sl_stop=_column(nothing if rows.stop is None else rows.stop),
+            sl_trail=no,
+            tp_stop=_column(nothing if rows.target is None else rows.target),
+            stop_entry_price=_cell(_AT_VALUATION),
+            stop_exit_price=_cell(_AT_STOP),
+            upon_stop_exit=_cell(_CLOSE),
+            upon_stop_update=_cell(_OVERRIDE),
+            use_stops=rows.base is not None,
+            max_orders=count,
+        )
     sign = np.where(orders["side"] == 0, 1.0, -1.0)
     return Filled(orders["idx"].astype(np.int64), orders["size"] * sign, orders["price"].copy())
+
+
+@contextmanager
+def _record_types() -> Iterator[None]:
+    if "vectorbt" in sys.modules:
+        yield
+        return
+    stand_ins = {name: ModuleType(name) for name in ("vectorbt", "vectorbt.portfolio", "vectorbt.portfolio.enums")}
+    vars(stand_ins["vectorbt.portfolio.enums"]).update(order_dt=ORDER_TYPE, log_dt=LOG_TYPE)
+    sys.modules |= stand_ins
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            sys.modules.pop(name, None)
 
 
 def _cell(value: Any) -> np.ndarray[tuple[int, int], np.dtype[Any]]:

@@ -69,9 +69,9 @@ class Figures:
         entered = books.cash[0::2]
         is_short = books.qty < 0
         if not is_short.all():
-            least = min(least, float(np.nextafter(entered[~is_short].min(), 1.0)) - owed)
+            least = min(least, float(np.nextafter(entered[~is_short].min(), 1.0)) - owed)  # a coin is worth something
         if is_short.any():
-            ends = np.append(trips.exit_bar, [len(self._bars) - 1] * (len(trips.side) - trips.closed))
+            ends = trips.ends(len(self._bars) - 1)
             pairs = np.stack((trips.entry_bar[is_short], ends[is_short]), axis=1).ravel()
             highest = np.maximum.reduceat(self._bars.close, pairs)[0::2]
             least = min(least, float((entered[is_short] + books.qty[is_short] * highest).min()) - owed)
@@ -118,9 +118,8 @@ class Figures:
     def exposure(self) -> float:
         """Bars that close with a position / all bars."""
         trips = self._trips
-        ends = np.append(trips.exit_bar, [len(self._bars)] * (len(trips.side) - trips.closed))
         held = np.abs(self._books.qty) > self._dust
-        return int((ends - trips.entry_bar)[held].sum()) / (len(self._bars) - self._start)
+        return int((trips.ends(len(self._bars)) - trips.entry_bar)[held].sum()) / (len(self._bars) - self._start)
 
     @property
     def turnover(self) -> float:

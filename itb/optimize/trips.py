@@ -50,6 +50,10 @@ class Trips:
         """How many trades ended."""
         return len(self.exit_bar)
 
+    def ends(self, still_open: int) -> IntArray:
+        """Bar in which each trade ended; ``still_open`` for one that did not."""
+        return np.concatenate((self.exit_bar, np.full(len(self.side) - self.closed, still_open)))
+
     @property
     def is_reversal(self) -> BoolArray:
         """Whether each trade was entered at the open at which the one before it was left."""

@@ -1,9 +1,10 @@
-"""Random markets, scores, settings and venues that a sweep and backtrader must agree on."""
+"""Random markets, scores, venues and settings on which the sweep and backtrader must agree."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
+import pytest
 
 from itb.engine.venue import Venue
 from itb.market.bars import Bars
@@ -51,10 +52,15 @@ class Case:
     settings: ThresholdSettings
 
 
-def random_case(seed, **fixed):
-    """Draw a market, a venue and settings that the sweep is meant to take."""
+@pytest.fixture
+def random_case():
+    """Draw a market, a venue and settings that the sweep is meant to take; ``fixed`` settings are not drawn."""
+    return draw_case
+
+
+def draw_case(seed, bars=700, **fixed):
     rng = np.random.default_rng([seed, 77])
-    bars, digits = market(rng)
+    bars, digits = market(rng, bars)
     free = rng.random() < 0.2
     costs = Costs(
         taker_fee_bps=0.0 if free else rng.uniform(0, 20),
@@ -83,10 +89,10 @@ def random_case(seed, **fixed):
         "fraction": rng.uniform(0.05, 0.9),
         "notional": rng.uniform(50, 3000),
         "target_volatility": rng.uniform(0.1, 1.0),
-        "volatility_window": int(rng.integers(2, 200)),
+        "volatility_window": int(rng.integers(2, 100)),
         "cushion": rng.uniform(0, 0.05),
-        "stop_loss": rng.choice([0.0, 0.003, 0.01, 0.05]) if protects else 0.0,
-        "take_profit": rng.choice([0.0, 0.004, 0.02, 0.08]) if protects else 0.0,
+        "stop_loss": float(rng.choice([0.0, 0.003, 0.01, 0.05])) if protects else 0.0,
+        "take_profit": float(rng.choice([0.0, 0.004, 0.02, 0.08])) if protects else 0.0,
     }
-    scores, start = wavering(rng, len(bars)), int(rng.integers(0, 300))
+    scores, start = wavering(rng, len(bars)), int(rng.integers(0, 150))
     return Case(Sweep(bars, scores, start, venue, cash=10_000.0), ThresholdSettings(**settings | fixed))
