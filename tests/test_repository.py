@@ -34,6 +34,7 @@ DOORS = {
     "talib": {"indicators", "doctor.py"},
     "optuna": {"optimize"},
     "telegram": {"live"},
+    "tsfresh": {"indicators"},
     "typer": {"cli.py", "commands"},
     "vectorbt": {"optimize"},
     "vectorbt_rust": {"optimize"},

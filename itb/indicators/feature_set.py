@@ -22,7 +22,9 @@ from itb.indicators.itb_stats import ItbStats
 from itb.indicators.klines import Klines
 from itb.indicators.regression_condensed import RegressionCondensed
 from itb.indicators.rolling_stats import RollingRatio, RollingStats
+from itb.indicators.series_shape import SeriesShape
 from itb.indicators.talib_features import TalibFeatures
+from itb.indicators.tsfresh_features import TsfreshFeatures
 from itb.market.bars import Bars, FloatArray
 
 ModelInput = np.ndarray[tuple[int, int], np.dtype[np.float32]]
@@ -43,6 +45,8 @@ FEATURES = {
     "fracdiff": FractionalDifference,
     "cross": Cross,
     "derivatives": Derivatives,
+    "shape": SeriesShape,
+    "tsfresh": TsfreshFeatures,
 }
 """The feature families by the name they have in a config."""
 
