@@ -12,6 +12,7 @@ from itb.config.parts import (
     feature_set,
     labels,
     promotion,
+    signal_set,
     strategy_settings,
     synthetic_market,
     training,
@@ -41,6 +42,7 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: labels(config)
     yield lambda: algorithms(config)
     yield lambda: promotion(config)
+    yield lambda: signal_set(config)
     yield lambda: training(config)
     if config.data.is_synthetic:
         yield lambda: synthetic_market(config)

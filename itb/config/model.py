@@ -27,6 +27,7 @@ from itb.config.sections import (
     SyntheticPart,
     WalkForwardSection,
 )
+from itb.config.signals import SignalPart, SimulateSection
 from itb.config.sources import SourceSection
 from itb.config.training import TrainingSection
 from itb.market.costs import Costs
@@ -58,6 +59,8 @@ class Config(Section):
     models: tuple[ModelsPart, ...] = ()
     walkforward: WalkForwardSection = WalkForwardSection()
     training: TrainingSection = TrainingSection()
+    signals: tuple[SignalPart, ...] = ()
+    simulate: SimulateSection = SimulateSection()
     strategy: StrategyPart = StrategyPart()
     costs: Costs = Costs()
     backtest: BacktestSection = BacktestSection()
@@ -162,8 +165,9 @@ class Config(Section):
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for one, several in (("label", self.labels), ("model", self.models)):
             del tables[one if several else f"{one}s"]
-        if not self.sources:
-            del tables["sources"]
+        for name in ("sources", "signals"):
+            if not tables[name]:
+                del tables[name]
         return tables
 
 

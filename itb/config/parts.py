@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from itb.datafeeds.synthetic import SyntheticMarket
     from itb.indicators.feature import Feature
     from itb.indicators.feature_set import FeatureSet
+    from itb.indicators.signals import Signal, SignalSet
     from itb.mlmodels.algorithm import Algorithm
     from itb.mlmodels.labels import Label
     from itb.mlmodels.promotion import PromotionRule
@@ -34,6 +35,7 @@ SECTIONS: dict[str, Location] = {
     "label": ("label",),
     "model": ("model",),
     "promotion": ("walkforward", "promotion"),
+    "signals": ("signals",),
     "strategy": ("strategy",),
 }
 """What has parts, and where it stands in the config."""
@@ -59,32 +61,39 @@ def registry(of: str) -> Mapping[str, type]:
     >>> "highlow2" in registry("label")
     True
     """
+    found: Mapping[str, type]
     match of:
         case "features":
             from itb.indicators.feature_set import FEATURES
 
-            return FEATURES
+            found = FEATURES
         case "label":
             from itb.mlmodels.labels import LABELS
 
-            return LABELS
+            found = LABELS
         case "model":
             from itb.mlmodels.algorithms import ALGORITHMS
 
-            return ALGORITHMS
+            found = ALGORITHMS
         case "promotion":
             from itb.mlmodels.promotion import Sane, SkillGate
 
-            return {"sane": Sane, "skill_gate": SkillGate}
+            found = {"sane": Sane, "skill_gate": SkillGate}
+        case "signals":
+            from itb.indicators.signals import SIGNALS
+
+            found = SIGNALS
         case "strategy":
             from itb.strategies.loading import STRATEGIES
 
-            return STRATEGIES
+            found = STRATEGIES
         case "synthetic":
             from itb.datafeeds.synthetic import SyntheticMarket
 
-            return {"synthetic": SyntheticMarket}
-    raise ValueError(f"of must be one of {', '.join(SECTIONS)}, was {of!r}")
+            found = {"synthetic": SyntheticMarket}
+        case _:
+            raise ValueError(f"of must be one of {', '.join(SECTIONS)}, was {of!r}")
+    return found
 
 
 def parameters(of: str, part: type) -> tuple[Parameter, ...]:
@@ -214,6 +223,18 @@ def synthetic_market(config: Config) -> SyntheticMarket:
     return _build(config, "synthetic", SyntheticMarket, config.synthetic.settings, ("synthetic",), make)
 
 
+def signal_set(config: Config) -> SignalSet:
+    """Build the configured signals, in order."""
+    from itb.indicators.signals import SignalSet
+
+    def make(number: int) -> Signal:
+        built: Signal = _named(config, "signals", config.signals[number], ("signals", number))
+        return built
+
+    built = tuple(_each(make, len(config.signals)))
+    return tell(config, ("signals",), lambda: SignalSet(built))
+
+
 def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
     """Check the keys of ``[strategy]`` against a strategy class and give them as its parameters.
 
@@ -234,7 +255,7 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
     table = registry(of)
     if part.chosen not in table:
         assert part.selector is not None
-        what = {"features": "family", "model": "algorithm", "promotion": "rule"}.get(of, of)
+        what = {"features": "family", "model": "algorithm", "promotion": "rule", "signals": "signal"}.get(of, of)
         raise ConfigError(config.complaint((*at, part.selector), unknown_name(what, part.chosen, table)))
     return table[part.chosen]
 

@@ -126,9 +126,9 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _refuse_impossible_times(self) -> Self:
-        _refuse_order("from", self.start, "to", self.stop)
-        _refuse_order("from", self.start, "holdout_from", self.holdout_from)
-        _refuse_order("holdout_from", self.holdout_from, "to", self.stop)
+        refuse_order("from", self.start, "to", self.stop)
+        refuse_order("from", self.start, "holdout_from", self.holdout_from)
+        refuse_order("holdout_from", self.holdout_from, "to", self.stop)
         if self.file is not None and len(self.symbols) > 1:
             raise ValueError(f"file holds the bars of one symbol, {len(self.symbols)} are asked for; import them")
         detail = self.detail_timeframe
@@ -340,6 +340,7 @@ class PluginsSection(Section):
     )
 
 
-def _refuse_order(first: str, earlier: datetime | None, second: str, later: datetime | None) -> None:
+def refuse_order(first: str, earlier: datetime | None, second: str, later: datetime | None) -> None:
+    """Refuse two moments that stand the wrong way round."""
     if earlier is not None and later is not None and earlier >= later:
         raise ValueError(f"{first} must come before {second} ({plain_moment(later)}), was {plain_moment(earlier)}")

@@ -101,7 +101,7 @@ def output_path(workspace: Workspace, step: str, market: Market, out: Path | Non
     ``runs/<step>``. Raises :class:`itb.errors.ConfigError` when several symbols would go to one file.
     """
     symbols = workspace.config.data.symbols
-    name = f"{series_name(workspace, market.bars.symbol)}{PARQUET}"
+    name = f"{folder_name(market.bars.symbol)}-{market.bars.timeframe}{PARQUET}"
     if out is None:
         return workspace.runs / step / name
     if out.suffix not in {PARQUET, CSV}:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from itb.runs.signals import add_signals, signal_ranges
+
 if TYPE_CHECKING:
     from itb.config import Config
     from itb.runs.scored import ScoredMarket, ScoreRanges
@@ -28,4 +30,4 @@ class Stage:
     run: Callable[[Workspace, ScoredMarket], ScoredMarket]
 
 
-STAGES: tuple[Stage, ...] = ()
+STAGES: tuple[Stage, ...] = (Stage("signals", signal_ranges, add_signals),)

@@ -31,7 +31,10 @@ class SignalSet:
         for signal in self.signals:
             for name in signal.outputs:
                 if name in made or name in self.inputs:
-                    raise ValueError(f"signal column {name!r} is there already: give each column a name of its own")
+                    raise ValueError(
+                        f"signal column {name!r} is there already, or read before it is made: give each "
+                        "column a name of its own, and put what makes one before what reads it"
+                    )
                 made.add(name)
 
     @property

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itb.indicators.signals import Combine, SignalSet, ThresholdSignal, ThresholdSignal2
+from itb.indicators.signals import Combine, SignalSet, Smoothen, ThresholdSignal, ThresholdSignal2
 from itb.indicators.signals.grid import SignalGrid
 from itb.ledger.alternating import alternate, performance
 from itb.market.costs import Costs
@@ -60,11 +60,31 @@ def test_every_trial_is_told():
     assert told == [(1, 2, "simulate"), (2, 2, "simulate")]
 
 
+@given(seed=st.integers(0, 200))
+def test_parameters_of_earlier_signals_vary_too(seed):
+    columns, prices = market(seed)
+    calm = Smoothen(("score",), "calm", window=1)
+    signals = SignalSet((*SIGNALS.signals[:1], calm, ThresholdSignal("calm", ("buy", "sell"), 0, 0)))
+    values = (("score.coefficient", (1.0, 2.0)), (BUY, (0.2, 0.5)), ("calm.window", (1, 5, 5.0)))
+    grid = SignalGrid(signals, values, topn_to_store=12)
+    trials = grid.run(columns, prices, costs=Costs(), months=6)
+    assert len(trials) == len(grid) == 12
+    for trial in trials:
+        made = grid.with_parameters(dict(trial.parameters))(columns)
+        earned = performance(alternate(made["buy"], made["sell"], prices), Costs(), 6)
+        assert trial.performance == earned
+    varied = grid.with_parameters({"score.coefficient": 2.0, "calm.window": 5, BUY: 0.2}).signals
+    assert (varied[0].coefficient, varied[1].window, varied[2].buy_signal_threshold) == (2.0, 5, 0.2)
+
+
 @pytest.mark.parametrize(
     ("signals", "options", "message"),
     [
         (SIGNALS, {"grid": (("names", (1.0,)),)}, "no parameter 'names'; there are buy_signal_threshold"),
         (SIGNALS, {"grid": ((BUY, ()),)}, "must list one number"),
+        (SIGNALS, {"grid": (("other.window", (1,)),)}, "no signal makes 'other'; they make score, buy, sell"),
+        (SIGNALS, {"grid": (("score.window", (1,)),)}, "has no number 'window'; there are coefficient, constant"),
+        (SIGNALS, {"grid": (("score.coefficient", (0,)),)}, "grid: score.coefficient: coefficient must be a number"),
         (SIGNALS, {"grid": ()}, "grid must name one parameter"),
         (SIGNALS, {"grid": ((BUY, (1.0,)), (BUY, (2.0,)))}, "each once"),
         (SIGNALS, {"grid": ((SELL, (1.0,)),), "buy_sell_equal": True}, "leave it out"),
