@@ -238,7 +238,7 @@ def signal_set(config: Config) -> SignalSet:
     from itb.indicators.signals import SignalSet
 
     def make(number: int) -> Signal:
-        built: Signal = _named(config, "signals", config.signals[number], ("signals", number))
+        built: Signal = named(config, "signals", config.signals[number], ("signals", number))
         return built
 
     built = tuple(_each(make, len(config.signals)))

@@ -8,9 +8,9 @@ from decimal import ROUND_DOWN, Context, Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from itb.market.bars import FloatArray
 
 QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB")
@@ -130,7 +130,7 @@ class Instrument:
         """
         steps, unclear = _whole(qtys, self.step)
         floored = multiples(steps, self.step)
-        for row in np.flatnonzero(unclear):
+        for row in unclear.nonzero()[0]:
             floored[row] = self.floor_qty(float(qtys[row]))
         return floored
 
@@ -142,7 +142,7 @@ class Instrument:
         """
         ticks, unclear = _whole(prices, self.tick)
         rounded = multiples(ticks if is_buy else ticks + 1.0, self.tick)
-        for row in np.flatnonzero(unclear):
+        for row in unclear.nonzero()[0]:
             rounded[row] = float(self.quantise_price(Decimal(repr(float(prices[row]))), is_buy=is_buy))
         return rounded
 
@@ -178,6 +178,8 @@ def _ratio(unit: Decimal) -> tuple[float, float]:
 
 def _whole(values: FloatArray, unit: Decimal) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """Count whole units in each value; and say where floats leave it open (beside a whole number of units)."""
+    import numpy as np  # settings name instruments too, and are read without numpy
+
     quotient = values / float(unit)
     counts = np.floor(quotient)
     rest = quotient - counts
