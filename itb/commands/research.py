@@ -8,14 +8,23 @@ import typer
 from itb.commands.options import Flag, IncludeHoldout, Options, Out, Strategy, command, progress_bar
 from itb.commands.root import app
 
+Chunk = Annotated[int | None, Flag("--chunk", metavar="ROWS", help="Rows at a time: less memory, same numbers.")]
+
 
 @command(app)
-def features(options: Options, out: Out = None, include_holdout: IncludeHoldout = False) -> None:
+def features(
+    options: Options,
+    out: Out = None,
+    chunk: Annotated[
+        int | None, Flag("--chunk", metavar="ROWS", help="Rows at a time: less memory, same numbers.")
+    ] = None,
+    include_holdout: IncludeHoldout = False,
+) -> None:
     """Compute the configured features and write them."""
     from itb.runs.steps import write_features as run
 
     with progress_bar(options) as progress:
-        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out, chunk=chunk)
     options.show(said)
 
 

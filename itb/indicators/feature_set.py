@@ -102,6 +102,23 @@ class FeatureSet:
                     done, filled = done + filled, 0
         return matrix
 
+    def blocks(self, bars: Bars, rows: int) -> Iterator[ModelInput]:
+        """Compute the rows ``rows`` at a time, each block from its own bars and the ``warmup`` before them.
+
+        One after the other they hold what ``compute`` gives (but for the last bit of float32), in a small part of its
+        memory. Short blocks cost more: each computes ``warmup`` rows again.
+
+        >>> from itb.datafeeds.waves import sinus
+        >>> features = FeatureSet((RollingStats(("zscore",), (10,), ("close",)),))
+        >>> [len(block) for block in features.blocks(sinus(bars=100), 40)]
+        [40, 40, 20]
+        """
+        if rows < 1:
+            raise ValueError(f"rows must be at least 1, was {rows}")
+        for start in range(0, len(bars), rows):
+            part = bars.slice(max(0, start - self.warmup), start + rows)
+            yield self.compute(part)[min(start, self.warmup) :]
+
     def tail(self, bars: Bars, n: int = 1) -> ModelInput:
         """Compute the last ``n`` rows from the last ``warmup + n`` bars: the numbers that ``compute`` gives there."""
         if n < 1:

@@ -5,20 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 _ABANDONED_S = 3600
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that, whenever the process is killed, readers find the old content, the new, or no file."""
+def write_whole(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:
+    """Write a file so that, whenever the process is killed, readers find the old content, the new, or no file.
+
+    ``content`` may be a function that writes it, piece by piece; nothing is left of it where that fails.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    with draft.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as stream:
+            if callable(content):
+                content(stream)
+            else:
+                stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def sweep_drafts(folder: Path, now: float | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from itb.config.plugins import plugin_files
@@ -14,8 +15,9 @@ from itb.runs.capsule import versions
 from itb.runs.inputs import file_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from typing import IO
 
     import pyarrow as pa
 
@@ -44,7 +46,7 @@ class Output:
         if self.path.suffix == CSV or not self.path.is_file():
             return None
         try:
-            kept = json.loads((pq.read_schema(self.path).metadata or {}).get(_KEY, b"{}"))
+            kept = json.loads((pq.read_metadata(self.path).metadata or {}).get(_KEY, b"{}"))
         except (OSError, ValueError, pa.ArrowException):
             return None
         return dict(kept["facts"]) if kept.get("made_of") == self.made_of else None
@@ -54,23 +56,33 @@ class Output:
 
         Raises :class:`itb.errors.ConfigError` when it cannot be written there.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-        from pyarrow import csv
+        self.write_blocks(iter([table]), lambda: facts)
 
+    def write_blocks(self, tables: Iterator[pa.Table], facts: Callable[[], Mapping[str, Any]]) -> None:
+        """Write the tables one below the other, as they come; ``facts`` are asked for when all of them are written."""
         from itb.mlmodels.files import write_whole
 
-        told = json.dumps({"made_of": self.made_of, "facts": facts}).encode()
-        sink = pa.BufferOutputStream()
-        if self.path.suffix == CSV:
-            csv.write_csv(_without_nan(table), sink, csv.WriteOptions(quoting_style="needed"))
-        else:
-            pq.write_table(table.replace_schema_metadata({_KEY: told}), sink, compression="zstd")
+        def write(stream: IO[bytes]) -> None:
+            first = next(tables)
+            with self._writer(stream, first.schema) as writer:
+                for table in chain([first], tables):
+                    writer.write_table(_without_nan(table) if self.path.suffix == CSV else table)
+                if self.path.suffix != CSV:
+                    writer.add_key_value_metadata({_KEY: json.dumps({"made_of": self.made_of, "facts": facts()})})
+
         try:
-            write_whole(self.path, sink.getvalue())
+            write_whole(self.path, write)
         except OSError as error:
             why = error.strerror or error
             raise ConfigError(f"{self.path}: cannot be written: {why}; name another place with --out") from None
+
+    def _writer(self, stream: IO[bytes], schema: pa.Schema) -> Any:
+        import pyarrow.parquet as pq
+        from pyarrow import csv
+
+        if self.path.suffix == CSV:
+            return csv.CSVWriter(stream, schema, write_options=csv.WriteOptions(quoting_style="needed"))
+        return pq.ParquetWriter(stream, schema, compression="zstd")
 
 
 def _without_nan(table: pa.Table) -> pa.Table:

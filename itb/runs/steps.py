@@ -13,6 +13,7 @@ from itb.config import parts
 from itb.config.columns import columns
 from itb.config.dump import config_hash
 from itb.config.plugins import load_plugins
+from itb.errors import ConfigError
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id
 from itb.runs.looks import earlier_looks, enter_look, look_note
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from itb.indicators.feature_set import FeatureSet
     from itb.market.bars import IntArray
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
+    from itb.runs.outputs import Output
     from itb.runs.scored import ScoredMarket
     from itb.runs.workspace import Workspace
 
@@ -37,13 +40,14 @@ _NOTES = 5  # of refits, before the rest is only counted
 _ROWS = 40  # of a table, before the middle is only counted
 
 
-def write_features(workspace: Workspace, out: Path | None = None) -> Said:
+def write_features(workspace: Workspace, out: Path | None = None, *, chunk: int | None = None) -> Said:
     """Compute the features of every configured symbol and write ``timestamp`` and one float32 column each.
 
-    ``out`` is a ``.parquet`` file for one symbol, else a folder. A file that was made of the same is left as it is.
+    ``out`` is a ``.parquet`` or ``.csv`` file for one symbol, else a folder. A file that was made of the same is left
+    as it is. ``chunk`` computes and writes so many rows at a time, in less memory.
     """
-    import pyarrow as pa
-
+    if chunk is not None and chunk < 1:
+        raise ConfigError(f"--chunk: expected at least 1 row, was {chunk}")
     lines, told = [], []
     for run_id, market in markets(workspace, "features"):
         bars = market.bars
@@ -52,19 +56,12 @@ def write_features(workspace: Workspace, out: Path | None = None) -> Said:
         facts = file.facts()
         is_new = facts is None
         if facts is None:
-            workspace.report(0, 2, f"features of {bars.symbol}")
-            matrix = features.compute(bars)
-            workspace.report(1, 2, f"features of {bars.symbol}")
-            settled = matrix[features.warmup :]
             facts = {
                 **facts_of(workspace, market),
                 "columns": list(features.names),
                 "warmup": features.warmup,
-                "nan_share": float(np.isnan(settled).mean()) if settled.size else 1.0,
             }
-            columns = {name: pa.array(matrix[:, place]) for place, name in enumerate(features.names)}
-            file.write(pa.table({"timestamp": stamps(market), **columns}), facts)
-            workspace.report(2, 2, f"features of {bars.symbol}")
+            _write_features(workspace, market, features, file, facts, chunk or len(bars))
         empty = "no number" if facts["nan_share"] == 1 else percent(facts["nan_share"], 2, signed=False) + " empty"
         lines.append(
             f"{title(market)}: {len(facts['columns'])} features of {_stretch(market)}, warm-up "
@@ -73,6 +70,35 @@ def write_features(workspace: Workspace, out: Path | None = None) -> Said:
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"features": told}, tuple(lines))
+
+
+def _write_features(
+    workspace: Workspace, market: Market, features: FeatureSet, file: Output, facts: dict[str, Any], rows: int
+) -> None:
+    """Compute and write so many rows at a time; enter into the facts how many numbers are missing after the warm-up."""
+    import pyarrow as pa
+
+    bars, times = market.bars, stamps(market)
+    missing, total = 0, -(-len(bars) // rows)
+    what = f"features of {bars.symbol}"
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal missing
+        workspace.report(0, total, what)
+        for done, block in enumerate(features.blocks(bars, rows)):
+            start = done * rows
+            missing += int(np.isnan(block[max(features.warmup - start, 0) :]).sum())
+            columns = {name: pa.array(block[:, place]) for place, name in enumerate(features.names)}
+            yield pa.table({"timestamp": times[start : start + rows], **columns})
+            workspace.report(done + 1, total, what)
+
+    def known() -> dict[str, Any]:
+        settled = max(len(bars) - features.warmup, 0) * len(features.names)
+        facts["nan_share"] = missing / settled if settled else 1.0
+        return facts
+
+    file.write_blocks(tables(), known)
+    known()  # a CSV file keeps no facts and did not ask
 
 
 def write_labels(workspace: Workspace, out: Path | None = None) -> Said:

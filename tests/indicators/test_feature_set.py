@@ -59,6 +59,17 @@ class TestFeatureSet:
         assert np.isnan(rows[:, 0]).all()
         assert np.isfinite(rows[:, -1]).all()
 
+    @pytest.mark.parametrize("rows", [1000, 2999, 3000, 10_000])
+    def test_blocks_hold_what_all_rows_together_hold(self, features: FeatureSet, hourly: Bars, rows: int) -> None:
+        bars = hourly.head(3000)
+        blocks = list(features.blocks(bars, rows))
+        assert [len(block) for block in blocks] == [rows] * (3000 // rows) + ([3000 % rows] if 3000 % rows else [])
+        np.testing.assert_allclose(np.concatenate(blocks), features.compute(bars), rtol=2e-7, atol=1e-12)
+
+    def test_blocks_without_rows_are_refused(self, features: FeatureSet, hourly: Bars) -> None:
+        with pytest.raises(ValueError, match="rows must be at least 1, was 0"):
+            list(features.blocks(hourly, 0))
+
     def test_more_columns_than_a_turn_holds_stay_in_order(self, hourly: Bars) -> None:
         lags = tuple(range(75))
         computed = FeatureSet((BarSeries(("close",), lags),)).compute(hourly)

@@ -105,6 +105,24 @@ def test_a_file_of_bars_may_stand_in_the_config_of_another_folder(run: Run) -> N
     assert "BTC/USDT 1m: 4 features of 60 bars" in run("itb features -c deep/itb.toml")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_features_that_are_written_in_chunks_are_those_of_the_whole(run: Run, suffix: str) -> None:
+    random_bars("a.csv", 400)
+    Path("itb.toml").write_text(
+        '[[features]]\nfamily = "talib"\nfunctions = ["SMA", "EMA"]\nwindows = [3, 9]\n'
+        '[[features]]\nfamily = "itbstats"\nfunctions = ["area", "lsbm"]\nwindows = [20]\ntimeframes = ["5m"]\n'
+    )
+    read = pd.read_csv if suffix == "csv" else pd.read_parquet
+    run(f"itb features --bars a.csv --out whole.{suffix}")
+    said = run(f"itb features --bars a.csv --out parts.{suffix} --chunk 37")
+    assert "8 features of 400 bars" in said
+    whole, parts = read(f"whole.{suffix}"), read(f"parts.{suffix}")
+    assert whole.timestamp.equals(parts.timestamp)
+    np.testing.assert_allclose(parts.iloc[:, 1:], whole.iloc[:, 1:], rtol=3e-7, atol=1e-9)
+    if suffix == "parquet":
+        assert "already in" in run("itb features --bars a.csv --out parts.parquet")
+
+
 def test_itbstats_gives_the_area_and_trend_of_the_reference(run: Run) -> None:
     write_bars("a.csv", [10, 20, 30, 20, 10, 20, 30])
     area = features_of(run, "a.csv", 'family = "itbstats"\nfunctions = ["area", "mean"]\nwindows = [4]')
