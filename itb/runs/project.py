@@ -166,7 +166,7 @@ def check_config(workspace: Workspace) -> Said:
     line = (
         f"{where}: every setting is fine: {config.data.exchange} {', '.join(config.data.symbols)} "
         f"{config.data.timeframe}, {built['features']} features, "
-        f"{'model' if len(built['columns']) == 1 else 'models'} {', '.join(built['columns'])}, {built['strategy']}."
+        f"{'score' if len(built['columns']) == 1 else 'scores'} {', '.join(built['columns'])}, {built['strategy']}."
     )
     return Said({"config": where, "hash": config_hash(config), "ok": True, **built}, (line,))
 

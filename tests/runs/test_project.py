@@ -139,7 +139,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(project, tmp_path):
 def test_a_check_says_what_was_built(project):
     said = check_config(project())
     assert said.lines[0].startswith(
-        "built-in settings: every setting is fine: synthetic BTC/USDT 1h, 60 features, model "
+        "built-in settings: every setting is fine: synthetic BTC/USDT 1h, 60 features, score "
     )
     assert said.data["ok"]
     assert said.data["reads_scores"]
