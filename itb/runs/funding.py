@@ -39,8 +39,8 @@ class FundingRates:
     def notes(self, bars: Bars) -> Iterator[str]:
         """Say which part of the bars has no settlement: before the first, after the last, in a hole between.
 
-        Nothing is assumed of the distance between settlements but that it is alike: the longest of those seen inside
-        the bars may pass before the first and after the last, at least a day where there is one settlement only.
+        Nothing is assumed of the distance between settlements but that it is about alike: a stretch of more than 2.5
+        times the median distance inside the bars is told; where there is one settlement only, of 2.5 days.
         """
         start, stop = int(bars.open_time[0]), int(bars.close_time[-1])
         inside = self.times[(self.times >= start) & (self.times < stop)]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LAYOUT = 1  # of the files; another one makes every file anew
 _FILES = (".parquet", ".csv")
-_HEAD = ("symbol", "source", "columns", "rows", "first", "last", "known", "bars with a row")
+_HEAD = ("symbol", "source", "rows", "first", "last", "known", "coverage")
 
 
 def merge(workspace: Workspace, out: Path | None = None) -> Said:
@@ -173,8 +173,8 @@ def _write_csv(path: Path, table: pa.Table) -> str:
 def _row(bars: Bars, joined: Joined) -> tuple[str, ...]:
     facts = _facts(joined)
     share = percent(joined.covered / len(bars), 2, signed=False)
-    numbers = (str(len(joined.names)), f"{len(joined.rows):,}")
-    return (bars.symbol, joined.name, *numbers, facts["first"], facts["last"], facts["known"], share)
+    days = (facts["first"][:10], facts["last"][:10])
+    return (bars.symbol, joined.name, f"{len(joined.rows):,}", *days, facts["known"], share)
 
 
 def _facts(joined: Joined) -> dict[str, Any]:

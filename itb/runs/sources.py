@@ -50,7 +50,7 @@ def join_sources(workspace: Workspace, bars: Bars) -> tuple[Bars, tuple[Joined, 
 
 
 def read_source(workspace: Workspace, source: SourceSection, bars: Bars) -> tuple[SourceRows, Timeframe | None]:
-    """Read the rows of a source up to the last bar's close, and the timeframe of its raster (``None``: events)."""
+    """Read the rows of a source that were complete at the last bar's close, and its timeframe (``None``: events)."""
     from itb.datafeeds.tables import read_table
 
     stop_ms = int(bars.close_time[-1])
@@ -63,7 +63,7 @@ def read_source(workspace: Workspace, source: SourceSection, bars: Bars) -> tupl
         except BarsError as error:
             raise BarsError(f"{label}: {error}") from None
         rows, frame = SourceRows.of_bars(f"{label} ({found.label})", found), found.timeframe
-    return rows.until(stop_ms), frame
+    return rows.until(stop_ms - (0 if frame is None else frame.ms)), frame
 
 
 def _bars(workspace: Workspace, source: SourceSection, bars: Bars, stop_ms: int) -> Bars:

@@ -48,7 +48,7 @@ def test_the_file_holds_what_a_run_sees(place, tmp_path):
         f"  written to {file}",
     )
     perp, funding = said.table.rows
-    assert perp[1:4] == ("perp", "2", "250")
+    assert perp[1:5] == ("perp", "250", "2024-01-03", "2024-01-13")
     assert perp[-2:] == ("at open + 1h", "83.33 %")
     assert funding[-2:] == ("at the event + 60 s", "100.00 %")
     assert said.data["merged"][0]["sources"][0]["covered"] == 250
