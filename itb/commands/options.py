@@ -83,8 +83,13 @@ class Options:
             raise typer.Exit(1)
 
 
-def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose first parameter, the common options, is filled from the command line."""
+def command(
+    group: typer.Typer, name: str | None = None, *, is_default: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose first parameter, the common options, is filled from the command line.
+
+    ``is_default`` makes it what a group does when no command of it is named.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function).parameters.values())[1:]
@@ -96,6 +101,9 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
         @functools.wraps(function)
         def run(**given: Any) -> None:
             options = Options(**{f.name: given.pop(f.name) for f in fields(Options)})
+            context: typer.Context | None = given.pop("context", None)
+            if context is not None and context.invoked_subcommand is not None:
+                return
             try:
                 function(options, **given)
             except KeyboardInterrupt:
@@ -103,9 +111,14 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
                 raise typer.Exit(130) from None
 
         keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        if is_default:
+            keyword.append(inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
         run.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {p.name: p.annotation for p in (*keyword, *common)}
-        group.command(name)(run)
+        if is_default:
+            group.callback(invoke_without_command=True)(run)
+        else:
+            group.command(name)(run)
         return function
 
     return register

@@ -27,6 +27,7 @@ def config_hash(config: Config) -> str:
     for section, names in _IMMATERIAL.items():
         for name in names:
             tables[section].pop(name)
+    del tables["search"]  # it says what is tried, not what a run is
     return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 

@@ -25,6 +25,8 @@ OPTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "--fee-bps": (("costs", "taker_fee_bps"), ("costs", "maker_fee_bps")),
     "--slippage-bps": (("costs", "slippage_bps"),),
     "--strategy": (("strategy", "name"),),
+    "--sampler": (("search", "sampler"),),
+    "--objective": (("search", "objectives"),),
 }
 """Command-line options that are short for settings, and the settings they set."""
 

@@ -73,6 +73,19 @@ def load_config(
     return config
 
 
+def with_values(config: Config, values: Mapping[str, Any], origin: str) -> Config:
+    """Give a config with some settings replaced; ``values`` are named as in ``--set``, ``origin`` says who asks.
+
+    >>> changed = with_values(load_config(environ={}), {"label.horizon": 6}, "search")
+    >>> changed.label.settings["horizon"], changed.complaint(("label", "horizon"), "no")
+    (6, 'search: label.horizon: no')
+    """
+    settings = [numbered(Setting(tuple(name.split(".")), value, origin), lists()) for name, value in values.items()]
+    origins = {**config.origins, **{setting.at: origin for setting in settings}}
+    tables = stacked(config.plain(), settings, parts(), lists())
+    return _checked(tables, config.source, origins).of(config.source, config.folder, origins)
+
+
 def _found() -> Path | None:
     path = Path(CONFIG_NAME)
     return path if path.exists() else None

@@ -10,6 +10,7 @@ from typing import Any, Self, get_args, get_origin
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 from itb.config.messages import Location, dotted
+from itb.config.search import SearchSection
 from itb.config.sections import (
     BacktestSection,
     DataSection,
@@ -29,13 +30,6 @@ from itb.config.sections import (
 )
 from itb.config.signals import SignalPart, SimulateSection
 from itb.config.sources import SourceSection
-from itb.config.stage_sections import (
-    AbstainSection,
-    CalibrationSection,
-    ConformalSection,
-    StackPart,
-    ThresholdsPart,
-)
 from itb.config.training import TrainingSection
 from itb.market.costs import Costs
 
@@ -66,16 +60,12 @@ class Config(Section):
     models: tuple[ModelsPart, ...] = ()
     walkforward: WalkForwardSection = WalkForwardSection()
     training: TrainingSection = TrainingSection()
-    abstain: AbstainSection = AbstainSection()
-    calibration: CalibrationSection = CalibrationSection()
-    conformal: ConformalSection = ConformalSection()
-    stack: StackPart = StackPart()
-    thresholds: ThresholdsPart = ThresholdsPart()
     signals: tuple[SignalPart, ...] = ()
     simulate: SimulateSection = SimulateSection()
     strategy: StrategyPart = StrategyPart()
     costs: Costs = Costs()
     backtest: BacktestSection = BacktestSection()
+    search: SearchSection = SearchSection()
     runs: RunsSection = RunsSection()
     plugins: PluginsSection = PluginsSection()
 

@@ -37,8 +37,6 @@ SECTIONS: dict[str, Location] = {
     "promotion": ("walkforward", "promotion"),
     "signals": ("signals",),
     "strategy": ("strategy",),
-    "stack": ("stack",),
-    "thresholds": ("thresholds",),
 }
 """What has parts, and where it stands in the config."""
 
@@ -89,14 +87,6 @@ def registry(of: str) -> Mapping[str, type]:
             from itb.strategies.loading import STRATEGIES
 
             found = STRATEGIES
-        case "stack":
-            from itb.mlmodels.stages.stack import STACKERS
-
-            found = STACKERS
-        case "thresholds":
-            from itb.mlmodels.stages.flags import CHOICES
-
-            found = CHOICES
         case "synthetic":
             from itb.datafeeds.synthetic import SyntheticMarket
 
@@ -176,20 +166,20 @@ def _family(config: Config, part: FeaturePart, at: Location) -> tuple[type, Call
 def labels(config: Config) -> tuple[Label, ...]:
     """Build the configured labels, in order."""
     return tuple(
-        _each(lambda i: named(config, "label", config.all_labels[i], config.place("label", i)), len(config.all_labels))
+        _each(lambda i: _named(config, "label", config.all_labels[i], config.place("label", i)), len(config.all_labels))
     )
 
 
 def algorithms(config: Config) -> tuple[Algorithm, ...]:
     """Build the configured algorithms, in order."""
     return tuple(
-        _each(lambda i: named(config, "model", config.all_models[i], config.place("model", i)), len(config.all_models))
+        _each(lambda i: _named(config, "model", config.all_models[i], config.place("model", i)), len(config.all_models))
     )
 
 
 def promotion(config: Config) -> PromotionRule:
     """Build the configured promotion rule."""
-    built: PromotionRule = named(config, "promotion", config.walkforward.promotion, SECTIONS["promotion"])
+    built: PromotionRule = _named(config, "promotion", config.walkforward.promotion, SECTIONS["promotion"])
     return built
 
 
@@ -238,7 +228,7 @@ def signal_set(config: Config) -> SignalSet:
     from itb.indicators.signals import SignalSet
 
     def make(number: int) -> Signal:
-        built: Signal = named(config, "signals", config.signals[number], ("signals", number))
+        built: Signal = _named(config, "signals", config.signals[number], ("signals", number))
         return built
 
     built = tuple(_each(make, len(config.signals)))
@@ -265,20 +255,12 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
     table = registry(of)
     if part.chosen not in table:
         assert part.selector is not None
-        what = {
-            "features": "family",
-            "model": "algorithm",
-            "promotion": "rule",
-            "signals": "signal",
-            "stack": "algorithm",
-            "thresholds": "policy",
-        }.get(of, of)
+        what = {"features": "family", "model": "algorithm", "promotion": "rule", "signals": "signal"}.get(of, of)
         raise ConfigError(config.complaint((*at, part.selector), unknown_name(what, part.chosen, table)))
     return table[part.chosen]
 
 
-def named(config: Config, of: str, part: Part, at: Location) -> Any:
-    """Build the part that a table names with its keys."""
+def _named(config: Config, of: str, part: Part, at: Location) -> Any:
     kind = chosen(config, of, part, at)
     return _build(config, of, kind, part.settings, at, kind)
 

@@ -216,7 +216,11 @@ class Worker:
                 break
             number = slot - slots.start if isinstance(trades, GridProposer) else slot
             proposed = trades.propose(number, block.parameters, list(self._known.values()))
-            record = self._try(slot, block, candidate, {**block.parameters, **proposed})
+            try:
+                record = self._try(slot, block, candidate, {**block.parameters, **proposed})
+            except KeyboardInterrupt:
+                self._flush(waiting, total)
+                raise
             waiting.append(record)
             self._learn([record])
             if time.monotonic() - flushed > BATCH_S:

@@ -103,7 +103,7 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
             {
                 "column": walked.column,
                 "fingerprint": walked.fingerprint,
-                "seed": seeds.get(walked.column, workspace.config.stack.seed),
+                "seed": seeds[walked.column],
                 "refits": len(walked.folds),
                 "features": len(walked.table.feature_names),
                 "skill": quality.pooled.sentence,

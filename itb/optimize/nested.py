@@ -1,0 +1,144 @@
+"""The nested estimate: the selection itself, replayed out of sample, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from itb.optimize.candidate import stop_bar
+
+if TYPE_CHECKING:
+    from itb.backtest.result import BacktestResult
+    from itb.market.bars import IntArray
+    from itb.optimize.candidate import ScoredCandidate
+    from itb.optimize.desk import Record
+    from itb.optimize.search import Search
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Who was chosen on the windows before ``window`` to trade it; ``record`` is ``None`` where nobody could be."""
+
+    window: int
+    first_day: int
+    last_day: int
+    record: Record | None
+
+
+@dataclass(frozen=True, eq=False)
+class Nested:
+    """The replayed selection: its daily returns from the first window that could be chosen for, and who traded when.
+
+    ``window`` has the number of the window of each day. ``is_carried`` says that positions were carried over in one
+    account; else the days of the chosen trials are joined, as if positions changed hands for nothing.
+    """
+
+    choices: tuple[Choice, ...]
+    daily: np.ndarray[tuple[int], np.dtype[np.float64]]
+    window: IntArray
+    is_carried: bool
+
+
+def first_choice(windows: int) -> int:
+    """Give the first window that is chosen for: a third of all windows, at least one, is there to choose from.
+
+    >>> [first_choice(windows) for windows in (2, 6, 12)]
+    [1, 2, 4]
+    """
+    return max(1, windows // 3)
+
+
+def choose(records: Sequence[Record], search: Search, window: int) -> Record | None:
+    """Choose by the objective on the windows before ``window`` alone, constraints included; the earliest of equals."""
+    bounds = search.windows.bounds[:window]
+    objective = search.objectives[0]
+    best: tuple[float, Record] | None = None
+    for record in records:
+        performance = record.performance
+        if performance is None or not search.constraints.kept(performance, bounds):
+            continue
+        value = objective.sign * objective.value(performance, bounds)
+        if np.isfinite(value) and (best is None or value > best[0]):
+            best = (value, record)
+    return None if best is None else best[1]
+
+
+def choices(records: Sequence[Record], search: Search) -> tuple[Choice, ...]:
+    """Choose for every window but the first third."""
+    bounds = search.windows.bounds
+    return tuple(
+        Choice(window, *bounds[window], choose(records, search, window))
+        for window in range(first_choice(len(bounds)), len(bounds))
+    )
+
+
+def joined(made: Sequence[Choice]) -> Nested:
+    """Join the days of the chosen trials; a window that nobody could be chosen for is flat."""
+    parts = [
+        np.zeros(choice.last_day - choice.first_day)
+        if choice.record is None or choice.record.performance is None
+        else choice.record.performance.daily[choice.first_day : choice.last_day]
+        for choice in made
+    ]
+    return Nested(tuple(made), np.concatenate(parts), window_of(made), is_carried=False)
+
+
+def carried(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate]) -> Nested:
+    """Trade the chosen settings one after the other in one account, positions carried over, in backtrader.
+
+    ``candidate`` gives the trained model side of a trial. Decisions of a window begin with its first bar; a window
+    that nobody could be chosen for takes no new position; an open one waits for the next.
+    """
+    result = replay(made, candidate)
+    daily = _daily(result, made)
+    return Nested(tuple(made), daily, window_of(made), is_carried=True)
+
+
+def replay(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate]) -> BacktestResult:
+    """Run the schedule of choices through backtrader."""
+    from itb.backtest.run import Backtest
+    from itb.indicators.score import ArrayScores
+    from itb.strategies.scheduled import Change, ScheduledThreshold
+
+    held = [choice.record for choice in made if choice.record is not None]
+    if not held:
+        raise ValueError("nobody could be chosen for any window: loosen the constraints")
+    sweep = next(iter(candidate(held[0]).sweeps.values()))
+    bars, scores, changes = sweep.bars, np.full(len(sweep.bars), np.nan), []
+    for choice in made:
+        start, stop = (stop_bar(bars, sweep.start, day) for day in (choice.first_day, choice.last_day))
+        if choice.record is None or start >= len(bars):
+            continue
+        chosen = candidate(choice.record)
+        settings = chosen.settings(choice.record.parameters)
+        scores[start:stop] = chosen.sweep(settings).score[start:stop]
+        changes.append(Change(int(bars.open_time[start]), replace(settings, score="")))
+    source = ArrayScores("score", bars.open_time, scores)  # thresholds were checked against each column's own range
+    test = Backtest(ScheduledThreshold, {"changes": tuple(changes)}, sweep.cash, sweep.venue)
+    return test.run(bars, {source.column: source}, changes[0].from_ms)
+
+
+def _daily(result: BacktestResult, made: Sequence[Choice]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    from itb.ledger.equity import daily
+
+    days = daily(result.bars.close_time[result.start :], result.equity[result.start :], result.starting_cash).returns
+    wanted = made[-1].last_day - made[0].first_day
+    padded = np.zeros(wanted)
+    padded[wanted - len(days) :] = np.nan_to_num(days, nan=0.0)[-wanted:]
+    return padded
+
+
+def window_of(made: Sequence[Choice]) -> IntArray:
+    """Give the number of the window of each day of the choices."""
+    return np.concatenate([np.full(choice.last_day - choice.first_day, choice.window) for choice in made])
+
+
+def drift(made: Sequence[Choice]) -> list[dict[str, object]]:
+    """Give the parameters chosen for each window, for a table or a picture of how they wander."""
+    return [
+        {"window": choice.window, **({} if choice.record is None else dict(choice.record.parameters))}
+        for choice in made
+    ]

@@ -1,0 +1,311 @@
+"""`itb optimize`: search, confirm, judge, and say honestly what was found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.charts.wording import number, percent
+from itb.config.dump import dump_toml
+from itb.errors import RunError
+from itb.ledger.metrics import compute
+from itb.mlmodels.files import write_whole
+from itb.optimize.desk import Record
+from itb.optimize.nested import carried, drift, joined
+from itb.optimize.objectives import sharpe, total_return
+from itb.optimize.performance import Performance
+from itb.optimize.reoptimise import reoptimise
+from itb.optimize.search import Told
+from itb.optimize.verdict_text import verdict_lines
+from itb.runs.looks import earlier_looks, enter_look
+from itb.runs.said import Said
+from itb.runs.search_judge import Judged, judge_search
+from itb.runs.search_space import applied
+from itb.runs.study import Asked, Study, help_study, open_study
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.optimize.desk import Desk
+    from itb.optimize.nested import Nested
+    from itb.runs.workspace import Workspace
+
+__all__ = ["Asked", "apply", "optimize", "walk_forward", "worker"]
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """A finished search: its study, its trials, and what they are worth."""
+
+    study: Study
+    records: tuple[Record, ...]
+    judged: Judged
+
+
+def optimize(workspace: Workspace, asked: Asked, *, open_holdout: bool = False) -> Said:
+    """Search every configured symbol: to the asked number of trials, going on with what is there."""
+    lines: list[str] = []
+    told = []
+    is_wrong = False
+    for symbol in workspace.config.data.symbols:
+        done = search_symbol(workspace, symbol, asked)
+        found = _told(done)
+        lines += _lines(done)
+        is_wrong |= not done.judged.is_verified
+        if open_holdout:
+            found["holdout"], said = _holdout(workspace, done)
+            lines.append(said)
+        told.append(found)
+    return Said({"studies": told}, tuple(lines), found=is_wrong)
+
+
+def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
+    """Search one symbol and write what came of it into the study's folder."""
+    study = open_study(workspace, symbol, asked)
+    desk = study.desk()
+    total = study.total(desk)
+    objective = study.search.objectives[0]
+
+    def listen(state: Told) -> None:
+        best = "" if state.best is None or not state.best.values else f", best {number(state.best.values[0], 3)}"
+        workspace.report(state.done, state.total, f"{objective.name}{best}")
+
+    try:
+        worker = study.work(desk, total, listen)
+    finally:
+        _register(study, desk)
+    records = tuple(desk.records())
+    workspace.report(0, 1, "judging")
+    window = study.market.bars.slice(study.sides.start, None)
+    raw = earlier_looks(workspace, study.market, window)
+    try:
+        judged = judge_search(
+            study.search,
+            records,
+            study.sides,
+            raw_trials=raw,
+            confirmed=study.config.search.confirm,
+            seed=study.search.seed,
+        )
+    except ValueError as error:
+        raise RunError(f"study {study.name!r}: {error}") from None
+    del worker
+    done = Searched(study, records, judged)
+    _write(done)
+    workspace.report(1, 1, "judging")
+    return done
+
+
+def walk_forward(workspace: Workspace, asked: Asked) -> Said:
+    """Search again before each window and trade the next; one out-of-sample curve, and how the parameters drift."""
+    lines: list[str] = []
+    told = []
+    for symbol in workspace.config.data.symbols:
+        study = open_study(workspace, symbol, asked)
+        trials = study.config.search.trials if asked.trials is None else asked.trials
+        desks: list[Desk] = []
+
+        def desk_of(window: int, search: Any, study: Study = study, desks: list[Desk] = desks) -> Desk:
+            desks.append(study.desk(f".window{window:03d}", search))
+            return desks[-1]
+
+        def listen(state: Told, desks: list[Desk] = desks) -> None:
+            workspace.report(state.done, state.total, f"window {len(desks)}")
+
+        made = reoptimise(study.search, study.sides, desk_of, trials=trials, listener=listen, stop=study.stop())
+        for desk in desks:
+            _register(study, desk)
+        if not any(choice.record for choice in made):
+            raise RunError(f"study {study.name!r}: no window had a trial that keeps the constraints; loosen [search]")
+        nested = carried(made, study.sides.of) if study.config.strategy.name == "MLThreshold" else joined(made)
+        figures = _figures(nested)
+        wandering = drift(made)
+        _write_json(study.folder / "walk_forward.json", {**figures, "drift": wandering})
+        told.append({"study": study.name, **figures, "drift": wandering})
+        lines += [
+            f"{study.market.bars.label}: searched again before each of {len(made)} windows, {trials:,} trials each",
+            f"  out of sample: {_shown(figures)}",
+            f"  parameters of each window in {study.folder / 'walk_forward.json'}",
+        ]
+    return Said({"walk_forward": told}, tuple(lines))
+
+
+def worker(workspace: Workspace, asked: Asked) -> Said:
+    """Help with a study that another process or machine has begun."""
+    symbol = workspace.config.data.symbols[0]
+    trials = help_study(workspace, symbol, asked)
+    return Said({"study": asked.name, "trials": trials}, (f"study {asked.name}: {trials:,} trials are finished",))
+
+
+def apply(workspace: Workspace, asked: Asked, trial: int | None = None, out: Path | None = None) -> Said:
+    """Write what the search picks on all unsealed data (or one of its trials) as a config for backtest and live."""
+    study = open_study(workspace, workspace.config.data.symbols[0], asked, command="optimize apply")
+    records = study.desk().records()
+    if not records:
+        raise RunError(f"study {study.name!r}: has no trial yet; run `itb optimize` first")
+    from itb.optimize.search import best_of
+
+    if trial is None:
+        record = best_of(records, study.search.objectives[0])
+        if record is None:
+            raise RunError(
+                f"study {study.name!r}: none of {len(records)} trials keeps the constraints; loosen [search]"
+            )
+    else:
+        record = next((one for one in records if one.slot == trial), None)
+        if record is None:
+            raise RunError(f"study {study.name!r}: has no trial {trial}; they are 0 to {records[-1].slot}")
+    file = out or study.folder / f"trial-{record.slot}.toml"
+    write_whole(file, _config_text(study, record).encode())
+    return Said(
+        {"study": study.name, "trial": record.slot, "file": str(file), "parameters": dict(record.parameters)},
+        (f"trial {record.slot} of {study.name} written to {file}", f"  itb backtest -c {file}"),
+    )
+
+
+def _config_text(study: Study, record: Record) -> str:
+    return dump_toml(applied(study.config, record.parameters))
+
+
+def _register(study: Study, desk: Desk) -> None:
+    """Enter the trials that were not yet counted, those of a run that was killed included, before any is shown."""
+    records = desk.records()
+    name = desk.study.study_name
+    known = sum(look.trials for look in study.workspace.register.looks(study.market.name) if look.run_id == name)
+    new = len(records) - known
+    if new > 0:
+        window = study.market.bars.slice(study.sides.start, None)
+        best = max((r.values[0] for r in records if r.is_feasible and r.values), default=math.nan)
+        enter_look(
+            study.workspace,
+            study.market,
+            window,
+            run_id=name,
+            command="optimize",
+            metrics={study.search.objectives[0].name: best},
+            trials=new,
+        )
+
+
+def _write(done: Searched) -> None:
+    study, judged = done.study, done.judged
+    write_whole(study.folder / "best.toml", _config_text(study, judged.best).encode())
+    _write_json(study.folder / "verdict.json", _told(done))
+    from itb.runs.search_report import write_report
+
+    write_report(done)
+
+
+def _write_json(file: Path, told: dict[str, Any]) -> None:
+    write_whole(file, Said(told).json.encode())
+
+
+def _told(done: Searched) -> dict[str, Any]:
+    study, judged = done.study, done.judged
+    states = {
+        state: sum(record.state == state for record in done.records) for state in ("complete", "pruned", "failed")
+    }
+    refused = [r.performance.refused for r in judged.measured if r.performance and r.performance.refused]
+    return {
+        "study": study.name,
+        "folder": str(study.folder),
+        "symbol": study.market.bars.symbol,
+        "trials": len(done.records),
+        **{state: states[state] for state in ("complete", "pruned", "failed")},
+        "best": {"trial": judged.best.slot, "values": judged.best.values, "parameters": dict(judged.best.parameters)},
+        "objectives": [objective.name for objective in study.search.objectives],
+        "verified": judged.is_verified,
+        "differences": [check.difference for check in judged.confirmations if not check.agrees],
+        "left_to_backtrader": len(refused),
+        "nested": _figures(judged.nested),
+        "verdict": judged.verdict.to_dict(),
+    }
+
+
+def _lines(done: Searched) -> list[str]:
+    study, judged = done.study, done.judged
+    failed = sum(record.state != "complete" for record in done.records)
+    first = study.search.objectives[0]
+    value = (judged.best.values or (math.nan,))[0]
+    checked = len(judged.confirmations)
+    agreed = sum(check.agrees for check in judged.confirmations)
+    best = f"best {first.name} {number(value, 3)} in trial {judged.best.slot}"
+    lines = [
+        f"{study.market.bars.label}: {len(done.records):,} trials ({failed:,} without a result), {best}",
+        *(f"  {name} = {shown(value)}" for name, value in judged.best.parameters.items()),
+    ]
+    if checked:
+        lines.append(f"  {agreed} of the best {checked} are the same in backtrader, to 1e-9")
+    lines += [f"  unverified: {check.difference}" for check in judged.confirmations if not check.agrees]
+    lines += [f"  {line}" for line in verdict_lines(judged.verdict)]
+    lines.append(f"  report {study.folder / 'report.html'}, settings {study.folder / 'best.toml'}")
+    return lines
+
+
+def _shown(figures: dict[str, Any]) -> str:
+    total = percent(figures["total_return"], 1)
+    return f"Sharpe {number(figures['sharpe'], 2)}, total {total} in {figures['days']:,} days"
+
+
+def shown(value: object) -> str:
+    """Word a parameter's value for people."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _figures(nested: Nested) -> dict[str, Any]:
+    days = nested.daily
+    empty = np.empty(0)
+    whole = Performance(days, np.zeros(len(days)), empty.astype(np.int64), empty)
+    return {
+        "sharpe": sharpe(whole),
+        "total_return": total_return(whole),
+        "days": len(days),
+        "carried": nested.is_carried,
+        "windows": [
+            {"window": choice.window, "trial": None if choice.record is None else choice.record.slot}
+            for choice in nested.choices
+        ],
+    }
+
+
+def _holdout(workspace: Workspace, done: Searched) -> tuple[dict[str, Any], str]:
+    """Open the sealed hold-out for the chosen settings, which is recorded for ever."""
+    from itb.runs.backtest import compute_outcome
+
+    study = done.study
+    if study.config.data.holdout_from is None:
+        raise RunError(
+            "data.holdout_from is not set, so nothing is sealed; set it before the search, then search again"
+        )
+    opened = replace(workspace, config=applied(study.config, done.judged.best.parameters), include_holdout=True)
+    symbol = study.market.bars.symbol
+    outcome = compute_outcome(opened, symbol, study.name, command="optimize --open-holdout")
+    result = outcome.result
+    first = int(result.bars.open_time.searchsorted(study.config.data.holdout_ms or 0))
+    if first >= len(result.bars):
+        raise RunError(f"{symbol}: no bar lies in the hold-out; download more bars")
+    trades = [trade for trade in result.trades if trade.entry_bar >= first]
+    fills = [fill for fill in result.fills if fill.bar >= first]
+    cash = float(result.equity[first - 1]) if first else result.starting_cash
+    metrics = compute(
+        result.bars, result.equity, result.position, fills, trades, start_cash=cash, start_bar=first, dust=result.dust
+    )
+    found = {"sharpe": metrics.sharpe, "total_return": metrics.total_return, "max_drawdown": metrics.max_drawdown,
+             "trades": metrics.trades, "days": metrics.duration_days}  # fmt: skip
+    enter_look(
+        opened,
+        outcome.market,
+        result.bars.slice(first, None),
+        run_id=study.name,
+        command="optimize --open-holdout",
+        metrics=found,
+    )
+    openings = len(workspace.register.holdout_openings(outcome.market.name))
+    said = (
+        f"  hold-out: Sharpe {number(metrics.sharpe, 2)}, total {percent(metrics.total_return, 1)}, "
+        f"{metrics.trades} trades in {metrics.duration_days:.0f} days; opened {openings} times, recorded for ever"
+    )
+    return found, said

@@ -1,0 +1,171 @@
+"""What a finished search is worth: confirmation, the nested replay, baselines and the verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.errors import RunError
+from itb.ledger import baselines, breakeven
+from itb.ledger.equity import daily
+from itb.optimize.candidate import ScoredCandidate
+from itb.optimize.evidence import Evidence
+from itb.optimize.fallback import BacktestBooks
+from itb.optimize.judging import judge
+from itb.optimize.neighbourhood import neighbourhood
+from itb.optimize.nested import Nested, carried, choices, joined
+from itb.optimize.null_baselines import permuted_positions, random_entries
+from itb.optimize.parity import Confirmation, confirm
+from itb.optimize.search import best_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from itb.backtest.result import BacktestResult
+    from itb.market.bars import FloatArray
+    from itb.optimize.desk import Record
+    from itb.optimize.search import Search
+    from itb.optimize.verdict import Verdict
+    from itb.runs.search_build import ModelSides
+
+_RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A finished search, judged.
+
+    ``best`` is what the procedure picks on all days; ``confirmations`` are those of the best trials, best first (none
+    where the strategy is not the sweep's). ``returns`` has a column for each of ``measured``.
+    """
+
+    best: Record
+    measured: tuple[Record, ...]
+    returns: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    nested: Nested
+    verdict: Verdict
+    confirmations: tuple[Confirmation, ...]
+    hold: FloatArray
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether every confirmation agrees."""
+        return all(confirmation.agrees for confirmation in self.confirmations)
+
+
+def judge_search(
+    search: Search, records: Sequence[Record], sides: ModelSides, *, raw_trials: int, confirmed: int, seed: int
+) -> Judged:
+    """Judge what was found; ``raw_trials`` are all that the register knows on this market and time.
+
+    Raises :class:`RunError` where no trial keeps the constraints.
+    """
+    best = best_of(records, search.objectives[0])
+    if best is None:
+        raise RunError(_nobody(records, search))
+    measured = tuple(record for record in records if record.performance is not None)
+    returns = np.column_stack([r.performance.daily for r in measured if r.performance is not None])
+    made = choices(records, search)
+    candidate = sides(best.parameters)
+    is_swept = isinstance(candidate, ScoredCandidate)
+    nested = carried(made, sides.of) if is_swept and any(choice.record for choice in made) else joined(made)
+    ranked = _ranked(records, search)[:confirmed]
+    checks = tuple(_confirmation(sides, record) for record in ranked) if is_swept else ()
+    hold = hold_returns(sides)
+    evidence = Evidence(
+        returns=returns,
+        selected=[record.slot for record in measured].index(best.slot),
+        nested=nested.daily,
+        raw_trials=max(raw_trials, len(records)),
+        failed_trials=len(records) - len(measured),
+        nested_windows=nested.window,
+        hold=hold,
+        stability=_stability(search, records, best),
+    )
+    if checks:
+        evidence = replace(evidence, **_baselines(sides, checks[0], seed))
+    verdict = judge(evidence, resamples=_RESAMPLES, seed=seed)
+    return Judged(best, measured, returns, nested, verdict, checks, hold)
+
+
+def hold_returns(sides: ModelSides) -> FloatArray:
+    """Daily returns of buy-and-hold over the days of the search."""
+    from itb.runs.venue import build_venue
+
+    config, bars, start = sides.workspace.config, sides.market.bars, sides.start
+    cash = config.backtest.cash
+    funding = build_venue(config, sides.market).funding
+    held = baselines.buy_and_hold(bars, config.costs, start_cash=cash, start_bar=start, funding=funding)
+    days = daily(bars.close_time[start:], held.account.equity[start:], cash)
+    return np.nan_to_num(days.returns, nan=0.0)
+
+
+def _ranked(records: Sequence[Record], search: Search) -> list[Record]:
+    sign = search.objectives[0].sign
+    feasible = [record for record in records if record.is_feasible and record.values]
+    return sorted(feasible, key=lambda record: (-sign * (record.values or (0.0,))[0], record.slot))
+
+
+def _confirmation(sides: ModelSides, record: Record) -> Confirmation:
+    candidate = sides.of(record)
+    settings = candidate.settings(record.parameters)
+    return confirm(candidate.sweep(settings), settings)
+
+
+def _stability(search: Search, records: Sequence[Record], best: Record) -> float:
+    """Look around the best in the scaled space; what does not exist at a point stands at its middle."""
+    complete = [record for record in records if record.values is not None]
+    points = np.array([search.space.shares(record.parameters) for record in complete])
+    values = np.array([search.objectives[0].sign * (record.values or (math.nan,))[0] for record in complete])
+    place = [record.slot for record in complete].index(best.slot)
+    return neighbourhood(np.nan_to_num(points, nan=0.5), values, place).stability
+
+
+def _baselines(sides: ModelSides, best: Confirmation, seed: int) -> dict[str, Any]:
+    """Chance with the same trades, chance with the same exposure, and what costs leave."""
+    config, bars = sides.workspace.config, sides.market.bars
+    assert isinstance(best.confirmed.books, BacktestBooks)
+    result: BacktestResult = best.confirmed.books.result
+    charged = config.costs.taker_fee_bps + config.costs.slippage_bps
+    one_way = charged / 10_000
+    edge = breakeven.break_even(
+        result.fills, result.market_prices, start_cash=result.starting_cash, final_equity=result.end_value
+    )
+    bearable = edge.break_even_bps
+    found = {"charged_bps": float(charged), "break_even_bps": math.nan if bearable is None else float(bearable)}
+    closed = [trade for trade in result.trades if not trade.is_open]
+    start = sides.start
+    if len(closed) >= 2:
+        entries = np.array([trade.entry_bar for trade in closed]) - start
+        exits = np.array([trade.exit_bar for trade in closed]) - start
+        signs = np.array([1 if trade.qty > 0 else -1 for trade in closed])
+        apart = exits > entries
+        found["random_entry_p"] = random_entries(
+            bars.open[start:], entries[apart], exits[apart], signs[apart], one_way_cost=one_way, seed=seed
+        ).p_value
+        exposure = result.position * bars.close / np.maximum(result.equity, 1e-9)
+        moves = np.diff(bars.close[start:]) / bars.close[start:-1]
+        length = max(1, round(float(np.median(exits - entries))))
+        found["permutation_p"] = permuted_positions(
+            exposure[start:-1], moves, one_way_cost=one_way, block=length, seed=seed
+        ).p_value
+    return found
+
+
+def _nobody(records: Sequence[Record], search: Search) -> str:
+    broken = [record for record in records if record.values is not None and not record.is_feasible]
+    if broken:
+        name, least = min(
+            ((name, excess) for record in broken for name, excess in record.excess.items() if excess > 0),
+            key=lambda pair: pair[1],
+        )
+        limit = getattr(search.constraints, name)
+        return (
+            f"none of {len(records)} trials keeps search.{name} = {limit:g}; the nearest misses it by {least:.3g}. "
+            f"Loosen it, or widen search.space"
+        )
+    why = next((record.reason for record in records if record.reason), "no trial was run")
+    return f"none of {len(records)} trials has a result: {why}"

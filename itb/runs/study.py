@@ -1,0 +1,217 @@
+"""A study: what is searched on one market, where it is kept, and who works on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from itb.config.dump import config_hash
+from itb.errors import ConfigError, RunError
+from itb.market.bars import utc
+from itb.optimize.candidate import search_days
+from itb.optimize.desk import Desk, open_desk
+from itb.optimize.objectives import OBJECTIVES, Constraints, Windows
+from itb.optimize.search import Listener, Search, Worker
+from itb.optimize.storage import storage_of
+from itb.runs.market import load_market
+from itb.runs.model import score_ranges
+from itb.runs.search_build import ModelSides, first_bar
+from itb.runs.search_space import search_space
+from itb.runs.strategy import check_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from itb.config import Config
+    from itb.runs.market import Market
+    from itb.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks of a search, beside the config.
+
+    ``trials`` is how many there shall be in all (``None``: as configured, or the whole grid), ``more`` how many beside
+    those that are there. ``storage`` is the URL of a database, empty for the project's own journal.
+    """
+
+    trials: int | None = None
+    more: int | None = None
+    timeout_s: float | None = None
+    jobs: int = 1
+    name: str = ""
+    storage: str = ""
+
+
+@dataclass(eq=False)
+class Study:
+    """One search of one market, opened."""
+
+    workspace: Workspace
+    market: Market
+    search: Search
+    sides: ModelSides
+    name: str
+    folder: Path
+    plan: dict[str, Any]
+    asked: Asked
+
+    @property
+    def config(self) -> Config:
+        """The settings that do not vary, and the defaults of those that do."""
+        return self.workspace.config
+
+    def desk(self, suffix: str = "", search: Search | None = None) -> Desk:
+        """Open the study's storage; ``suffix`` names a part of it, such as one window's own search."""
+        searched = search or self.search
+        plan = {**self.plan, "windows": [searched.windows.days, searched.windows.count]}
+        local = None if self.asked.storage else self.folder
+        opened = open_desk(
+            storage_of(self.asked.storage, self.folder),
+            self.name + suffix,
+            plan,
+            searched.space,
+            directions=searched.directions,
+            local=local,
+        )
+        opened.is_shared = self.asked.jobs > 1 or local is None
+        return opened
+
+    def total(self, desk: Desk) -> int:
+        """How many trials there shall be."""
+        if self.asked.more is not None:
+            return len(desk.records()) + self.asked.more
+        if self.search.sampler == "grid":
+            size = self.search.grid_size()
+            return size if self.asked.trials is None else min(self.asked.trials, size)
+        return self.config.search.trials if self.asked.trials is None else self.asked.trials
+
+    def work(self, desk: Desk, total: int, listener: Listener | None) -> Worker:
+        """Fill the study, in as many processes as are asked for; give the worker of this one."""
+        stop = self.stop()
+        worker = Worker(self.search, desk, self.sides, listener, stop)
+        if self.asked.jobs == 1:
+            worker.work(total)
+            return worker
+        own = replace(self.asked, jobs=1)
+        start = multiprocessing.get_context("spawn")
+        helpers = [
+            start.Process(target=_help, args=(self.config, self.market.bars.symbol, own, self.name, total), daemon=True)
+            for _ in range(self.asked.jobs - 1)
+        ]
+        for helper in helpers:
+            helper.start()
+        try:
+            worker.work(total)
+            for helper in helpers:
+                helper.join()
+            worker.work(total)  # what a helper that died left behind
+        finally:
+            for helper in helpers:
+                if helper.is_alive():
+                    helper.terminate()
+                helper.join()
+        return worker
+
+    def stop(self) -> Callable[[], bool]:
+        """Ask whether the time is over."""
+        if self.asked.timeout_s is None:
+            return lambda: False
+        end = time.monotonic() + self.asked.timeout_s
+        return lambda: time.monotonic() > end
+
+
+def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str = "optimize") -> Study:
+    """Load the market, read the space and name the study.
+
+    Raises :class:`ConfigError` for settings that cannot be.
+    """
+    config = workspace.config
+    check_settings(config)
+    objectives = tuple(_objective(config, name) for name in config.search.objectives)
+    space = search_space(config, score_ranges(config))
+    workspace.report(0, 1, "loading the market")
+    market = load_market(workspace, symbol, run_id=asked.name or "optimize", command=command)
+    start = first_bar(config, market.bars, space)
+    days = search_days(market.bars, start)
+    try:
+        search = Search(
+            space=space,
+            objectives=objectives,
+            windows=Windows(days, config.search.windows),
+            sampler=config.search.sampler,
+            trade_sides=config.search.trade_sides,
+            constraints=Constraints(config.search.min_trades, config.search.max_drawdown),
+            seed=config.search.seed,
+            prune=config.search.prune,
+        )
+    except ValueError as error:
+        raise ConfigError(config.complaint(("search",), str(error))) from None
+    bars = market.bars
+    plan = {
+        "space": space.plain(),
+        "data": f"{market.fingerprint[:16]}, {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}",
+        "settings": config_hash(config)[:16],
+        "search": {
+            "objectives": [objective.name for objective in objectives],
+            "sampler": search.sampler,
+            "trade_sides": search.trade_sides,
+            "min_trades": search.constraints.min_trades,
+            "max_drawdown": search.constraints.max_drawdown,
+            "seed": search.seed,
+            "prune": search.prune,
+            "start": start,
+        },
+        "market": market.name,
+        "symbol": symbol,
+    }
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:8]
+    name = asked.name or f"{symbol.replace('/', '').replace(':', '-')}-{config.data.timeframe}-{digest}"
+    if "/" in name or name in {".", ".."}:
+        raise RunError(f"study {name!r}: the name becomes a folder; leave out the slash")
+    folder = config.runs_root / "studies" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = ModelSides(replace(workspace, progress=None), market, space, start)
+    return Study(workspace, market, search, sides, name, folder, plan, asked)
+
+
+def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | None = None) -> int:
+    """Work on a study beside others until it is full; give how many trials it has."""
+    study = open_study(workspace, symbol, asked, command="optimize worker")
+    desk = study.desk()
+    desk.is_shared = True
+    wanted = study.total(desk) if total is None else total
+    Worker(study.search, desk, study.sides, partial(_tell, workspace), study.stop()).work(wanted)
+    return len(desk.records())
+
+
+def _tell(workspace: Workspace, told: Any) -> None:
+    workspace.report(told.done, told.total, "searching")
+
+
+def _help(config: Config, symbol: str, asked: Asked, name: str, total: int) -> None:
+    """Be a helper process."""
+    import os
+    import signal
+
+    from itb.config.load import with_values
+    from itb.runs.workspace import Workspace
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends its helpers
+    os.nice(1)
+    alone = with_values(config, {"walkforward.workers": 1}, "search")
+    help_study(Workspace(alone), symbol, replace(asked, name=name), total)
+
+
+def _objective(config: Config, name: str) -> Any:
+    if name not in OBJECTIVES:
+        from itb.config.messages import unknown_name
+
+        raise ConfigError(config.complaint(("search", "objectives"), unknown_name("objective", name, OBJECTIVES)))
+    return OBJECTIVES[name]
