@@ -39,6 +39,8 @@ def read_table(path: Path, label: str) -> SourceRows:
     ([1704096000000], {'funding_rate': [0.0001]})
     """
     rows = open_rows(path, fewest_columns=2)
+    if rows.table.num_rows == 0:
+        raise BarsError(f"{rows.source}: holds no rows; found {_listed(rows)}")
     time = _time_column(rows)
     times = times_of(rows, time)
     columns = {

@@ -210,6 +210,14 @@ def test_the_scores_of_the_walk_forward_earn_what_the_backtest_earns(workspace):
     assert Costs() == project.config.costs
 
 
+@pytest.mark.parametrize("argument", ["bars", "scores"])
+def test_a_file_without_rows_is_refused(project, tape, tmp_path, argument):
+    empty = tmp_path / "empty.csv"
+    empty.write_text("timestamp,close,score\n")
+    with pytest.raises(BarsError, match="holds no rows; found timestamp, close, score"):
+        simulate(project(RULE, AT_CLOSE), **{"bars": tape("close", "score"), argument: empty})
+
+
 def test_the_command_reads_a_file_without_volume(tmp_path, tape, monkeypatch, capsys):
     from itb.cli import main
 
