@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from itb.config.sections import Section
 from itb.config.values import Count
@@ -35,6 +35,11 @@ class TrainingSection(Section):
         description="Draw rows one after the other, each less likely the more its label overlaps with those drawn; "
         "twice the rows take four times as long.",
     )
+    pooled: bool = Field(
+        default=False,
+        description="Train one model on the rows of all `data.symbols` and let it score each; else each coin has a "
+        "model of its own.",
+    )
     train_rows_max: Count = Field(default=0, description="Learn from so many of the newest rows at most; 0: from all.")
     early_stopping: Literal["none", "loss", "rank", "trading"] = Field(
         default="none",
@@ -57,3 +62,12 @@ class TrainingSection(Section):
         description="Let LightGBM sort features into the bins of the first training window in every refit: faster "
         "where trees are few, and refused when a feature leaves the range it had there.",
     )
+
+    @model_validator(mode="after")
+    def _refuse_mixed_closes(self) -> Self:
+        if self.pooled and self.early_stopping == "trading":
+            raise ValueError(
+                'early_stopping must be "none", "loss" or "rank" where pooled is set, was "trading": the rows of '
+                "several coins are no one price to trade"
+            )
+        return self

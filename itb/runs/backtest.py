@@ -94,7 +94,7 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
         scored=scored,
         qualities=() if scored is None else grades(scored),
         settings=_all_settings(strategy, settings),
-        inputs=inputs(config, market, strategy),
+        inputs=inputs(config, market, strategy, () if scored is None else scored.others),
         looks=earlier_looks(workspace, market, market.bars.slice(result.start, None)),
     )
 

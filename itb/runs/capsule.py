@@ -38,8 +38,16 @@ def new_run_id(now_ms: int, symbol: str, timeframe: object) -> str:
     '19700101-000000-btcusdt-1h-'
     """
     stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%d-%H%M%S")
-    name = "".join(letter for letter in symbol.lower() if letter.isalnum())
-    return f"{stamp}-{name}-{timeframe}-{secrets.token_hex(2)}"
+    return f"{stamp}-{series_of(symbol)}-{timeframe}-{secrets.token_hex(2)}"
+
+
+def series_of(symbol: str) -> str:
+    """Give a symbol as it stands in the name of a run.
+
+    >>> series_of("BTC/USDT:USDT")
+    'btcusdtusdt'
+    """
+    return "".join(letter for letter in symbol.lower() if letter.isalnum())
 
 
 def versions() -> dict[str, str]:

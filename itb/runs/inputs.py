@@ -12,13 +12,16 @@ from itb.runs.funding import read_funding
 from itb.runs.market import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from itb.config import Config
     from itb.runs.market import Market
 
 
-def inputs(config: Config, market: Market, strategy: type) -> dict[str, str]:
+def inputs(config: Config, market: Market, strategy: type, others: Iterable[Market] = ()) -> dict[str, str]:
     """Give a sha256 for each thing that lies outside config and package: bars, rates, strategy, plugins."""
     found = {"bars": market.fingerprint}
+    found |= {f"bars of {other.bars.symbol}": other.fingerprint for other in others}
     if market.finer is not None:
         found["finer bars"] = fingerprint(market.finer)
     rates = read_funding(config, market)

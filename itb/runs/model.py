@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from itb.config import parts
 from itb.config.columns import columns
+from itb.runs.pool import is_pooled, pooled
 from itb.runs.scored import ScoredMarket
 from itb.runs.stages import STAGES
+from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from itb.config import Config
     from itb.config.columns import LearnedColumn
-    from itb.market.bars import Bars
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
     from itb.mlmodels.table import TrainingTable
@@ -55,43 +54,38 @@ def score_ranges(config: Config) -> ScoreRanges:
     return ranges
 
 
-def training_tables(config: Config, bars: Bars, learned: Sequence[LearnedColumn]) -> tuple[TrainingTable, ...]:
-    """Compute the configured features once, and a table of them with the label of each column."""
-    from itb.mlmodels.table import TrainingTable
-
-    features = parts.feature_set(config, bars.columns)
-    matrix = features.compute(bars)
-    labels = {column.label.name: column.label for column in learned}
-    tables = {name: TrainingTable.of(bars, matrix, features.names, label) for name, label in labels.items()}
-    return tuple(tables[column.label.name] for column in learned)
-
-
-def run_walk_forwards(workspace: Workspace, bars: Bars) -> tuple[WalkForwardResult, ...]:
-    """Train every column walk-forward, or take what an earlier run trained on the same numbers."""
+def score_columns(workspace: Workspace, market: Market) -> ScoredMarket:
+    """Train what is configured, or take what an earlier run trained, and pass the scores through every stage."""
     config = workspace.config
     walk, learned = walk_forward(config), columns(config)
-    workspace.report(0, 1, "computing features")
-    tables = training_tables(config, bars, learned)
-    return tuple(
-        walk.run(
-            table,
-            column.algorithm,
-            workspace.cache / "walkforward",
-            workers=config.walkforward.workers,
-            seed=column.seed,
-            progress=workspace.progress,
-            column=column.name,
+    others: tuple[Market, ...] = ()
+    if is_pooled(workspace):
+        found, symbol = pooled(workspace, market), market.bars.symbol
+        others = found.others(symbol)
+        walked = tuple(
+            pool.apart(_run(workspace, pool.walk(walk), pool.table, column))[symbol]
+            for column, pool in zip(learned, found.pools, strict=True)
         )
-        for column, table in zip(learned, tables, strict=True)
-    )
-
-
-def score_columns(workspace: Workspace, market: Market) -> ScoredMarket:
-    """Train what is configured and pass the scores through every stage."""
-    scored = ScoredMarket.of(market, run_walk_forwards(workspace, market.bars))
+    else:
+        workspace.report(0, 1, "computing features")
+        tables = training_tables(config, market.bars, learned)
+        walked = tuple(_run(workspace, walk, table, column) for column, table in zip(learned, tables, strict=True))
+    scored = ScoredMarket.of(market, walked, others)
     for stage in STAGES:
         scored = stage.run(workspace, scored)
     return scored
+
+
+def _run(workspace: Workspace, walk: WalkForward, table: TrainingTable, column: LearnedColumn) -> WalkForwardResult:
+    return walk.run(
+        table,
+        column.algorithm,
+        workspace.cache / "walkforward",
+        workers=workspace.config.walkforward.workers,
+        seed=column.seed,
+        progress=workspace.progress,
+        column=column.name,
+    )
 
 
 def grades(scored: ScoredMarket) -> tuple[ModelQuality, ...]:

@@ -15,13 +15,14 @@ from itb.config.columns import columns
 from itb.config.plugins import plugin_files
 from itb.errors import ConfigError, ModelError
 from itb.market.bars import utc
-from itb.runs.capsule import versions
+from itb.runs.capsule import series_of, versions
 from itb.runs.inputs import file_hash
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.market import fingerprint
 from itb.runs.outputs import Output, output_path, series_name
+from itb.runs.pool import is_pooled
 from itb.runs.said import Said
-from itb.runs.steps import facts_of, markets, stamps, title
+from itb.runs.steps import POOL, facts_of, markets, stamps, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +95,7 @@ class _Work:
 
     def _last_trained(self) -> Path:
         symbol, timeframe = self.market.bars.symbol, self.workspace.config.data.timeframe
-        name = "".join(letter for letter in symbol.lower() if letter.isalnum())
+        name = POOL if is_pooled(self.workspace) else series_of(symbol)
         folder = self.workspace.runs / "models"
         found = sorted(folder.glob(f"*-{name}-{timeframe}-*")) if folder.is_dir() else []
         if not found:

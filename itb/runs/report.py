@@ -75,6 +75,7 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
     """Write down what makes the run repeatable, and its figures."""
     market, result = outcome.market, outcome.result
     window = market.bars.slice(result.start, None)
+    seen = (market, *(() if outcome.scored is None else outcome.scored.others))
     seeds = {column.name: column.seed for column in columns(workspace.config)} if outcome.walked else {}
     return {
         "run": outcome.run_id,
@@ -89,8 +90,8 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "first_bar": utc(market.bars.open_time[0]),
         "trading_from": utc(window.open_time[0]),
         "until": utc(market.stop_ms),
-        "from_ms": int(market.bars.open_time[0]),
-        "to_ms": market.stop_ms,
+        "from_ms": min(int(one.bars.open_time[0]) for one in seen),
+        "to_ms": max(one.stop_ms for one in seen),
         "gaps": {"policy": workspace.config.data.gaps, "missing": market.missing},
         "data_fingerprint": market.fingerprint,
         "inputs": dict(outcome.inputs),

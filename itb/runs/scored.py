@@ -25,19 +25,20 @@ class ScoredMarket:
     """A market, the walk-forward of each learned column, and the score columns as a strategy reads them, in order.
 
     ``walked`` is what training gave and stays as it is; ``scores`` is what stages add to and replace. ``notes`` are
-    sentences that a reader of the scores must know.
+    sentences that a reader of the scores must know. ``others`` are the coins that the models were trained on as well.
     """
 
     market: Market
     walked: tuple[WalkForwardResult, ...]
     scores: Mapping[str, ScoreSource]
     notes: tuple[str, ...] = ()
+    others: tuple[Market, ...] = ()
 
     @classmethod
-    def of(cls, market: Market, walked: tuple[WalkForwardResult, ...]) -> ScoredMarket:
+    def of(cls, market: Market, walked: tuple[WalkForwardResult, ...], others: tuple[Market, ...] = ()) -> ScoredMarket:
         """Take the scores as the walk-forwards gave them."""
         sources = [source for result in walked for source in (result.source, *result.class_sources)]
-        return cls(market, walked, {source.column: source for source in sources})
+        return cls(market, walked, {source.column: source for source in sources}, others=others)
 
     def with_scores(self, scores: Mapping[str, ScoreSource], *notes: str) -> ScoredMarket:
         """Replace columns of the same name, and put new ones behind the others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from itb.ledger.register import Register
 
@@ -27,7 +27,8 @@ def wall_clock() -> int:
 class Workspace:
     """Everything a command needs beside its own options; ``progress`` hears (done, total, what).
 
-    ``window`` (UTC milliseconds, the end excluded) narrows the bars to those that an earlier run saw.
+    ``window`` (UTC milliseconds, the end excluded) narrows the bars to those that an earlier run saw. ``memo`` keeps
+    what several symbols of one command share.
     """
 
     config: Config
@@ -35,6 +36,7 @@ class Workspace:
     progress: Progress | None = None
     clock: Callable[[], int] = field(default=wall_clock)
     window: tuple[int, int] | None = None
+    memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def runs(self) -> Path:
