@@ -179,11 +179,13 @@ def build_everything(workspace: Workspace) -> dict[str, Any]:
     from itb.config.plugins import load_plugins
     from itb.datafeeds.synthetic import SyntheticMarket
     from itb.runs.model import score_ranges, walk_forward
+    from itb.runs.sources import refuse_absent_files
     from itb.runs.strategy import check_settings, choose_strategy
 
     config = workspace.config
     load_plugins(config)
     check_settings(config)
+    refuse_absent_files(config)
     walk_forward(config)
     two_bars = SyntheticMarket(bars=2, timeframe=config.data.timeframe).bars()["BTC/USDT"]
     chosen = choose_strategy(workspace, two_bars)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from itb.config import Config
     from itb.config.sources import SourceSection
     from itb.market.bars import Bars
     from itb.market.timeframe import Timeframe
@@ -66,6 +67,17 @@ def read_source(workspace: Workspace, source: SourceSection, bars: Bars) -> tupl
     return rows.until(stop_ms - (0 if frame is None else frame.ms)), frame
 
 
+def refuse_absent_files(config: Config) -> None:
+    """Refuse sources whose file is not there, with one line each."""
+    absent = [
+        config.complaint(("sources", number, "file"), f"no such file: {config.locate(source.file)}")
+        for number, source in enumerate(config.sources)
+        if source.file is not None and not config.locate(source.file).is_file()
+    ]
+    if absent:
+        raise ConfigError("\n".join(absent))
+
+
 def _bars(workspace: Workspace, source: SourceSection, bars: Bars, stop_ms: int) -> Bars:
     config = workspace.config
     symbol = source.symbol or bars.symbol
@@ -75,6 +87,10 @@ def _bars(workspace: Workspace, source: SourceSection, bars: Bars, stop_ms: int)
         return read_file(_file(workspace, source), symbol, source.timeframe)
     exchange, frame = source.exchange or config.data.exchange, source.timeframe or config.data.timeframe
     if exchange.lower() == "synthetic":
+        if not config.data.is_synthetic:
+            raise BarsError(
+                "the built-in market is no source beside real bars; say where its bars are: exchange, or file"
+            )
         return _synthetic(workspace, symbol, frame)
     return workspace.store.read(exchange, symbol, frame, stop_ms=stop_ms)
 

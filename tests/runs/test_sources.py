@@ -190,6 +190,21 @@ def test_every_setting_of_sources_is_checked_without_data(mine):
     assert check_config(mine(source(name="a"))).data["ok"]
 
 
+def test_a_file_that_is_not_there_is_found_by_the_check_of_the_config(workspace, tmp_path):
+    table = source(name="ev", kind="table", file="gone.csv", time="event")
+    with pytest.raises(ConfigError, match=r"sources\[1\]\.file: no such file: .*gone\.csv"):
+        check_config(workspace(sources(table)))
+    (tmp_path / "gone.csv").write_text("time,x\n")
+    assert check_config(workspace(sources(table))).data["ok"]
+
+
+def test_the_built_in_market_does_not_stand_in_for_real_bars(workspace, bars, tmp_path):
+    bars().to_frame().to_csv(tmp_path / "spot.csv")
+    place = workspace(f"data.file={tmp_path / 'spot.csv'}", sources(source(name="eth", symbol="ETH/USDT")))
+    with pytest.raises(BarsError, match="source eth: the built-in market is no source beside real bars"):
+        market(place)
+
+
 # -- funding
 
 
