@@ -1,5 +1,7 @@
 """Run benchmarks: ``python -m benchmarks [NAME ...] [--into PAGE]``, all of them without a name.
 
+Options that are not known here, such as ``honesty --full``, go to the benchmark that is named.
+
 Each runs in a process of its own, so that none measures what another left behind. ``--into`` also writes what was
 printed into a Markdown page, between ``<!-- NAME -->`` and ``<!-- end -->``: figures in documentation come from here.
 """
@@ -12,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -26,9 +29,9 @@ def machine() -> str:
     return f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores, {model}"
 
 
-def run(name: str) -> str:
+def run(name: str, options: Sequence[str] = ()) -> str:
     """Run one benchmark, show its output as it comes, and give it back."""
-    command = [sys.executable, "-u", str(FOLDER / f"bench_{name}.py")]
+    command = [sys.executable, "-u", str(FOLDER / f"bench_{name}.py"), *options]
     environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     said: list[str] = []
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -59,15 +62,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time itb beside its peers.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all without a name")
     parser.add_argument("--into", type=Path, metavar="PAGE", help="also write the figures into this Markdown page")
-    asked = parser.parse_args()
+    asked, options = parser.parse_known_args()
     names = [name.removeprefix("bench_") for name in asked.names] or list(NAMES)
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         parser.error(f"no benchmark named {unknown[0]!r}; there are {', '.join(NAMES)}")
+    if options and len(names) != 1:
+        parser.error(f"name one benchmark to give it {' '.join(options)}")
     print(machine())
     for name in names:
         print(f"\n== {name}", flush=True)
-        output = run(name)
+        output = run(name, options)
         if asked.into:
             page = asked.into.read_text()
             asked.into.write_text(insert(page, name, f"{machine()}\n\n{output}"))

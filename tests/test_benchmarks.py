@@ -93,3 +93,10 @@ def test_an_unknown_benchmark_is_refused_with_the_names_that_are_there() -> None
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     assert ended.returncode == 2
     assert "no benchmark named 'motor'; there are engine, families, features" in ended.stderr
+
+
+def test_options_go_to_one_benchmark_only() -> None:
+    command = [sys.executable, "-m", "benchmarks", "engine", "honesty", "--full"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+    assert ended.returncode == 2
+    assert "name one benchmark to give it --full" in ended.stderr

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
+from itb.config import stages
 from itb.config.columns import columns
 from itb.config.model import Config
 from itb.config.parts import (
@@ -52,3 +54,5 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
 
 def _matches(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: columns(config)
+    for stage in (stages.abstention, stages.calibration, stages.conformal, stages.stack, stages.thresholds):
+        yield partial(stage, config)

@@ -27,12 +27,19 @@ class LearnedColumn:
     seed: int
 
     @property
-    def score_ranges(self) -> dict[str, tuple[float, float]]:
-        """The column, and one for each class that is learned beside the others, with the lowest and highest score."""
-        from itb.mlmodels.by_class import CLASS_NAMES, for_label
+    def taught(self) -> Algorithm:
+        """The algorithm as this label is learned by it: by classes, where the label has more than two."""
+        from itb.mlmodels.by_class import for_label
         from itb.mlmodels.labels.trade_classes import has_trade_classes
 
-        taught = for_label(self.algorithm, has_classes=has_trade_classes(self.label))
+        return for_label(self.algorithm, has_classes=has_trade_classes(self.label))
+
+    @property
+    def score_ranges(self) -> dict[str, tuple[float, float]]:
+        """The column, and one for each class that is learned beside the others, with the lowest and highest score."""
+        from itb.mlmodels.by_class import CLASS_NAMES
+
+        taught = self.taught
         by_class = () if taught == self.algorithm else CLASS_NAMES
         return {self.name: taught.score_range, **{f"{self.name}_{name}": (0.0, 1.0) for name in by_class}}
 

@@ -30,6 +30,13 @@ from itb.config.sections import (
 )
 from itb.config.signals import SignalPart, SimulateSection
 from itb.config.sources import SourceSection
+from itb.config.stage_sections import (
+    AbstainSection,
+    CalibrationSection,
+    ConformalSection,
+    StackPart,
+    ThresholdsPart,
+)
 from itb.config.training import TrainingSection
 from itb.market.costs import Costs
 
@@ -60,6 +67,11 @@ class Config(Section):
     models: tuple[ModelsPart, ...] = ()
     walkforward: WalkForwardSection = WalkForwardSection()
     training: TrainingSection = TrainingSection()
+    abstain: AbstainSection = AbstainSection()
+    calibration: CalibrationSection = CalibrationSection()
+    conformal: ConformalSection = ConformalSection()
+    stack: StackPart = StackPart()
+    thresholds: ThresholdsPart = ThresholdsPart()
     signals: tuple[SignalPart, ...] = ()
     simulate: SimulateSection = SimulateSection()
     strategy: StrategyPart = StrategyPart()

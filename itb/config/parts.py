@@ -37,6 +37,8 @@ SECTIONS: dict[str, Location] = {
     "promotion": ("walkforward", "promotion"),
     "signals": ("signals",),
     "strategy": ("strategy",),
+    "stack": ("stack",),
+    "thresholds": ("thresholds",),
 }
 """What has parts, and where it stands in the config."""
 
@@ -87,6 +89,14 @@ def registry(of: str) -> Mapping[str, type]:
             from itb.strategies.loading import STRATEGIES
 
             found = STRATEGIES
+        case "stack":
+            from itb.mlmodels.stages.stack import STACKERS
+
+            found = STACKERS
+        case "thresholds":
+            from itb.mlmodels.stages.flags import CHOICES
+
+            found = CHOICES
         case "synthetic":
             from itb.datafeeds.synthetic import SyntheticMarket
 
@@ -166,20 +176,20 @@ def _family(config: Config, part: FeaturePart, at: Location) -> tuple[type, Call
 def labels(config: Config) -> tuple[Label, ...]:
     """Build the configured labels, in order."""
     return tuple(
-        _each(lambda i: _named(config, "label", config.all_labels[i], config.place("label", i)), len(config.all_labels))
+        _each(lambda i: named(config, "label", config.all_labels[i], config.place("label", i)), len(config.all_labels))
     )
 
 
 def algorithms(config: Config) -> tuple[Algorithm, ...]:
     """Build the configured algorithms, in order."""
     return tuple(
-        _each(lambda i: _named(config, "model", config.all_models[i], config.place("model", i)), len(config.all_models))
+        _each(lambda i: named(config, "model", config.all_models[i], config.place("model", i)), len(config.all_models))
     )
 
 
 def promotion(config: Config) -> PromotionRule:
     """Build the configured promotion rule."""
-    built: PromotionRule = _named(config, "promotion", config.walkforward.promotion, SECTIONS["promotion"])
+    built: PromotionRule = named(config, "promotion", config.walkforward.promotion, SECTIONS["promotion"])
     return built
 
 
@@ -228,7 +238,7 @@ def signal_set(config: Config) -> SignalSet:
     from itb.indicators.signals import SignalSet
 
     def make(number: int) -> Signal:
-        built: Signal = _named(config, "signals", config.signals[number], ("signals", number))
+        built: Signal = named(config, "signals", config.signals[number], ("signals", number))
         return built
 
     built = tuple(_each(make, len(config.signals)))
@@ -255,12 +265,20 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
     table = registry(of)
     if part.chosen not in table:
         assert part.selector is not None
-        what = {"features": "family", "model": "algorithm", "promotion": "rule", "signals": "signal"}.get(of, of)
+        what = {
+            "features": "family",
+            "model": "algorithm",
+            "promotion": "rule",
+            "signals": "signal",
+            "stack": "algorithm",
+            "thresholds": "policy",
+        }.get(of, of)
         raise ConfigError(config.complaint((*at, part.selector), unknown_name(what, part.chosen, table)))
     return table[part.chosen]
 
 
-def _named(config: Config, of: str, part: Part, at: Location) -> Any:
+def named(config: Config, of: str, part: Part, at: Location) -> Any:
+    """Build the part that a table names with its keys."""
     kind = chosen(config, of, part, at)
     return _build(config, of, kind, part.settings, at, kind)
 

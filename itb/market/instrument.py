@@ -125,30 +125,24 @@ class Instrument:
     def floor_qtys(self, qtys: FloatArray) -> FloatArray:
         """Round many quantities as :meth:`floor_qty` does, bit for bit.
 
-        >>> import numpy as np
         >>> Instrument("BTC/USDT", step=Decimal("0.001")).floor_qtys(np.array([0.0129, 0.3])).tolist()
         [0.012, 0.3]
         """
-        import numpy as np  # the config reads this module, and must load no numbers
-
         steps, unclear = _whole(qtys, self.step)
         floored = multiples(steps, self.step)
-        for row in np.flatnonzero(unclear):
+        for row in unclear.nonzero()[0]:
             floored[row] = self.floor_qty(float(qtys[row]))
         return floored
 
     def quantise_prices(self, prices: FloatArray, *, is_buy: bool) -> FloatArray:
         """Round many limit or stop prices to the tick as :meth:`quantise_price` does, bit for bit.
 
-        >>> import numpy as np
         >>> Instrument("BTC/USDT").quantise_prices(np.array([0.129, 0.3]), is_buy=False).tolist()
         [0.13, 0.3]
         """
-        import numpy as np
-
         ticks, unclear = _whole(prices, self.tick)
         rounded = multiples(ticks if is_buy else ticks + 1.0, self.tick)
-        for row in np.flatnonzero(unclear):
+        for row in unclear.nonzero()[0]:
             rounded[row] = float(self.quantise_price(Decimal(repr(float(prices[row]))), is_buy=is_buy))
         return rounded
 
@@ -170,7 +164,6 @@ def multiples(counts: FloatArray, unit: Decimal) -> FloatArray:
 
     A quotient of two floats that hold whole numbers is rounded once, so it is exact where a product with 0.1 is not.
 
-    >>> import numpy as np
     >>> multiples(np.array([3.0]), Decimal("0.1")).tolist(), 3 * 0.1
     ([0.3], 0.30000000000000004)
     """
@@ -185,7 +178,7 @@ def _ratio(unit: Decimal) -> tuple[float, float]:
 
 def _whole(values: FloatArray, unit: Decimal) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """Count whole units in each value; and say where floats leave it open (beside a whole number of units)."""
-    import numpy as np
+    import numpy as np  # settings name instruments too, and are read without numpy
 
     quotient = values / float(unit)
     counts = np.floor(quotient)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from itb.market.bars import FloatArray
 
-_CHUNK = 4_000_000  # draws at a time: bounds the memory, not the result
+_CHUNK = 4_000_000  # days drawn at a time: bounds the memory, and is part of what a seed means
 
 
 def stationary_weights(days: int, block: float, resamples: int, seed: int) -> npt.NDArray[np.float64]:
@@ -37,18 +37,26 @@ def stationary_weights(days: int, block: float, resamples: int, seed: int) -> np
     rng = np.random.default_rng(seed)
     weights = np.empty((resamples, days))
     step = max(_CHUNK // days, 1)
-    place = np.arange(days, dtype=np.int32)
     for first in range(0, resamples, step):
         count = min(step, resamples - first)
-        begins = rng.random((count, days)) < 1.0 / block
-        begins[:, 0] = True
-        start = rng.integers(0, days, (count, days), dtype=np.int32)
-        latest = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
-        drawn = (np.take_along_axis(start, latest, axis=1) + place - latest) % days
-        drawn += np.arange(count, dtype=np.int32)[:, None] * days
-        counts = np.bincount(drawn.ravel(), minlength=count * days)
-        weights[first : first + count] = counts.reshape(count, days)
+        ends = _block_ends(rng, count, days, block)
+        length = np.diff(ends, axis=1, prepend=0)
+        start = rng.integers(0, days, ends.shape) + np.arange(count)[:, None] * (2 * days + 1)
+        # A block raises the counts from its start to its end by one; what lies past the last day goes round.
+        size = count * (2 * days + 1)
+        steps = np.bincount(start.ravel(), minlength=size) - np.bincount((start + length).ravel(), minlength=size)
+        counts = steps.reshape(count, -1)[:, :-1].cumsum(axis=1)
+        weights[first : first + count] = counts[:, :days] + counts[:, days:]
     return np.divide(weights, days, out=weights)
+
+
+def _block_ends(rng: np.random.Generator, count: int, days: int, block: float) -> npt.NDArray[np.int64]:
+    """Draw where blocks end, row by row, until every row is full; the last block is cut at ``days``."""
+    ends = np.zeros((count, 1), dtype=np.int64)
+    while ends[:, -1].min() < days:
+        more = rng.geometric(1.0 / block, (count, math.ceil(1.2 * days / block) + 10))
+        ends = np.concatenate([ends, ends[:, -1:] + more.cumsum(axis=1)], axis=1)
+    return np.minimum(ends[:, 1:], days)
 
 
 def block_length(returns: FloatArray) -> float:
@@ -102,8 +110,8 @@ class Interval:
     total_return_high: float
 
 
-def interval(returns: FloatArray, *, block: float, resamples: int, seed: int, confidence: float = 0.9) -> Interval:
-    """Bound the Sharpe ratio and the total return of daily ``returns`` by a stationary bootstrap.
+def interval(returns: FloatArray, weights: npt.NDArray[np.float64], confidence: float = 0.9) -> Interval:
+    """Bound the Sharpe ratio and the total return of daily ``returns`` by the resamples of :func:`stationary_weights`.
 
     The Sharpe ratio's bounds are **studentised**: each resample's distance from the record is divided by its own
     standard error (Mertens), because a skewed record makes estimate and error move together, which percentiles ignore
@@ -112,7 +120,7 @@ def interval(returns: FloatArray, *, block: float, resamples: int, seed: int, co
     bounds are percentiles.
 
     >>> drift = np.random.default_rng(3).normal(0.002, 0.01, 500)
-    >>> found = interval(drift, block=5, resamples=500, seed=0)
+    >>> found = interval(drift, stationary_weights(500, block=5, resamples=500, seed=0))
     >>> found.sharpe_low < found.sharpe < found.sharpe_high, found.total_return_low > 0
     (True, True)
     """
@@ -125,7 +133,7 @@ def interval(returns: FloatArray, *, block: float, resamples: int, seed: int, co
     days = len(returns)
     scaled = (returns - returns.mean()) / returns.std()
     powers = np.column_stack([scaled, scaled**2, scaled**3, scaled**4, growth * days])
-    first, second, third, fourth, grown = (stationary_weights(days, block, resamples, seed) @ powers).T
+    first, second, third, fourth, grown = (weights @ powers).T
     variance = np.maximum(second - first**2, 1e-12)
     deviation = np.sqrt(variance)
     drawn = (first + returns.mean() / returns.std()) / deviation * math.sqrt((days - 1) / days)

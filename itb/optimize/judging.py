@@ -61,7 +61,7 @@ def judge(evidence: Evidence, *, resamples: int = 2_000, seed: int = 0) -> Verdi
     nested = _nested(evidence, resamples, seed)
     windows = evidence.window_returns()
     median = float(np.median(windows)) if len(windows) else math.nan
-    whole = interval(claim, block=block, resamples=resamples, seed=seed, confidence=NESTED_CONFIDENCE)
+    whole = interval(claim, weights, NESTED_CONFIDENCE)
     word, because = decide(
         deflated=deflated,
         superiority_p=max(cash.consistent, hold.consistent) if hold else cash.consistent,
@@ -145,5 +145,5 @@ def _overfitting(returns: npt.NDArray[np.float64]) -> Overfitting | None:
 def _nested(evidence: Evidence, resamples: int, seed: int) -> Interval | None:
     if len(evidence.nested) < 10:
         return None
-    block = _block(evidence.nested)
-    return interval(evidence.nested, block=block, resamples=resamples, seed=seed, confidence=NESTED_CONFIDENCE)
+    weights = stationary_weights(len(evidence.nested), _block(evidence.nested), resamples, seed)
+    return interval(evidence.nested, weights, NESTED_CONFIDENCE)

@@ -32,6 +32,7 @@ from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strateg
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
 from itb.runs.said import Said
+from itb.runs.stage_checks import check_stack, check_stages
 from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars, FloatArray
     from itb.mlmodels.algorithm import FloatMatrix
     from itb.mlmodels.labels import Label
+    from itb.mlmodels.result import WalkForwardResult
     from itb.mlmodels.walkforward import WalkForward
     from itb.runs.market import Market
     from itb.runs.strategy import ChosenStrategy
@@ -206,6 +208,7 @@ def _check_models_and_strategy(bench: _Bench) -> Iterator[Finding]:
     scores: dict[str, FloatArray] = {}
     for column in bench.columns:
         yield from _check_model(bench, small, column, bars, matrix, scores)
+    yield from check_stack(bench.workspace.config, scores, bars)
     yield from _check_strategy(bench, bars, scores)
 
 
@@ -231,14 +234,16 @@ def _check_model(
     )
     yield from map(of, own[1:])
     table = TrainingTable.of(bars, matrix, features.names, column.label)
+    walked: list[WalkForwardResult] = []
 
     def train() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
-            found = small.run(table, column.algorithm, Path(folder), seed=column.seed).scores
-        scores.setdefault(column.name, found)
-        return {"scores": found}
+            walked.append(small.run(table, column.algorithm, Path(folder), seed=column.seed, column=column.name))
+        return {"scores": walked[-1].scores}
 
     yield of(check_reproducible(train, subject=column.name))
+    scores[column.name] = walked[0].scores
+    yield from check_stages(bench.workspace.config, walked[0], bars)
 
 
 def _check_strategy(bench: _Bench, bars: Bars, scores: Mapping[str, FloatArray]) -> Iterator[Finding]:

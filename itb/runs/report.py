@@ -104,7 +104,7 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
             {
                 "column": walked.column,
                 "fingerprint": walked.fingerprint,
-                "seed": seeds[walked.column],
+                "seed": seeds.get(walked.column, workspace.config.stack.seed),
                 "refits": len(walked.folds),
                 "features": len(walked.table.feature_names),
                 "skill": quality.pooled.sentence,

@@ -4,7 +4,7 @@ A stage is two functions. ``columns(config, ranges)`` says beforehand which scor
 range, so that a strategy's column and thresholds are checked before anything is trained; ``run(workspace, scored)``
 does the work, by :meth:`itb.runs.scored.ScoredMarket.with_scores`. Both give back what they got where the config does
 not ask for the stage. To add one, write both functions in a file of this room and put a line into ``STAGES``, in the
-order: calibration, conformal, abstain, stack, signals.
+order: abstain (nobody shall learn from scores given in the dark), calibration, conformal, stack, thresholds, signals.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from itb.runs.decide import flag, stack, stack_ranges, thresholds_ranges
+from itb.runs.refine import abstain, abstain_ranges, calibrate, calibration_ranges, conformal_ranges, surround
 from itb.runs.signals import add_signals, signal_ranges
 
 if TYPE_CHECKING:
@@ -30,4 +32,11 @@ class Stage:
     run: Callable[[Workspace, ScoredMarket], ScoredMarket]
 
 
-STAGES: tuple[Stage, ...] = (Stage("signals", signal_ranges, add_signals),)
+STAGES: tuple[Stage, ...] = (
+    Stage("abstain", abstain_ranges, abstain),
+    Stage("calibration", calibration_ranges, calibrate),
+    Stage("conformal", conformal_ranges, surround),
+    Stage("stack", stack_ranges, stack),
+    Stage("thresholds", thresholds_ranges, flag),
+    Stage("signals", signal_ranges, add_signals),
+)

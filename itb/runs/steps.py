@@ -258,8 +258,18 @@ def _told(walked: WalkForwardResult, quality: ModelQuality) -> dict[str, Any]:
             {**asdict(fold.entry), "number": fold.block.number, "note": fold.note, "quality": asdict(grade)}
             for fold, grade in zip(walked.folds, quality.folds, strict=True)
         ],
+        "reliability": _reliability(quality),
         "refit_notes": list(walked.notes),
     }
+
+
+def _reliability(quality: ModelQuality) -> list[dict[str, float]]:
+    """Give the calibration curve: what probabilities said and what came true, bin by bin; nothing for estimates."""
+    curve = quality.calibration
+    if curve is None:
+        return []
+    bins = zip(curve.predicted.tolist(), curve.observed.tolist(), curve.counts.tolist(), strict=True)
+    return [{"predicted": predicted, "observed": observed, "rows": rows} for predicted, observed, rows in bins]
 
 
 def _shown(notes: Sequence[str]) -> Iterator[str]:

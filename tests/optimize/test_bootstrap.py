@@ -16,7 +16,7 @@ def test_every_resample_draws_as_many_days_as_there_are() -> None:
     assert weights.sum(axis=1) == pytest.approx(np.ones(40))
 
 
-def test_the_same_seed_draws_the_same_days_in_any_number_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_draws_the_same_days() -> None:
     assert (stationary_weights(50, 5, 20, seed=1) == stationary_weights(50, 5, 20, seed=1)).all()
     assert (stationary_weights(50, 5, 20, seed=1) != stationary_weights(50, 5, 20, seed=2)).any()
 
@@ -34,6 +34,18 @@ def test_the_variance_of_resampled_means_is_the_closed_form(rng: np.random.Gener
     table = shocks[2:] + 0.6 * shocks[1:-1] + 0.3 * shocks[:-2]
     means = stationary_weights(300, 6, 20_000, seed=5) @ table
     assert 300 * means.var(axis=0) == pytest.approx(long_run_variance(table, 6), rel=0.05)
+
+
+def test_memory_is_bounded_and_every_row_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("itb.optimize.bootstrap._CHUNK", 700)
+    for block in (1, 3.5, 60, 1e6):
+        weights = stationary_weights(100, block, 31, seed=4)
+        assert weights.sum(axis=1) == pytest.approx(np.ones(31))
+        assert weights.min() >= 0
+
+
+def test_every_day_is_as_likely_as_any_other() -> None:
+    assert stationary_weights(30, 7, 40_000, seed=2).mean(axis=0) == pytest.approx(np.full(30, 1 / 30), rel=0.04)
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.3, 0.7, -0.4])
@@ -55,17 +67,16 @@ def test_returns_that_never_vary_have_blocks_of_a_day() -> None:
 
 def test_the_lower_bound_holds_as_often_as_it_promises(rng: np.random.Generator) -> None:
     truth = 0.05 * math.sqrt(365)
-    bounds = []
-    for seed in range(250):
-        days = rng.standard_t(6, 300) * math.sqrt(4 / 6) + 0.05
-        bounds.append(interval(days, block=6, resamples=400, seed=seed).sharpe_low < truth)
-    assert np.mean(bounds) == pytest.approx(0.9, abs=0.05)
+    weights = stationary_weights(200, 5, 300, seed=1)
+    records = rng.standard_t(6, (1_500, 200)) * math.sqrt(4 / 6) + 0.05
+    held = [interval(days, weights).sharpe_low < truth for days in records]
+    assert np.mean(held) == pytest.approx(0.89, abs=0.025)  # a little below 0.9, as blocks of so few days must be
 
 
 def test_the_bounds_are_those_of_arch(rng: np.random.Generator) -> None:
     arch = pytest.importorskip("arch.bootstrap")
     days = rng.normal(0.1, 1, 250)
-    found = interval(days / 100, block=5, resamples=4_000, seed=1)
+    found = interval(days / 100, stationary_weights(250, 5, 4_000, seed=1))
 
     def total(sample: np.ndarray) -> float:
         return float(np.log1p(sample / 100).sum())
@@ -85,11 +96,11 @@ def test_the_sharpe_bound_is_that_of_a_slow_loop(rng: np.random.Generator) -> No
         drawn = Moments.of(np.repeat(days, row))
         quotients.append((drawn.sharpe - record.sharpe) / drawn.sharpe_error)
     low = (record.sharpe - np.quantile(quotients, 0.9) * record.sharpe_error) * math.sqrt(365)
-    assert interval(days, block=4, resamples=150, seed=9).sharpe_low == pytest.approx(low, rel=1e-9)
+    assert interval(days, weights).sharpe_low == pytest.approx(low, rel=1e-9)
 
 
 def test_a_record_that_never_varies_has_no_bounds() -> None:
-    found = interval(np.zeros(50), block=3, resamples=50, seed=0)
+    found = interval(np.zeros(50), stationary_weights(50, 3, 50, seed=0))
     assert (found.sharpe, found.total_return) == (0.0, 0.0)
     assert math.isnan(found.sharpe_low)
 

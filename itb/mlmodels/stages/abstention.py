@@ -12,9 +12,10 @@ from itb.mlmodels.dissimilarity import Dissimilarity, KnownGround
 from itb.mlmodels.stages.kept import FittedPart, StageKind, keep_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from itb.market.bars import FloatArray
     from itb.mlmodels.algorithm import FloatMatrix
     from itb.mlmodels.result import Fold, WalkForwardResult
     from itb.mlmodels.stages.column import ScoreColumn
@@ -48,18 +49,26 @@ class Abstention:
         except ValueError as error:
             raise ModelError(f"abstain: {error}; leave abstain.dissimilarity at 0") from None
 
+    def __call__(self, walked: WalkForwardResult, column: ScoreColumn) -> ScoreColumn:
+        """Silence scores."""
+        return column.with_scores(self._silenced(walked, column, tuple(self._grounds(walked))))
+
     def keep(self, walked: WalkForwardResult, column: ScoreColumn, folder: Path) -> tuple[ScoreColumn, ModelTimeline]:
         """Silence scores, and write the ground of every model that speaks into ``folder``."""
-        features, scores = walked.table.features, np.array(column.scores)
-        parts = []
-        for fold, ground in self._grounds(walked):
-            if fold.entry.promoted:
-                parts.append(_part(fold, ground))
+        grounds = tuple(self._grounds(walked))
+        parts = (_part(fold, ground) for fold, ground in grounds if fold.entry.promoted)
+        timeline = keep_parts(StageKind(NAME, "dissimilarity", asdict(self), ".npz"), column, parts, folder, self.seed)
+        return column.with_scores(self._silenced(walked, column, grounds)), timeline
+
+    def _silenced(
+        self, walked: WalkForwardResult, column: ScoreColumn, grounds: Iterable[tuple[Fold, KnownGround | None]]
+    ) -> FloatArray:
+        scores = np.array(column.scores)
+        for fold, ground in grounds:
             if ground is not None:
                 block = slice(fold.block.test_start, fold.block.test_stop)
-                scores[block] = ground.abstain(scores[block], features[block])
-        timeline = keep_parts(StageKind(NAME, "dissimilarity", asdict(self), ".npz"), column, parts, folder, self.seed)
-        return column.with_scores(scores), timeline
+                scores[block] = ground.abstain(scores[block], walked.table.features[block])
+        return scores
 
     def _grounds(self, walked: WalkForwardResult) -> Iterator[tuple[Fold, KnownGround | None]]:
         """Give each refit with the ground of the model that speaks after it."""

@@ -128,3 +128,11 @@ def rule_at(timeline: ModelTimeline, open_time: int, folder: Path) -> SideRule |
     """Load the rule of the block that a bar lies in; its sides take the scores from the block's first bar on."""
     content = content_at(timeline, open_time, folder)
     return None if content is None else load_rule(content)
+
+
+@dataclass(frozen=True)
+class NoThresholds:
+    """No flags: a strategy has thresholds of its own."""
+
+
+CHOICES = {"none": NoThresholds, **POLICIES}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from itb.errors import ModelError
 from itb.mlmodels.conformal import Conformal, ConformalState
+from itb.mlmodels.files import write_whole
 from itb.mlmodels.labels.column import label_reach
 from itb.mlmodels.quality import jackknife_margin
+from itb.mlmodels.registry import Manifest, check_model, save_content
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from itb.mlmodels.conformal import Intervals
     from itb.mlmodels.stages.column import ScoreColumn
 
@@ -149,3 +153,34 @@ def cover(stage: ConformalIntervals, intervals: Intervals, column: ScoreColumn) 
         asked=stage.coverage,
         width=float(np.median(width)) if len(width) else float("nan"),
     )
+
+
+def keep_intervals(stage: ConformalIntervals, column: ScoreColumn, live: LiveIntervals, folder: Path) -> None:
+    """Write what live scoring goes on with into ``folder``: checked content, and ``conformal.json`` that names it."""
+    times = column.open_time
+    manifest = Manifest(
+        column=column.name,
+        label=column.label_name,
+        algorithm=stage.method,
+        settings=asdict(stage),
+        feature_names=(column.name,),
+        rows=len(live.state.newest),
+        seed=0,
+        trained_from=int(times[0]),
+        trained_until=int(times[-1]),
+        known_at=int(times[-1]),
+    )
+    name = save_content(live.to_bytes(), ".json", manifest, folder / NAME)
+    write_whole(folder / f"{NAME}.json", json.dumps({"file": f"{NAME}/{name}", "known_at": manifest.known_at}).encode())
+
+
+def load_intervals(folder: Path) -> LiveIntervals:
+    """Read it back; raise :class:`itb.errors.ModelError` for a file that is missing, altered or of another kind."""
+    path = folder / f"{NAME}.json"
+    try:
+        file = str(json.loads(path.read_bytes())["file"])
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Run `itb walkforward` first.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: names no state of intervals ({error}). Run `itb walkforward` again.") from None
+    return LiveIntervals.load(check_model(folder / NAME / file.rpartition("/")[2])[1])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.mlmodels.boosting import LightGbm, LightGbmRegression
+from itb.mlmodels.linear import ElasticNet, Linear, Logistic, LogisticElasticNet
 from itb.mlmodels.table import TrainingTable
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from itb.market.timeframe import Timeframe
     from itb.mlmodels.algorithm import Algorithm
+    from itb.mlmodels.algorithms import AnyAlgorithm
     from itb.mlmodels.result import WalkForwardResult
     from itb.mlmodels.stages.column import ScoreColumn
     from itb.mlmodels.walkforward import Progress, WalkForward
@@ -54,3 +57,19 @@ class Stack:
         """Train and score; everything is kept in a folder below ``folder``, as a walk-forward keeps it."""
         column = f"{table.label_name}_stack"
         return self.walk.run(table, self.algorithm, folder, column=column, seed=seed, progress=progress)
+
+
+@dataclass(frozen=True)
+class NoStack:
+    """No stack: scores stay those of the single models."""
+
+
+STACKERS: dict[str, type[NoStack | AnyAlgorithm]] = {
+    "none": NoStack,
+    "logistic": Logistic,
+    "logistic_elastic_net": LogisticElasticNet,
+    "linear": Linear,
+    "elastic_net": ElasticNet,
+    "lightgbm": LightGbm,
+    "lightgbm_regression": LightGbmRegression,
+}
