@@ -207,7 +207,7 @@ def refuse_other_plan(name: str, kept: Mapping[str, Any], asked: Mapping[str, An
     for key in sorted({*kept, *asked}):
         if kept.get(key) != asked.get(key):
             raise RunError(
-                f"study {name!r}: has another {key.replace('_', ' ')} ({_short(kept.get(key))}) than is asked for "
+                f"study {name!r}: was begun with other {key} ({_short(kept.get(key))}) than is asked for "
                 f"({_short(asked.get(key))}); give --study another name, or restore the settings"
             )
 

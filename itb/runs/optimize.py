@@ -158,7 +158,11 @@ def apply(workspace: Workspace, asked: Asked, trial: int | None = None, out: Pat
         record = next((one for one in records if one.slot == trial), None)
         if record is None:
             raise RunError(f"study {study.name!r}: has no trial {trial}; they are 0 to {records[-1].slot}")
-    file = out or study.folder / f"trial-{record.slot}.toml"
+    file = out or study.config.folder / f"{study.name}-{record.slot}.toml"
+    if file.resolve().parent != study.config.folder.resolve():
+        raise RunError(
+            f"{file}: paths in a config are seen from its own folder; write it into {study.config.folder.resolve()}"
+        )
     write_whole(file, _config_text(study, record).encode())
     return Said(
         {"study": study.name, "trial": record.slot, "file": str(file), "parameters": dict(record.parameters)},
@@ -191,10 +195,9 @@ def _register(study: Study, desk: Desk) -> None:
 
 
 def _write(done: Searched) -> None:
-    study, judged = done.study, done.judged
-    write_whole(study.folder / "best.toml", _config_text(study, judged.best).encode())
-    _write_json(study.folder / "verdict.json", _told(done))
     from itb.runs.search_report import write_report
+
+    _write_json(done.study.folder / "verdict.json", _told(done))
 
     write_report(done)
 
@@ -241,7 +244,10 @@ def _lines(done: Searched) -> list[str]:
         lines.append(f"  {agreed} of the best {checked} are the same in backtrader, to 1e-9")
     lines += [f"  unverified: {check.difference}" for check in judged.confirmations if not check.agrees]
     lines += [f"  {line}" for line in verdict_lines(judged.verdict)]
-    lines.append(f"  report {study.folder / 'report.html'}, settings {study.folder / 'best.toml'}")
+    lines += [
+        f"  report {study.folder / 'report.html'}",
+        f"  settings: itb optimize apply {study.name}",
+    ]
     return lines
 
 

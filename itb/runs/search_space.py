@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from itb.config import parts
+from itb.config.check import check
 from itb.config.load import with_values
 from itb.config.messages import unknown_key
 from itb.errors import ConfigError
@@ -37,11 +39,29 @@ def search_space(config: Config, ranges: ScoreRanges) -> Space:
     except ValueError as error:
         raise ConfigError(config.complaint(("search", "space"), str(error))) from None
     for dimension in dimensions:
-        for share in (0.0, 1.0) if not isinstance(dimension, Choice) else ():
-            applied(config, {dimension.name: dimension.at(share)})
-        for choice in dimension.choices if isinstance(dimension, Choice) else ():
-            applied(config, {dimension.name: choice})
+        _try(config, space, dimension)
     return space
+
+
+def _try(config: Config, space: Space, dimension: Dimension) -> None:
+    """Build a config with each end of a dimension (each of its choices), where its condition holds."""
+    values = dimension.choices if isinstance(dimension, Choice) else (dimension.at(0.0), dimension.at(1.0))
+    holds: dict[str, Value] = {}
+    condition = dimension.when
+    while condition is not None:
+        holds[condition.name] = condition.values[0]
+        parent = condition.name
+        condition = next(other.when for other in space.dimensions if other.name == parent)
+    for value in values:
+        changed = applied(config, {**holds, dimension.name: value})
+        if not dimension.name.startswith(_TRADE):
+            check(changed)
+        elif ":" not in config.strategy.name:
+            strategy = parts.chosen(changed, "strategy", changed.strategy, ("strategy",))
+            known = [parameter.name for parameter in parts.parameters("strategy", strategy)]
+            key = dimension.name.removeprefix(_TRADE)
+            if key not in known:
+                raise ConfigError(config.complaint(("search", "space", dimension.name), unknown_key(key, known)))
 
 
 def default_space(config: Config, ranges: ScoreRanges) -> dict[str, dict[str, Any]]:

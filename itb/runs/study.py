@@ -70,7 +70,7 @@ class Study:
     def desk(self, suffix: str = "", search: Search | None = None) -> Desk:
         """Open the study's storage; ``suffix`` names a part of it, such as one window's own search."""
         searched = search or self.search
-        plan = {**self.plan, "windows": [searched.windows.days, searched.windows.count]}
+        plan = {**self.plan, "windows": f"{searched.windows.count} over {searched.windows.days} days"}
         local = None if self.asked.storage else self.folder
         opened = open_desk(
             storage_of(self.asked.storage, self.folder),

@@ -164,7 +164,9 @@ def test_other_space_or_data_under_the_same_name_is_refused(studies, tmp_path):
     storage = journal_storage(tmp_path / "journal.log")
     other = {"space": studies.SPACE.plain(), "data": "e"}
 
-    with pytest.raises(RunError, match=r"study 'study': has another data \(\"d\"\) than is asked for \(\"e\"\)"):
+    with pytest.raises(
+        RunError, match=r"study 'study': was begun with other data \(\"d\"\) than is asked for \(\"e\"\)"
+    ):
         open_desk(storage, "study", other, studies.SPACE, directions=["maximize"])
     assert stored_plan(storage, "study")["data"] == "d"
     with pytest.raises(RunError, match="study 'nobody': not found; the storage has study"):
