@@ -10,9 +10,10 @@ from itb.config.columns import columns
 from itb.optimize.candidate import BacktestCandidate, ScoredCandidate
 from itb.optimize.space import Choice
 from itb.optimize.sweep import Sweep
-from itb.runs.model import score_columns, training_tables, walk_forward
+from itb.runs.model import score_columns, walk_forward
 from itb.runs.search_space import applied
 from itb.runs.strategy import choose_strategy
+from itb.runs.training_tables import training_tables
 from itb.runs.venue import build_venue
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
