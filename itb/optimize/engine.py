@@ -20,9 +20,6 @@ import numpy as np
 if TYPE_CHECKING:
     from itb.market.bars import BoolArray, FloatArray, IntArray
 
-# Members of vectorbt.portfolio.enums.
-_AMOUNT, _DISABLED, _IGNORE, _REVERSE = 0, 0, 0, 3
-_AT_VALUATION, _AT_STOP, _CLOSE, _OVERRIDE = 0, 0, 0, 1
 _WHOLE = """
     id group col idx req_size_type req_direction res_side res_status res_status_info order_id side
 """
@@ -43,6 +40,15 @@ def record_type(names: str) -> np.dtype[np.void]:
     return np.dtype(list(kinds.items()), align=True)
 
 
+def _cell(value: Any) -> np.ndarray[tuple[int, int], np.dtype[Any]]:
+    return np.array([[value]])
+
+
+_NO, _YES = np.zeros((1, 1), dtype=np.bool_), np.ones((1, 1), dtype=np.bool_)
+_ZERO, _ONE, _INFINITE, _NAN = (_cell(value) for value in (0.0, 1.0, np.inf, np.nan))
+# Members of vectorbt.portfolio.enums.
+_AMOUNT, _DISABLED, _IGNORE, _REVERSE, _LONG = (_cell(value) for value in (0, 0, 0, 3, 0))
+_AT_VALUATION, _AT_STOP, _CLOSE, _OVERRIDE = (_cell(value) for value in (0, 0, 0, 1))
 ORDER_TYPE, LOG_TYPE = record_type(_ORDER), record_type(_LOG)
 _PLENTY = 1e18  # quote: with one unit a trade, money decides nothing
 
@@ -90,53 +96,50 @@ def simulate(rows: Rows, *, allow_short: bool, slippage: float) -> Filled:
     from vectorbt_rust.portfolio import simulate_from_signals_rs
 
     count = len(rows.price)
-    nothing = np.full(1, np.nan)
-    no, yes = np.zeros((1, 1), dtype=np.bool_), np.ones((1, 1), dtype=np.bool_)
-    none = _cell(np.nan)
     with _record_types():
         orders, _ = simulate_from_signals_rs(
             (count, 1),
             np.ones(1, dtype=np.int64),
             np.array([_PLENTY]),
             np.empty((0, 0), dtype=np.int64),
-            entries=no,
-            exits=no,
-            direction=_cell(0),
+            entries=_NO,
+            exits=_NO,
+            direction=_LONG,
             long_entries=_column(rows.bullish),
-            long_exits=no if allow_short else _column(rows.bearish),
-            short_entries=_column(rows.bearish) if allow_short else no,
-            short_exits=no,
-            size=_cell(1.0),
+            long_exits=_NO if allow_short else _column(rows.bearish),
+            short_entries=_column(rows.bearish) if allow_short else _NO,
+            short_exits=_NO,
+            size=_ONE,
             price=_column(rows.price),
-            size_type=_cell(_AMOUNT),
-            fees=_cell(0.0),
-            fixed_fees=_cell(0.0),
+            size_type=_AMOUNT,
+            fees=_ZERO,
+            fixed_fees=_ZERO,
             slippage=_cell(slippage),
-            min_size=_cell(0.0),
-            max_size=_cell(np.inf),
-            size_granularity=none,
-            reject_prob=_cell(0.0),
-            lock_cash=no,
-            allow_partial=no,
-            raise_reject=yes,
-            log=no,
-            accumulate=_cell(_DISABLED),
-            upon_long_conflict=_cell(_IGNORE),
-            upon_short_conflict=_cell(_IGNORE),
-            upon_dir_conflict=_cell(_IGNORE),
-            upon_opposite_entry=_cell(_REVERSE),
+            min_size=_ZERO,
+            max_size=_INFINITE,
+            size_granularity=_NAN,
+            reject_prob=_ZERO,
+            lock_cash=_NO,
+            allow_partial=_NO,
+            raise_reject=_YES,
+            log=_NO,
+            accumulate=_DISABLED,
+            upon_long_conflict=_IGNORE,
+            upon_short_conflict=_IGNORE,
+            upon_dir_conflict=_IGNORE,
+            upon_opposite_entry=_REVERSE,
             val_price=_column(rows.price if rows.base is None else rows.base),
-            open=_column(nothing if rows.open is None else rows.open),
-            high=_column(nothing if rows.high is None else rows.high),
-            low=_column(nothing if rows.low is None else rows.low),
-            close=none,
-            sl_stop=_column(nothing if rows.stop is None else rows.stop),
-            sl_trail=no,
-            tp_stop=_column(nothing if rows.target is None else rows.target),
-            stop_entry_price=_cell(_AT_VALUATION),
-            stop_exit_price=_cell(_AT_STOP),
-            upon_stop_exit=_cell(_CLOSE),
-            upon_stop_update=_cell(_OVERRIDE),
+            open=_column(rows.open),
+            high=_column(rows.high),
+            low=_column(rows.low),
+            close=_NAN,
+            sl_stop=_column(rows.stop),
+            sl_trail=_NO,
+            tp_stop=_column(rows.target),
+            stop_entry_price=_AT_VALUATION,
+            stop_exit_price=_AT_STOP,
+            upon_stop_exit=_CLOSE,
+            upon_stop_update=_OVERRIDE,
             use_stops=rows.base is not None,
             max_orders=count,
         )
@@ -159,9 +162,5 @@ def _record_types() -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
-def _cell(value: Any) -> np.ndarray[tuple[int, int], np.dtype[Any]]:
-    return np.array([[value]])
-
-
-def _column(values: np.ndarray[tuple[int], np.dtype[Any]]) -> np.ndarray[tuple[int, int], np.dtype[Any]]:
-    return np.ascontiguousarray(values).reshape(-1, 1)
+def _column(values: np.ndarray[tuple[int], np.dtype[Any]] | None) -> np.ndarray[tuple[int, int], np.dtype[Any]]:
+    return _NAN if values is None else np.ascontiguousarray(values).reshape(-1, 1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from itb.market.instrument import Instrument
     from itb.strategies.sizing import Sizer
 
-_NEAR, _MANY = 1e-6, 1e9  # as in Instrument: beyond them floats leave the floor open
+_NEAR, _FAR, _MANY = 1e-6, 1 - 1e-6, 1e9  # as in Instrument: beyond them floats leave the floor open
 _CLEAR = 1e-9  # relative: how clearly a minimum must be met to be called met
 
 
@@ -175,26 +175,27 @@ def _compounded(
     floor_qty = None if instrument is None else instrument.floor_qty
     found: list[float] = []
     add = found.append
+    still_open = np.ones(len(trips.side) - trips.closed)
     size = paid = before = 0.0
-    last = len(trips.side) - trips.closed
     columns = (
         trips.side, trips.is_reversal, fractions, unit_cost, close, trips.entry_price,
-        np.append(trips.exit_price, [1.0] * last), np.append(exit_rate, [0.0] * last),
+        np.concatenate((trips.exit_price, still_open)), np.concatenate((exit_rate, still_open)),
     )  # fmt: skip
-    for side, reverses, fraction, cost, price, bought, sold, rate in zip(*(c.tolist() for c in columns), strict=True):
-        equity = cash
-        if reverses:
+    for side, turns, fraction, cost, price, bought, sold, rate in zip(*(c.tolist() for c in columns), strict=True):
+        if turns:  # at the close that decides, the trade before is still open
             worth, gain = size * price, size * (price - paid)
-            equity = before + ((worth - gain) + gain if worth > 0 else worth)
-        qty = fraction * equity / cost
-        if floor_qty is not None and qty > 0:
+            qty = fraction * (before + ((worth - gain) + gain if worth > 0 else worth)) / cost
+        else:
+            qty = fraction * cash / cost
+        if floor_qty is not None:
             steps = qty / step
             whole = steps // 1.0
-            qty = whole * unit / scale if _NEAR < steps - whole < 1 - _NEAR and steps < _MANY else floor_qty(qty)
+            qty = whole * unit / scale if _NEAR < steps - whole < _FAR and steps < _MANY else floor_qty(max(qty, 0.0))
         add(qty)
         size, paid = side * qty, bought
-        before = cash - size * bought - qty * fee * bought
-        cash = before + (size * bought + size * (sold - bought)) - qty * rate * sold
+        spent = size * bought
+        before = cash - spent - qty * fee * bought
+        cash = before + (spent + size * (sold - bought)) - qty * rate * sold
     return np.array(found)
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from itb.engine.venue import Venue
 from itb.ledger.metrics import units
+from itb.optimize.crossings import Crossings
 from itb.optimize.fallback import BacktestBooks, backtest, backtest_figures
 from itb.optimize.figures import Figures
 from itb.optimize.money import TradeBooks, settle
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
     from itb.market.bars import Bars, FloatArray
     from itb.strategies.ml_threshold import ThresholdSettings
+
+_FIGURES = units()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +81,9 @@ class Sweep:
 
         Raises ``ValueError`` for an unknown figure and for thresholds that the score can never cross.
         """
-        unknown = [name for name in metrics if name not in units()]
+        unknown = [name for name in metrics if name not in _FIGURES]
         if unknown:
-            raise ValueError(f"metrics has no {unknown[0]!r}; there are {', '.join(units())}")
+            raise ValueError(f"metrics has no {unknown[0]!r}; there are {', '.join(_FIGURES)}")
         settings.check_range(*self.score_range)
         refused = _unsupported(settings, self.venue)
         if refused is None:
@@ -102,8 +107,8 @@ class Sweep:
         if first >= len(self.bars) - 1:
             return no_trips()
         if settings.stop_loss or settings.take_profit:
-            return protected(self.bars, first, self.score, settings, self.venue, self._reach)
-        return unprotected(self.bars, first, self.score, settings, self.venue)
+            return protected(self.bars, first, self._crossings, settings, self.venue, self._reach)
+        return unprotected(self.bars, first, self._crossings, settings, self.venue)
 
     def _settle(self, trips: Trips, settings: ThresholdSettings) -> TradeBooks | Refusal:
         return settle(self.bars, trips, settings.sizer, self.venue, self.cash)
@@ -111,6 +116,10 @@ class Sweep:
     @cached_property
     def _day_ends(self) -> DayEnds:
         return DayEnds.of(self.bars, self.start)
+
+    @cached_property
+    def _crossings(self) -> Crossings:
+        return Crossings(np.asarray(self.score, dtype=np.float64)[:-1])  # what the last bar says fills nowhere
 
     @cached_property
     def _reach(self) -> Reach:

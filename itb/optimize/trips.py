@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from itb.market.bars import utc
-from itb.optimize.crossings import Crossings
-from itb.optimize.engine import Rows, simulate
+from itb.optimize.engine import Filled, Rows, simulate
 from itb.optimize.screened import Refusal
 
 if TYPE_CHECKING:
     from itb.engine.venue import Venue
     from itb.market.bars import Bars, BoolArray, FloatArray, IntArray
+    from itb.optimize.crossings import Crossings
     from itb.optimize.reach import Reach
     from itb.strategies.ml_threshold import ThresholdSettings
 
@@ -70,28 +70,25 @@ def no_trips() -> Trips:
     return Trips(numbers, bars, numbers, numbers, bars, numbers, numbers, np.zeros(0, dtype=np.int8))
 
 
-def unprotected(bars: Bars, first: int, score: FloatArray, settings: ThresholdSettings, venue: Venue) -> Trips:
+def unprotected(bars: Bars, first: int, crossings: Crossings, settings: ThresholdSettings, venue: Venue) -> Trips:
     """Trade between crossings from bar ``first`` on, without stop and target."""
-    cross = Crossings.of(settings.rule, score[first:-1])
-    if not len(cross.bars):
+    decided, bullish = crossings.changes(settings.rule, first)
+    if not len(decided):
         return no_trips()
-    bullish = cross.is_bullish[cross.bars]
-    fill = cross.bars + first + 1
+    fill = decided + 1
     price = market_price(bars, venue, fill, bullish)
     rows = Rows(bullish, ~bullish, price)
     filled = simulate(rows, allow_short=settings.allow_short, slippage=venue.costs.slippage())
-    after = np.cumsum(filled.size)
-    before = after - filled.size
-    leaves, enters = before != 0, after != 0
+    enters, leaves, side = _parts(filled)
     bar, market = fill[filled.row], price[filled.row]
     return Trips(
-        after[enters], bar[enters], filled.price[enters], market[enters],
-        bar[leaves], filled.price[leaves], market[leaves], np.zeros(int(leaves.sum()), dtype=np.int8),
+        side, bar[enters], filled.price[enters], market[enters],
+        bar[leaves], filled.price[leaves], market[leaves], np.zeros(len(bar[leaves]), dtype=np.int8),
     )  # fmt: skip
 
 
 def protected(
-    bars: Bars, first: int, score: FloatArray, settings: ThresholdSettings, venue: Venue, reach: Reach
+    bars: Bars, first: int, crossings: Crossings, settings: ThresholdSettings, venue: Venue, reach: Reach
 ) -> Trips | Refusal:
     """Trade from bar ``first`` on with a stop or a target, or say in which bar the order of events is not vectorbt's.
 
@@ -105,41 +102,53 @@ def protected(
         settings.stop_loss, settings.take_profit,
         allow_short=settings.allow_short, slippage=slippage, slack=slack + 1e-12,
     )  # fmt: skip
-    cross = Crossings.of(settings.rule, score[first:-1])
-    decided = np.flatnonzero(cross.since(touched[first:-1], allow_short=settings.allow_short))
-    bullish_then = cross.is_bullish[decided]
+    ends = np.flatnonzero(touched[first:]) + first
+    decided, bullish_then = crossings.with_returns(settings.rule, ends, first, allow_short=settings.allow_short)
     if not len(decided):
         return no_trips()
-    keys = [(decided + first + 1) * 3 + _SIGNALS, (np.flatnonzero(touched[first:]) + first) * 3 + _REST]
+    keys = [(decided + 1) << 2, ends << 2 | _REST]
     if settings.stop_loss and settings.take_profit:
-        wide = touched & (bars.high >= bars.low * _apart(settings, slack))
-        keys.append((np.flatnonzero(wide[first:]) + first) * 3 + _OPEN)
-    ordered = np.sort(np.concatenate(keys))
-    bar, part = np.divmod(ordered, 3)
+        keys.append(ends[bars.high[ends] >= bars.low[ends] * _apart(settings, slack)] << 2 | _OPEN)
+    ordered = np.sort(np.concatenate(keys), kind="stable")  # merges what is sorted already
+    bar, part = ordered >> 2, ordered & 3
     is_signal = part == _SIGNALS
-    bullish = np.zeros(len(bar), dtype=np.bool_)
-    bullish[is_signal] = bullish_then
+    signals = np.flatnonzero(is_signal)
     price = bars.open[bar]
-    side = np.where(bullish, 1.0, -1.0)
-    stop, target = _levels(price * (1 + side * slippage), side, settings, venue)
+    side = np.where(bullish_then, 1.0, -1.0)
+    stop, target = _levels(price[signals] * (1 + side * slippage), side, settings, venue)
+    bullish, bearish = np.zeros((2, len(bar)), dtype=np.bool_)
+    bullish[signals], bearish[signals] = bullish_then, ~bullish_then
+    base, *away = (_spread(levels, signals, len(bar)) for levels in _hung(stop, target, side))
     opens = np.where(is_signal, np.nan, price)
     is_rest = part == _REST
-    rows = Rows(
-        bullish, is_signal & ~bullish, price,
-        opens, np.where(is_rest, bars.high[bar], opens), np.where(is_rest, bars.low[bar], opens),
-        *_hung(stop, target, side),
-    )  # fmt: skip
+    highs, lows = (np.where(is_rest, values[bar], opens) for values in (bars.high, bars.low))
+    rows = Rows(bullish, bearish, price, opens, highs, lows, base, *away)
     filled = simulate(rows, allow_short=settings.allow_short, slippage=slippage)
-    after = np.cumsum(filled.size)
-    before = after - filled.size
-    leaves, enters = before != 0, after != 0
+    enters, leaves, side = _parts(filled)
     entered, left = filled.row[enters], filled.row[leaves]
+    said = np.searchsorted(signals, entered)
     found = Trips(
-        side[entered], bar[entered], filled.price[enters], price[entered],
+        side, bar[entered], filled.price[enters], price[entered],
         bar[left], filled.price[leaves], filled.price[leaves], np.zeros(len(left), dtype=np.int8),
-        None if stop is None else stop[entered], None if target is None else target[entered],
+        None if stop is None else stop[said], None if target is None else target[said],
     )  # fmt: skip
     return _explained(bars, venue, found, is_signal[left])
+
+
+def _parts(filled: Filled) -> tuple[IntArray, IntArray, FloatArray]:
+    """Say which orders enter, which leave (a reversal does both), and the side of each entry."""
+    after = np.cumsum(filled.size)
+    enters = np.flatnonzero(after)
+    return enters, np.flatnonzero(after != filled.size), after[enters]
+
+
+def _spread(values: FloatArray | None, rows: IntArray, count: int) -> FloatArray | None:
+    """Put values into their rows; in the others they are not looked at."""
+    if values is None:
+        return None
+    spread = np.ones(count)
+    spread[rows] = values
+    return spread
 
 
 def market_price(bars: Bars, venue: Venue, fill: IntArray, is_buy: BoolArray) -> FloatArray:
