@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from itb.indicators.signals import ThresholdRule
     from itb.market.bars import BoolArray, FloatArray, IntArray
 
+_FEW = 1 << 28  # bars whose number fits an int32 with flags beside it: half as long to sort
+
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
@@ -22,7 +24,7 @@ class _Steps:
 
     @classmethod
     def of(cls, score: FloatArray, before: FloatArray, chosen: BoolArray, absent: float) -> _Steps:
-        bar = np.flatnonzero(chosen)
+        bar = np.flatnonzero(chosen).astype(np.int32 if len(score) < _FEW else np.int64)
         bar = bar[np.argsort(score[bar])]
         earlier = before[bar]
         earlier[np.isnan(earlier)] = absent
@@ -64,7 +66,7 @@ class Crossings:
             marked = marked[marked >> 1 > first]
             if rule.is_bullish(start) or rule.is_bearish(start):
                 marked = np.concatenate(([first << 1 | int(rule.is_bullish(start))], marked))
-        return marked >> 1, (marked & 1).astype(np.bool_)
+        return (marked >> 1).astype(np.int64), (marked & 1).astype(np.bool_)
 
     def changes(self, rule: ThresholdRule, first: int = 0) -> tuple[IntArray, BoolArray]:
         """Bars with the first signal of each kind after one of the other, and whether it is bullish."""
@@ -90,4 +92,4 @@ class Crossings:
         single = np.ones(len(marked), dtype=np.bool_)
         np.not_equal(marked[1:], marked[:-1], out=single[1:])
         marked = marked[single]
-        return marked >> 1, (marked & 1).astype(np.bool_)
+        return (marked >> 1).astype(np.int64), (marked & 1).astype(np.bool_)

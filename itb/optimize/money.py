@@ -190,7 +190,7 @@ def _compounded(
         if floor_qty is not None:
             steps = qty / step
             whole = steps // 1.0
-            qty = whole * unit / scale if _NEAR < steps - whole < _FAR and steps < _MANY else floor_qty(max(qty, 0.0))
+            qty = whole * unit / scale if _NEAR < steps - whole < _FAR and whole < _MANY else floor_qty(max(qty, 0.0))
         add(qty)
         size, paid = side * qty, bought
         spent = size * bought
