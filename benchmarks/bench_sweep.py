@@ -102,6 +102,7 @@ def row_by_row(bars: Bars, score: np.ndarray) -> Callable[[ThresholdSettings], i
         cash, held, fills, wanted = 1e6, 0.0, 0, 0
         equity = []
         fee = COSTS.taker_fee
+        row: Any
         for row in frame.itertuples(index=False):
             if wanted > 0 and not held:
                 held = trial.fraction * cash / (row.open * (1 + fee))

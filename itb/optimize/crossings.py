@@ -20,15 +20,15 @@ class _Steps:
 
     score: FloatArray
     before: FloatArray
-    bar: IntArray
+    bar: np.ndarray[tuple[int], np.dtype[np.int32]] | IntArray
 
     @classmethod
     def of(cls, score: FloatArray, before: FloatArray, chosen: BoolArray, absent: float) -> _Steps:
-        bar = np.flatnonzero(chosen).astype(np.int32 if len(score) < _FEW else np.int64)
+        bar = np.flatnonzero(chosen)
         bar = bar[np.argsort(score[bar])]
         earlier = before[bar]
         earlier[np.isnan(earlier)] = absent
-        return cls(score[bar], earlier, bar)
+        return cls(score[bar], earlier, bar.astype(np.int32) if len(score) < _FEW else bar)
 
 
 class Crossings:

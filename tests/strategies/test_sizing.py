@@ -76,3 +76,19 @@ def test_realised_volatility_equals_the_textbook():
 def test_impossible_sizes_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Sizer(**settings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fractions_of_many_entries_are_those_of_one(seed):
+    rng = np.random.default_rng(seed)
+    closes = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, 300)))
+    closes[100:140] = closes[100]  # a price that stands still has no volatility
+    sizer = Sizer("volatility_target", fraction=0.5, volatility_window=20, cushion=0.01)
+    bars = np.arange(300)
+    one_by_one = [
+        sizer.quantity(equity=1e4, close=closes[t], fee=1e-3, closes=closes[max(0, t - 20) : t + 1], bar_ms=3_600_000)
+        for t in bars
+    ]
+    together = sizer.fractions(closes, bars, 3_600_000) * 1e4 / sizer.unit_cost(closes, 1e-3)
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-14)
+    assert (together[110:139] == 0).sum() >= 19
