@@ -30,8 +30,8 @@ _CAUSES = {
 class Confirmation:
     """One trial evaluated twice, and the first thing in which the two differ with its cause; empty text for none.
 
-    ``screened`` is the sweep's result, ``confirmed`` backtrader's; ``bar`` is that of the first difference, -1 for none.
-    Where the sweep left the trial to backtrader there is nothing to compare, and they agree.
+    ``screened`` is the sweep's result, ``confirmed`` backtrader's; ``bar`` is that of the first difference, -1 for
+    none. Where the sweep left the trial to backtrader there is nothing to compare, and they agree.
     """
 
     screened: SweepResult
