@@ -13,7 +13,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ SEEDS = 400
 TRIALS = 50
 COSTS = {"0 bps": 0.0, "10 bps": 0.001}
 SHARPES = (0.0, 1.0, 2.0, 2.5, 3.0, 4.0)
-COUNTS = (10, 100, 500)
+EDGES = {"1 of 10": (10, 1), "1 of 100": (100, 1), "1 of 500": (500, 1), "50 of 100": (100, 50)}
 POWER_SEEDS = 100
 QUICK_SEEDS = {"noise": 12, "columns": 12, "power": 2}
 WORDS = ("trust", "weak", "overfit")
@@ -58,11 +58,12 @@ def columns(seed: int) -> list[Row]:
     return [{"part": "columns", "key": f"columns {seed}", "pbo": found.probability}]
 
 
-def power(annual: float, count: int, seed: int) -> list[Row]:
+def power(annual: float, edge: str, seed: int) -> list[Row]:
     """Judge one search with a planted edge."""
-    verdict = judge(planted(annual, count, np.random.default_rng([seed, count, int(annual * 10)])))
-    key = f"power {annual} {count} {seed}"
-    return [{"part": "power", "key": key, "sharpe_true": annual, "trials": count, **_told(verdict)}]
+    trials, owners = EDGES[edge]
+    verdict = judge(planted(annual, trials, np.random.default_rng([seed, trials, int(annual * 10)]), owners))
+    key = f"power {annual} {edge} {seed}"
+    return [{"part": "power", "key": key, "sharpe_true": annual, "edge": edge, **_told(verdict)}]
 
 
 def _told(verdict: object) -> Row:
@@ -80,9 +81,9 @@ def tasks(*, full: bool) -> Iterator[tuple[list[str], Callable[..., list[Row]], 
     for seed in range(seeds["columns"]):
         yield [f"columns {seed}"], columns, (seed,)
     for seed in range(seeds["power"]):
-        for count in COUNTS:
+        for edge in EDGES:
             for annual in SHARPES:
-                yield [f"power {annual} {count} {seed}"], power, (annual, count, seed)
+                yield [f"power {annual} {edge} {seed}"], power, (annual, edge, seed)
 
 
 def collect(file: Path, *, full: bool, workers: int) -> dict[str, Row]:
@@ -100,7 +101,8 @@ def collect(file: Path, *, full: bool, workers: int) -> dict[str, Row]:
     with file.open("a") as kept, ProcessPoolExecutor(workers) as pool:
         kept.write("\n")
         missing = [task for task in wanted if not all(key in done for key in task[0])]
-        for count, future in enumerate(as_completed([pool.submit(task[1], *task[2]) for task in missing]), 1):
+        futures = [pool.submit(task[1], *task[2]) for task in missing]
+        for count, future in enumerate(_as_completed(futures), 1):
             for row in future.result():
                 done[str(row["key"])] = row
                 kept.write(json.dumps(row) + "\n")
@@ -109,6 +111,15 @@ def collect(file: Path, *, full: bool, workers: int) -> dict[str, Row]:
                 print(f"{count:,} of {len(missing):,}", file=sys.stderr, flush=True)
     keys = [key for task in wanted for key in task[0]]
     return {key: done[key] for key in keys}
+
+
+def _as_completed(futures: list[Future[list[Row]]]) -> Iterator[Future[list[Row]]]:
+    """Give futures as they end; when one fails or the run is stopped, those that have not begun are dropped."""
+    try:
+        yield from as_completed(futures)
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def at_least(count: int, of: int, share: float) -> float:
@@ -145,18 +156,16 @@ def show(rows: dict[str, Row]) -> None:
         _line("all", cost, [row for row in cells if row["cost"] == cost])
     pbo = [float(str(row["pbo"])) for row in rows.values() if row["part"] == "columns"]
     print(f"\nPBO of {TRIALS} independent columns: {np.mean(pbo):.3f} +- {np.std(pbo):.3f} in {len(pbo)} tables")
-    print("\nPlanted edges: share of trust, and in brackets the closed-form power of the rule (a lower bound)\n")
-    print(f"{'true Sharpe':<12}" + "".join(f"{f'{count} trials':>18}" for count in COUNTS))
+    print("\nPlanted edges: share of trust; in brackets the closed-form power of the rule, a lower bound\n")
+    print(f"{'true Sharpe':<12}" + "".join(f"{edge:>16}" for edge in EDGES))
     for annual in SHARPES:
         line = f"{annual:<12}"
-        for count in COUNTS:
-            words = [
-                row["word"]
-                for row in rows.values()
-                if row["part"] == "power" and (row["sharpe_true"], row["trials"]) == (annual, count)
-            ]
+        for edge, (trials, owners) in EDGES.items():
+            here = [row for row in rows.values() if row["part"] == "power" and row["edge"] == edge]
+            words = [row["word"] for row in here if row["sharpe_true"] == annual]
             share = words.count("trust") / len(words)
-            line += f"{f'{share:.0%} ({closed_form(annual, count):.0%})':>18}"
+            bound = f" ({closed_form(annual, trials):.0%})" if owners == 1 else ""
+            line += f"{f'{share:.0%}{bound}':>16}"
         print(line)
 
 

@@ -31,7 +31,7 @@ def garch(rng: np.random.Generator) -> FloatArray:
         now = variance**0.5 * shock
         returns.append(now)
         variance = base + 0.08 * now * now + 0.9 * variance
-    return np.asarray(np.maximum(np.array(returns), -0.5), dtype=np.float64)
+    return np.asarray(np.clip(returns, -0.3, 0.3), dtype=np.float64)
 
 
 def real(rng: np.random.Generator) -> FloatArray:

@@ -18,10 +18,11 @@ _YEARS = DAYS / 365
 _RUN = 48  # hours that a position lasts on average
 
 
-def planted(annual_sharpe: float, trials: int, rng: np.random.Generator) -> Evidence:
-    """Let ``trials`` hold random long and short positions in one market, and give one of them an edge.
+def planted(annual_sharpe: float, trials: int, rng: np.random.Generator, owners: int = 1) -> Evidence:
+    """Let ``trials`` hold random long and short positions in one market, and give the first ``owners`` an edge.
 
-    The edge is a constant gain an hour, after costs, that makes its true Sharpe ratio ``annual_sharpe``.
+    The edge is a constant gain, after costs, that makes their true Sharpe ratio ``annual_sharpe``. Owners hold the same
+    positions but for a fifth of their variance.
     """
     market = rng.normal(0, HOURLY, HOURS)
     table = np.empty((DAYS, trials))
@@ -29,15 +30,15 @@ def planted(annual_sharpe: float, trials: int, rng: np.random.Generator) -> Evid
         turns = rng.random(HOURS) < 1 / _RUN
         side = np.where(np.cumsum(turns) % 2 == 0, 1.0, -1.0)
         table[:, trial] = (side * market).reshape(DAYS, 24).sum(axis=1)
-    place = int(rng.integers(trials))
-    table[:, place] += annual_sharpe * HOURLY * math.sqrt(24) / math.sqrt(365)
+    table[:, 1:owners] = math.sqrt(0.8) * table[:, :1] + math.sqrt(0.2) * table[:, 1:owners]
+    table[:, :owners] += annual_sharpe * HOURLY * math.sqrt(24) / math.sqrt(365)
     nested, windows = replay(table, np.zeros((DAYS, trials), dtype=np.int8), cost=0.0)
     hold = market.reshape(DAYS, 24).sum(axis=1)
     return Evidence(table, int(sharpe(table).argmax()), nested, nested_windows=windows, hold=hold)
 
 
 def closed_form(annual_sharpe: float, trials: int) -> float:
-    """Give a lower bound of the probability of ``trust`` for :func:`planted`: 1 - the sum of each part's failure.
+    """Give a lower bound of the probability of ``trust`` with one owner: 1 - the sum of each part's failure.
 
     Sharpe ratios are normal around the truth with the deviation 1 / sqrt(years); the trials are independent. The
     deflated Sharpe ratio must be reached by the one with the edge; the reality check's critical value is that of the

@@ -5,9 +5,12 @@ Trials are clustered by the correlation of their returns, and each cluster count
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from itb.optimize.sharpe_statistics import sharpe
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,7 +21,18 @@ MOST_COLUMNS = 2_000
 _CUTS = 64
 
 
-def effective_trials(returns: npt.NDArray[np.float64]) -> float:
+@dataclass(frozen=True, eq=False)
+class EffectiveTrials:
+    """What trials are worth: as how many independent ones they count, and the Sharpe ratio (per day) of each cluster.
+
+    A cluster's Sharpe ratio is that of its members at equal risk, held together.
+    """
+
+    number: float
+    sharpes: FloatArray
+
+
+def effective_trials(returns: npt.NDArray[np.float64]) -> EffectiveTrials:
     """Give the number of independent trials that daily ``returns`` (days x trials) are worth, from 1 to their number.
 
     Each of the clusters of :func:`clusters` with ``n`` trials whose mean correlation is ``r`` (0 where it is below)
@@ -29,13 +43,13 @@ def effective_trials(returns: npt.NDArray[np.float64]) -> float:
     :func:`~itb.optimize.sharpe_statistics.expected_maximum` of the result is at most 6 % below it, and above it, on the
     strict side, where one factor moves all trials.
 
-    All trials that never vary count as one. Beyond 2,000 trials, as many at equal steps are taken and the result is
+    All trials that never vary count as one. Beyond 2,000 trials, as many at equal steps are taken and the number is
     scaled up: an upper bound, for more trials of one space lie closer together.
 
     >>> rng = np.random.default_rng(0)
     >>> ideas = rng.normal(size=(1_000, 5))
     >>> copies = np.repeat(ideas, 10, axis=1) + 0.05 * rng.normal(size=(1_000, 50))
-    >>> round(effective_trials(copies), 1), round(effective_trials(rng.normal(size=(1_000, 50))))
+    >>> round(effective_trials(copies).number, 1), round(effective_trials(rng.normal(size=(1_000, 50))).number)
     (5.1, 48)
     """
     varies = np.ptp(returns, axis=0) > 0
@@ -43,13 +57,16 @@ def effective_trials(returns: npt.NDArray[np.float64]) -> float:
     table = returns[:, varies]
     count = table.shape[1]
     if count < 2:
-        return float(max(count + still, 1))
+        return EffectiveTrials(float(max(count + still, 1)), sharpe(returns)[varies])
     if count > MOST_COLUMNS:
         table = table[:, np.linspace(0, count - 1, MOST_COLUMNS).astype(np.int64)]
     correlation = correlations(table)
-    divided = sum(_worth(correlation[np.ix_(members, members)]) for members in clusters(correlation))
+    families = clusters(correlation)
+    divided = sum(_worth(correlation[np.ix_(members, members)]) for members in families)
     worth = min(divided, _worth(correlation))
-    return float(worth * count / table.shape[1] + still)
+    risk = table / table.std(axis=0)
+    together = np.column_stack([risk[:, members].mean(axis=1) for members in families])
+    return EffectiveTrials(float(worth * count / table.shape[1] + still), sharpe(together))
 
 
 def correlations(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -27,7 +27,8 @@ class Evidence:
     selected
         Column of the trial that is claimed: what the procedure picks on all these days.
     nested
-        Out-of-sample returns of the replayed selection, day by day: chosen on the windows before, traded in the next.
+        Out-of-sample returns of the replayed selection, day by day: chosen on the windows before, traded in the next;
+        less those of cash, where cash earns.
     raw_trials
         Every trial of every run on this market and overlapping time, failed and pruned ones too, from the register.
         0 means as many as there are columns.

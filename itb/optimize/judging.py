@@ -19,7 +19,6 @@ from itb.optimize.sharpe_statistics import (
     minimum_backtest_years,
     minimum_track_record,
     probabilistic_sharpe,
-    sharpe,
     trial_variance,
 )
 from itb.optimize.verdict import NESTED_CONFIDENCE, SUPERIORITY_P, Verdict, decide
@@ -40,7 +39,7 @@ def judge(evidence: Evidence, *, resamples: int = 2_000, seed: int = 0) -> Verdi
 
     >>> from itb.optimize.evidence import Evidence
     >>> noise = np.random.default_rng(1).normal(0, 0.02, (400, 30))
-    >>> best = int(sharpe(noise).argmax())
+    >>> best = int((noise.mean(axis=0) / noise.std(axis=0)).argmax())
     >>> found = judge(Evidence(noise, best, noise[200:, best - 1]), resamples=500)
     >>> found.word, found.sharpe > 1, found.deflated_sharpe < 0.95
     ('weak', True, True)
@@ -50,8 +49,9 @@ def judge(evidence: Evidence, *, resamples: int = 2_000, seed: int = 0) -> Verdi
     claim = excess[:, evidence.selected]
     record = Moments.of(claim)
     annual = record.sharpe * _YEAR
-    effective = effective_trials(returns) * evidence.trials / measured
-    variance = trial_variance(sharpe(excess), days)
+    worth = effective_trials(excess)
+    effective = worth.number * evidence.trials / measured
+    variance = trial_variance(worth.sharpes, days)
     deflated = deflated_sharpe(record, effective, variance)
     block = _block(claim) if evidence.hold is None else max(_block(claim), _block(evidence.hold))
     weights = stationary_weights(days, block, resamples, seed)

@@ -122,8 +122,8 @@ def deflated_sharpe(record: Moments, trials: float, variance: float) -> float:
 def trial_variance(sharpes: FloatArray, days: int) -> float:
     """Give the variance (n - 1) of trials' Sharpe ratios per day, never below ``1 / days``.
 
-    ``1 / days`` is the variance of a Sharpe ratio measured without skill over so many days. Trials that are nearly
-    copies of each other vary less among themselves, but their common luck does not.
+    ``1 / days`` is the variance of a Sharpe ratio measured without skill over so many days. A few trials may vary less
+    among themselves, but their common luck does not.
 
     >>> trial_variance(np.array([0.01, 0.01, 0.02]), days=400)
     0.0025

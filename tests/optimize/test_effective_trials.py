@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from itb.optimize.effective_trials import clusters, correlations, effective_trials
-from itb.optimize.sharpe_statistics import expected_maximum
+from itb.optimize.effective_trials import clusters, correlations
+from itb.optimize.effective_trials import effective_trials as count
+from itb.optimize.sharpe_statistics import expected_maximum, sharpe
 
 TRIALS = 120
 PLACE = np.arange(TRIALS)
@@ -24,6 +25,10 @@ STRUCTURES = {
     "a chain, 0.7": 0.7 ** abs(PLACE[:, None] - PLACE),
     "a chain, 0.95": 0.95 ** abs(PLACE[:, None] - PLACE),
 }
+
+
+def effective_trials(table: npt.NDArray[np.float64]) -> float:
+    return count(table).number
 
 
 def returns(structure: npt.NDArray[Any], days: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -83,3 +88,17 @@ def test_many_trials_are_sampled_and_scaled_up(rng: np.random.Generator, monkeyp
     whole = effective_trials(strangers)
     monkeypatch.setattr("itb.optimize.effective_trials.MOST_COLUMNS", 30)
     assert effective_trials(strangers) == pytest.approx(whole, rel=0.1)
+
+
+def test_a_cluster_has_the_sharpe_ratio_of_its_members_held_together(rng: np.random.Generator) -> None:
+    ideas = rng.normal([0.1, 0, 0, -0.1], 1, (600, 4))
+    loud = np.repeat(ideas, 5, axis=1) * np.tile([1, 2, 3, 4, 5], 4)  # the same five times, louder each time
+    assert sorted(count(loud).sharpes.tolist()) == pytest.approx(sorted(sharpe(ideas).tolist()))
+
+
+def test_an_edge_that_half_of_the_trials_share_is_one_outlier(rng: np.random.Generator) -> None:
+    strangers = rng.normal(0, 1, (1_000, 40))
+    shared = rng.normal(0.2, 1, (1_000, 1)) + 0.3 * rng.normal(0, 1, (1_000, 40))
+    table = np.hstack([strangers, shared])
+    assert sharpe(table).var() > 0.009
+    assert count(table).sharpes.var() < 0.004

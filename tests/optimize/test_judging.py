@@ -74,11 +74,12 @@ def test_an_edge_is_trusted_and_luck_is_not(noise: Evidence, trusted: Verdict) -
 def test_every_number_is_that_of_its_statistic(edge: Evidence, trusted: Verdict) -> None:
     claim = edge.returns[:, 5]
     record = Moments.of(claim)
-    effective = effective_trials(edge.returns) * 60 / 40
+    worth = effective_trials(edge.returns)
+    effective = worth.number * 60 / 40
     weights = stationary_weights(DAYS, trusted.block_days, 2_000, 0)
     assert trusted.sharpe == pytest.approx(claim.mean() / claim.std(ddof=1) * math.sqrt(365))
     assert trusted.trials_effective == pytest.approx(effective)
-    assert trusted.deflated_sharpe == deflated_sharpe(record, effective, trial_variance(sharpe(edge.returns), DAYS))
+    assert trusted.deflated_sharpe == deflated_sharpe(record, effective, trial_variance(worth.sharpes, DAYS))
     assert trusted.overfitting == overfitting(edge.returns, 16).probability
     assert trusted.spa_cash == superiority(edge.returns, weights, block=trusted.block_days).consistent
     assert trusted.spa_hold == superiority(edge.excess_of_hold(), weights, block=trusted.block_days).consistent
