@@ -82,6 +82,23 @@ def walkforward(options: Options, out: Out = None, include_holdout: IncludeHoldo
 
 
 @command(app)
+def evaluate(
+    options: Options,
+    split: Annotated[
+        str | None, Flag("--split", metavar="NAME", help="How history is cut: kfold, cpcv, or file (evaluation.file).")
+    ] = None,
+    out: Out = None,
+    include_holdout: IncludeHoldout = False,
+) -> None:
+    """Cross-validate: score every part of history by models of the others, purged; not for backtests."""
+    from itb.runs.evaluate import evaluate as run
+
+    with progress_bar(options) as progress:
+        said = run(options.market(include_holdout=include_holdout, progress=progress, **{"--split": split}), out)
+    options.show(said)
+
+
+@command(app)
 def check(options: Options, strategy: Strategy = None) -> None:
     """Prove the laws on the configured features, label, model and strategy; exit code 1 when one is broken."""
     from itb.runs.laws import check as run

@@ -17,6 +17,7 @@ ORDER = (
     "train",
     "predict",
     "walkforward",
+    "evaluate",
     "signals",
     "simulate",
     "explore",

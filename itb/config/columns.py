@@ -13,8 +13,9 @@ from itb.errors import ConfigError
 if TYPE_CHECKING:
     from itb.config.messages import Location
     from itb.config.model import Config
+    from itb.market.bars import Bars
     from itb.mlmodels.algorithm import Algorithm
-    from itb.mlmodels.labels import Label
+    from itb.mlmodels.labels import Label, LabelColumn
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class LearnedColumn:
         taught = self.taught
         by_class = () if taught == self.algorithm else CLASS_NAMES
         return {self.name: taught.score_range, **{f"{self.name}_{name}": (0.0, 1.0) for name in by_class}}
+
+    def outcome(self, bars: Bars) -> LabelColumn:
+        """Compute what scores are held against: the label, with 1, 0, -1 for buy, hold, sell."""
+        from itb.mlmodels.labels.trade_classes import learned_column
+
+        return learned_column(self.label, bars)
 
 
 def columns(config: Config) -> tuple[LearnedColumn, ...]:

@@ -27,6 +27,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "--strategy": (("strategy", "name"),),
     "--sampler": (("search", "sampler"),),
     "--objective": (("search", "objectives"),),
+    "--split": (("evaluation", "split"),),
 }
 """Command-line options that are short for settings, and the settings they set."""
 

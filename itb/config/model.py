@@ -9,6 +9,7 @@ from typing import Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
+from itb.config.evaluation import EvaluationSection
 from itb.config.messages import Location, dotted
 from itb.config.search import SearchSection
 from itb.config.sections import (
@@ -67,6 +68,7 @@ class Config(Section):
     models: tuple[ModelsPart, ...] = ()
     walkforward: WalkForwardSection = WalkForwardSection()
     training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
     abstain: AbstainSection = AbstainSection()
     calibration: CalibrationSection = CalibrationSection()
     conformal: ConformalSection = ConformalSection()

@@ -92,6 +92,43 @@ def check_purged(
     return LawResult(LAW, subject, passed=True, evidence=evidence, figures={"splits": count})
 
 
+def check_apart(
+    splits: Iterable[tuple[IntArray, IntArray]],
+    known_at: IntArray,
+    *,
+    embargo_bars: int = 0,
+    embargo_before_bars: int = 0,
+    subject: str = "splits",
+) -> LawResult:
+    """Check that no label learned from shares a bar with a label that is scored, be it earlier or later.
+
+    ``splits`` are as for :func:`check_purged`, but may learn from both sides of what they score, as cross-validation
+    does. The label of row t lies on the bars from t to ``known_at[t]``. Rows learned from keep ``embargo_bars`` away
+    behind the labels scored, and ``embargo_before_bars`` before them.
+
+    >>> known_at = np.arange(9) + 2
+    >>> print(check_apart([(np.array([0, 6, 7]), np.array([3, 4]))], known_at, subject="x"))
+    no leak: x: BROKEN: split 0 learns from row 6, whose label shares bars with labels that it scores
+    """
+    count, bars = 0, int(max(known_at.max(initial=0), len(known_at))) + 1
+    for number, (train, test) in enumerate(splits):
+        count += 1
+        ends = np.maximum(known_at[test], test)
+        change = np.bincount(test, minlength=bars + 1) - np.bincount(ends + 1, minlength=bars + 1)
+        taken = np.concatenate([[0], np.cumsum(np.cumsum(change)[:bars])])
+        first = np.maximum(train - embargo_bars, 0)
+        last = np.minimum(known_at[train] + embargo_before_bars, bars - 1)
+        wrong = np.flatnonzero((taken[last + 1] > taken[first]) | (known_at[train] == NEVER))
+        if len(wrong):
+            evidence = (
+                f"split {number} learns from row {train[wrong[0]]}, whose label shares bars with labels that it scores"
+            )
+            figures = {"split": number, "shared": len(wrong)}
+            return LawResult(LAW, subject, passed=False, evidence=evidence, figures=figures)
+    evidence = f"in {count} splits no label learned from shares a bar with one that is scored"
+    return LawResult(LAW, subject, passed=True, evidence=evidence, figures={"compared": count})
+
+
 def check_walk_forward(result: WalkForwardResult, embargo_bars: int = 0) -> LawResult:
     """Check what a finished walk-forward wrote down: who learned what, and from when on it spoke."""
     for fold in result.folds:

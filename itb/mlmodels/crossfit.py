@@ -13,7 +13,7 @@ from itb.mlmodels.algorithm import score_rows
 from itb.mlmodels.algorithms import check_can_learn, column_name
 from itb.mlmodels.by_class import for_label
 from itb.mlmodels.fold import FoldData
-from itb.mlmodels.labels.column import label_reach
+from itb.mlmodels.labels.column import typical_reach
 from itb.mlmodels.quality import Quality, grade
 from itb.mlmodels.retrospective import RetrospectiveScores
 from itb.mlmodels.training import Training
@@ -58,7 +58,7 @@ class CrossScores:
     def qualities(self) -> tuple[Quality, ...]:
         """Grade each path against the labels."""
         label = self.table.label
-        reach = label_reach(label.known_at)
+        reach = typical_reach(label.known_at)
         return tuple(
             grade(label.values, self.scores[path], is_classifier=self.algorithm.is_classifier, horizon=reach)
             for path in range(len(self.scores))
@@ -73,6 +73,7 @@ def cross_scores(
     training: Training | None = None,
     seed: int = 0,
     min_train_rows: int = 2,
+    every_nth_row: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> CrossScores:
     """Fit every split of ``cut`` and put its scores together to paths.
@@ -87,7 +88,8 @@ def cross_scores(
     scores: npt.NDArray[np.float64] = np.full((cut.paths, len(table)), np.nan)
     path_ids, notes, fitted = cut.path_ids(), list[str](), 0
     for split in cut.splits(table.label.known_at):
-        rows = training.newest(split.train[table.complete[split.train]])
+        rows = split.train[table.complete[split.train]]
+        rows = training.newest(rows[table.open_time[rows] // table.timeframe.ms % every_nth_row == 0])
         labels = table.label.values[rows]
         if len(rows) < max(1, min_train_rows) or (labels == labels[0]).all():
             notes.append(f"fit {split.number}: {len(rows)} rows to learn from, too few or all alike: not fitted")

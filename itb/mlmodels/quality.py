@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from itb.market.bars import FloatArray
 from itb.mlmodels import metrics
-from itb.mlmodels.labels.column import label_reach
+from itb.mlmodels.labels.column import typical_reach
 
 if TYPE_CHECKING:
     from itb.mlmodels.result import WalkForwardResult
@@ -127,7 +127,7 @@ class ModelQuality:
 def grade_result(result: WalkForwardResult) -> ModelQuality:
     """Grade the out-of-sample scores of a walk-forward against its labels, pooled and refit by refit."""
     labels, scores = result.table.label.values, result.scores
-    horizon = label_reach(result.table.label.known_at)
+    horizon = typical_reach(result.table.label.known_at)
     parts = [slice(fold.block.test_start, fold.block.test_stop) for fold in result.folds]
     graded = np.isfinite(labels) & np.isfinite(scores)
     curve = metrics.calibration(labels[graded], scores[graded]) if result.is_classifier and graded.any() else None

@@ -12,7 +12,7 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import FloatMatrix, complete_rows
 from itb.mlmodels.labels.column import Label, LabelColumn
-from itb.mlmodels.labels.trade_classes import has_trade_classes, signed
+from itb.mlmodels.labels.trade_classes import has_trade_classes, learned_column
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,19 +65,16 @@ class TrainingTable:
     @classmethod
     def of(cls, bars: Bars, features: FloatMatrix, feature_names: tuple[str, ...], label: Label) -> TrainingTable:
         """Join features of some bars with a label computed from the same bars; hold, buy, sell become 0, 1, -1."""
-        column, has_classes = label(bars), has_trade_classes(label)
-        if has_classes:
-            column = LabelColumn(signed(column.values), column.known_at)
         return cls(
             features=features,
             feature_names=feature_names,
-            label=column,
+            label=learned_column(label, bars),
             label_name=label.name,
             is_binary=label.is_binary,
             open_time=bars.open_time,
             timeframe=bars.timeframe,
             close=bars.close,
-            has_classes=has_classes,
+            has_classes=has_trade_classes(label),
         )
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ from itb.mlmodels.algorithms import check_can_learn, column_name
 from itb.mlmodels.by_class import for_label
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.fold import FoldData, FoldJob, FoldResult, fit_fold, stored_fold
-from itb.mlmodels.labels.column import label_reach
+from itb.mlmodels.labels.column import shortest_reach, typical_reach
 from itb.mlmodels.promotion import Evidence, PromotionRule, Sane, Verdict
 from itb.mlmodels.registry import check_model, library_versions, load_model
 from itb.mlmodels.result import Fold, WalkForwardResult
@@ -110,7 +110,7 @@ class WalkForward:
                 f"{self.train_bars} more, and its first score comes {self.refit_delay_bars} later. Load more bars, or "
                 f"shorten the training window."
             )
-        reach, held = label_reach(table.label.known_at), self.promotion.holdback_bars
+        reach, held = shortest_reach(table.label.known_at), self.promotion.holdback_bars
         if 0 < held <= reach:
             raise ValueError(
                 f"the promotion rule holds back {held} bars, but a label of {table.label_name!r} is known only {reach} "
@@ -209,7 +209,7 @@ class WalkForward:
                 labels=table.label.values[rows],
                 candidate=result.held,
                 incumbent=earlier.scores(table.features[rows]) if earlier else None,
-                horizon=label_reach(table.label.known_at),
+                horizon=typical_reach(table.label.known_at),
                 seed=job.seed,
             )
         )

@@ -21,13 +21,14 @@ from itb.config.plugins import load_plugins
 from itb.errors import FeatureError
 from itb.indicators.score import ArrayScores
 from itb.laws.causal import check_causal
-from itb.laws.leak import check_labels, check_no_leak, check_purged
+from itb.laws.leak import check_apart, check_labels, check_no_leak, check_purged
 from itb.laws.reproducible import check_reproducible
 from itb.laws.result import LawResult
 from itb.laws.sources import check_joined
 from itb.laws.warmup import check_warmup
 from itb.mlmodels.table import TrainingTable
 from itb.runs.capsule import new_run_id
+from itb.runs.evaluate import cut_of
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
@@ -172,7 +173,7 @@ def _check_label(bench: _Bench, label: Label) -> Iterator[Finding]:
 
 
 def _check_splits(bench: _Bench, label: Label) -> Iterator[Finding]:
-    """Audit the purge of every refit that the configured walk-forward would make."""
+    """Audit the purge of every refit that the walk-forward would make, and of both sides in cross-validation."""
     several = len(parts.labels(bench.workspace.config)) > 1
     subject = f"walk-forward of {label.name}" if several else "walk-forward"
     warming = np.zeros((len(bench.bars), 1), dtype=np.float32)
@@ -186,6 +187,17 @@ def _check_splits(bench: _Bench, label: Label) -> Iterator[Finding]:
         return
     splits = ((block.training_rows(known_at), np.arange(block.test_start, block.test_stop)) for block in blocks)
     yield of(check_purged(splits, known_at, embargo_bars=bench.walk.embargo_bars, subject=subject))
+    evaluation = bench.workspace.config.evaluation
+    for name, split in (("k-fold", "kfold"), ("combinatorial cross-validation", "cpcv")):
+        if split == "cpcv" and evaluation.test_folds >= evaluation.folds:
+            continue  # `itb evaluate` refuses it
+        cut = cut_of(bench.workspace.config, split, table.first_complete)
+        pairs = ((one.train, one.test) for one in cut.splits(known_at))
+        embargo = {
+            "embargo_bars": evaluation.embargo_bars,
+            "embargo_before_bars": evaluation.embargo_before_bars,
+        }
+        yield of(check_apart(pairs, known_at, subject=subject.replace("walk-forward", name), **embargo))
 
 
 def _check_models_and_strategy(bench: _Bench) -> Iterator[Finding]:

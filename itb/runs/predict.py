@@ -160,7 +160,7 @@ class _Work:
         """Grade the columns whose label the config has, enter the look, and write the grades beside the scores."""
         import pyarrow as pa
 
-        from itb.mlmodels.labels.column import label_reach
+        from itb.mlmodels.labels.column import typical_reach
         from itb.mlmodels.prediction_metrics import prediction_metrics
 
         workspace, bars = self.workspace, self.market.bars
@@ -170,12 +170,12 @@ class _Work:
             if name not in learned:
                 self.told.append(f"  {name}: not graded, the config has no such column; it has {', '.join(learned)}")
                 continue
-            label = learned[name].label(bars)
+            label = learned[name].outcome(bars)
             figures = prediction_metrics(
                 label.values,
                 scores,
-                is_classifier=learned[name].algorithm.is_classifier,
-                horizon=label_reach(label.known_at),
+                is_classifier=learned[name].taught.is_classifier,
+                horizon=typical_reach(label.known_at),
             )
             found.append({"column": name, **figures})
         if not found:

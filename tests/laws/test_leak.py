@@ -2,12 +2,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from itb.datafeeds.synthetic import SyntheticMarket
 from itb.indicators.bar_features import BarSeries
 from itb.indicators.feature_set import FeatureSet
 from itb.indicators.rolling_stats import RollingStats
 from itb.laws.leak import (
+    check_apart,
     check_labels,
     check_no_leak,
     check_poison,
@@ -19,6 +22,8 @@ from itb.laws.leak import (
 from itb.market.bars import Bars
 from itb.mlmodels.algorithm import score_rows
 from itb.mlmodels.boosting import LightGbm, LightGbmRegression
+from itb.mlmodels.cpcv import CombinatorialPurged
+from itb.mlmodels.kfold import PurgedKFold
 from itb.mlmodels.labels import FutureReturn, HighLow2, Label, LabelColumn
 from itb.mlmodels.linear import Linear, Logistic
 from itb.mlmodels.splits import walk_forward_blocks
@@ -222,3 +227,34 @@ def test_shuffled_labels_on_too_few_rows_are_not_called_innocent():
 def test_a_model_that_refuses_shuffled_labels_has_learned_nothing():
     label = LabelColumn.after(np.tile(np.array([0.0, 1.0]), 30), horizon=1)
     assert check_shuffled(lambda labels: np.full(60, np.nan), label, is_classifier=True, subject="x")
+
+
+def slow_apart(train, test, known_at, after, before):
+    looks = [set(range(row, max(row, known_at[row]) + 1)) for row in test]
+    return all(
+        known_at[row] >= 0 and not any(own & set(range(row - after, known_at[row] + before + 1)) for own in looks)
+        for row in train
+    )
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=14, max_size=14),
+    st.sets(st.integers(0, 13), min_size=1, max_size=5),
+    st.sets(st.integers(0, 13), min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_apart_says_the_same_as_comparing_every_pair_of_labels(reach, train, test, after, before):
+    known_at = np.arange(14) + np.array(reach)
+    known_at[known_at > 15] = -1
+    pair = (np.array(sorted(train - test), dtype=np.int64), np.array(sorted(test)))
+    found = check_apart([pair], known_at, embargo_bars=after, embargo_before_bars=before)
+    assert found.passed == slow_apart(*pair, known_at, after, before)
+
+
+@pytest.mark.parametrize("cut", [PurgedKFold(folds=4), CombinatorialPurged(folds=5, test_folds=2, embargo_bars=3)])
+def test_cross_validation_keeps_labels_apart_on_both_sides(cut):
+    known_at = ABOVE(SyntheticMarket(bars=300).bars()["BTC/USDT"]).known_at
+    splits = [(split.train, split.test) for split in cut.splits(known_at)]
+    assert check_apart(splits, known_at, embargo_bars=cut.embargo_bars)
+    assert not check_apart([(np.append(train, test[-1] + 1), test) for train, test in splits[:1]], known_at)

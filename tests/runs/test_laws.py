@@ -73,13 +73,13 @@ def test_honest_parts_keep_every_law_and_one_line_says_what_was_proved(honest):
     said, _, _ = honest
     assert not said.found
     (line,) = said.lines
-    assert line.startswith("14 checks hold on BTC/USDT 1h (synthetic): 3 feature columns, label and model up_12_0bps_")
+    assert line.startswith("16 checks hold on BTC/USDT 1h (synthetic): 3 feature columns, label and model up_12_0bps_")
     assert line.endswith("logistic, MLThreshold.")
     assert {check["law"] for check in said.data["checks"]} == {
         "causal", "warmup", "batch = step", "parity", "no leak", "money", "reproducible"
     }  # fmt: skip
     assert said.table.columns == ("law", "subject", "verdict", "evidence")
-    assert len(said.table.rows) == 14
+    assert len(said.table.rows) == 16
 
 
 def test_progress_is_told_step_by_step(honest):

@@ -88,13 +88,38 @@ class LabelColumn:
 
 
 def label_reach(known_at: IntArray) -> int:
-    """Give over how many bars labels reach at most; neighbours closer than that share some of their future.
+    """Give over how many bars labels reach at most: rows further apart than that share nothing of their future.
 
     >>> label_reach(np.array([2, 3, -1]))
     2
     """
     rows = np.flatnonzero(known_at != NEVER)
     return int((known_at[rows] - rows).max()) if len(rows) else 1
+
+
+def shortest_reach(known_at: IntArray) -> int:
+    """Give after how many bars the first of the labels is known at the earliest.
+
+    >>> shortest_reach(np.array([2, 3, 9, -1]))
+    2
+    """
+    rows = np.flatnonzero(known_at != NEVER)
+    return int((known_at[rows] - rows).min()) if len(rows) else 1
+
+
+def typical_reach(known_at: IntArray, share: float = 0.9) -> int:
+    """Give a number of bars within which ``share`` of the labels are known; never for what must not leak.
+
+    The longest reach of a hindsight label is often thousands of bars, of one row alone: stretches of time as long as
+    that would leave too few of them to judge anything by. Where labels have a horizon, this is it.
+
+    >>> typical_reach(np.array([2, 3, 4, 5, 99, -1]), share=0.8), typical_reach(np.array([-1]))
+    (2, 1)
+    """
+    rows = np.flatnonzero(known_at != NEVER)
+    if not len(rows):
+        return 1
+    return int(np.quantile(known_at[rows] - rows, share, method="higher"))
 
 
 def check_alias(alias: str) -> None:

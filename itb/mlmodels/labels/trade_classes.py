@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from itb.market.bars import FloatArray, IntArray
+from itb.mlmodels.labels.column import Label, LabelColumn
+
+if TYPE_CHECKING:
+    from itb.market.bars import Bars
 
 HOLD, BUY, SELL = 0.0, 1.0, 2.0
 CLASSES = (HOLD, BUY, SELL)
@@ -48,6 +52,12 @@ def signed(classes: FloatArray) -> FloatArray:
     [0.0, 1.0, -1.0, nan]
     """
     return np.where(classes == SELL, -1.0, classes)
+
+
+def learned_column(label: Label, bars: Bars) -> LabelColumn:
+    """Compute a label as models learn it: signed, where it is hold, buy or sell."""
+    column = label(bars)
+    return LabelColumn(signed(column.values), column.known_at) if has_trade_classes(label) else column
 
 
 def class_places(values: FloatArray) -> IntArray:
