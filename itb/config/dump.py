@@ -41,8 +41,12 @@ def dump_toml(config: Config, *, origins: bool = False) -> str:
     exchange = "synthetic"
     """
     tables = config.plain()
-    notes = {at: _origin(config, at) for at in _leaves(tables)} if origins else {}
-    return to_toml(tables, notes)
+    return to_toml(tables, notes_of(config, tables) if origins else {})
+
+
+def notes_of(config: Config, tables: Mapping[str, Any]) -> dict[Location, str]:
+    """Say of each key who set it."""
+    return {at: _origin(config, at) for at in _leaves(tables)}
 
 
 def _origin(config: Config, at: Location) -> str:

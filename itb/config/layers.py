@@ -156,7 +156,12 @@ def stacked(
     tables: dict[str, Any] = _copied(file)
     named = {**parts, **{name: (selector, item) for name, (selector, item, _) in lists.items()}}
     selectors = {name: selector for name, (selector, _) in named.items()}
-    for setting in sorted(settings, key=lambda setting: (setting.by_command, not _names_part(setting, selectors))):
+
+    def rank(setting: Setting) -> tuple[bool, bool, bool]:  # a whole list goes before what is set in its items
+        is_item = setting.at[0] in lists and len(setting.at) > 1
+        return setting.by_command, is_item, not _names_part(setting, selectors)
+
+    for setting in sorted(settings, key=rank):
         *parents, key = setting.at
         section = str(setting.at[0])
         if parents and section in parts:

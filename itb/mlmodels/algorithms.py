@@ -45,6 +45,10 @@ ALGORITHMS: dict[str, type[AnyAlgorithm]] = {
 }
 
 
+SIBLINGS = {"logistic": "linear", "logistic_elastic_net": "elastic_net", "svc": "svr"}
+"""Classifier -> what learns numbers the same way; of the others it is called <name>_regression."""
+
+
 def column_name(label_name: str, algorithm: Algorithm) -> str:
     """Name the score column of a label and an algorithm.
 
@@ -68,8 +72,9 @@ def check_can_learn(algorithm: Algorithm, label_name: str, *, is_binary: bool, h
             f"algorithm {algorithm.name!r} tells two classes apart, but {label_name!r} is hold, buy or sell; give the "
             f'label view = "buy" or "sell", or use one of {others}'
         )
-    others = ", ".join(f'"{name}"' for name, part in ALGORITHMS.items() if not part.is_classifier)
+    sibling = SIBLINGS.get(algorithm.name, f"{algorithm.name}_regression")
+    sibling = sibling if sibling in ALGORITHMS else "lightgbm_regression"
     raise ValueError(
-        f"algorithm {algorithm.name!r} needs a label of 0 and 1, but {label_name!r} is a number; give the label a "
-        f"threshold, or use one of {others}"
+        f"algorithm {algorithm.name!r} needs a label of 0 and 1, but {label_name!r} is a number; set the label's "
+        f'threshold, such as threshold = 0.0, or learn the number itself with algorithm = "{sibling}"'
     )

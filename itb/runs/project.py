@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from itb.config import Config, parts
-from itb.config.dump import config_hash, dump_toml
+from itb.config.dump import config_hash
+from itb.config.in_force import in_force
 from itb.config.load import CONFIG_NAME
 from itb.config.messages import dotted
+from itb.config.plugins import load_plugins
 from itb.config.schema import schema as config_schema
 from itb.config.starter import starter
 from itb.config.values import from_ms, plain_moment
@@ -176,7 +178,6 @@ def build_everything(workspace: Workspace) -> dict[str, Any]:
 
     Raises :class:`itb.errors.ConfigError` with one line a mistake, or :class:`itb.errors.StrategyError`.
     """
-    from itb.config.plugins import load_plugins
     from itb.datafeeds.synthetic import SyntheticMarket
     from itb.runs.model import score_ranges, walk_forward
     from itb.runs.sources import refuse_absent_files
@@ -201,12 +202,14 @@ def build_everything(workspace: Workspace) -> dict[str, Any]:
 def show_config(workspace: Workspace) -> Said:
     """Give every setting in force and who set it."""
     config = workspace.config
+    load_plugins(config)
+    tables, text = in_force(config)
     told = {
         "source": None if config.source is None else str(config.source),
-        "settings": config.plain(),
+        "settings": tables,
         "origins": {dotted(at): origin for at, origin in config.origins.items()},
     }
-    return Said(told, (dump_toml(config, origins=True).rstrip(),))
+    return Said(told, (text.rstrip(),))
 
 
 def schema(_workspace: Workspace) -> Said:

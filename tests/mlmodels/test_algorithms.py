@@ -159,7 +159,9 @@ def test_rows_with_a_missing_or_infinite_feature_have_no_score(rows):
 
 
 def test_a_classifier_for_a_number_is_refused_with_a_way_out():
-    with pytest.raises(ValueError, match="give the label a threshold, or use"):
+    with pytest.raises(
+        ValueError, match=r"threshold = 0\.0, or learn the number itself with algorithm = \"lightgbm_regression\""
+    ):
         check_can_learn(LightGbm(), "return_24", is_binary=False)
     check_can_learn(Linear(), "return_24", is_binary=False)
     assert column_name("return_24", Linear()) == "return_24_linear"

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from itb.config import load_config
+from itb.config.in_force import in_force
 from itb.errors import ConfigError, StrategyError
 from itb.ledger.register import Register
 from itb.runs.project import check_config, init, schema, show_config
@@ -201,10 +202,24 @@ def test_every_setting_is_shown_with_who_set_it(project, tmp_path):
 def test_what_is_shown_is_a_config_again(project, tmp_path):
     place = project("model.seed=3")
     (tmp_path / "again.toml").write_text(show_config(place).lines[0])
-    assert load_config(tmp_path / "again.toml", environ={}).plain() == place.config.plain()
+    again = load_config(tmp_path / "again.toml", environ={})
+    assert in_force(again)[0] == in_force(place.config)[0]
+    assert again.plain()["features"] == place.config.plain()["features"]  # the bars decide about order flow, as before
 
 
 def test_the_schema_is_json_for_a_person_and_a_program(project):
     said = schema(project())
     assert json.loads(said.lines[0]) == json.loads(said.json)
     assert said.data["title"] == "itb.toml"
+
+
+def test_every_setting_in_force_is_shown_with_who_set_it(several):
+    said = show_config(
+        several("models.1.l1_ratio=0.5", "models.1.algorithm=elastic_net", "strategy.score=rise_logistic")
+    )
+    text = said.lines[0].splitlines()
+    assert "l1_ratio = 0.5  # --set" in text
+    assert any(line.startswith("max_iter = ") and line.endswith("# default") for line in text)
+    assert "stop_loss = 0.0  # default" in text
+    assert 'direction = "up"  # default' in text
+    assert said.data["settings"]["strategy"]["cooldown_bars"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itb.mlmodels.labels.column import Label, LabelColumn
+from itb.mlmodels.labels.cross_sectional_rank import CrossSectionalRank
 from itb.mlmodels.labels.first_hit import FirstHit
 from itb.mlmodels.labels.future_return import FutureReturn
 from itb.mlmodels.labels.gradient import Gradient
@@ -28,6 +29,7 @@ AnyLabel = (
     | TripleBarrier
     | MetaLabel
     | TrendScan
+    | CrossSectionalRank
 )
 
 LABELS: dict[str, type[AnyLabel]] = {
@@ -43,10 +45,12 @@ LABELS: dict[str, type[AnyLabel]] = {
     "triple_barrier": TripleBarrier,
     "meta": MetaLabel,
     "trend_scan": TrendScan,
+    "cross_sectional_rank": CrossSectionalRank,
 }
 
 __all__ = [
     "LABELS",
+    "CrossSectionalRank",
     "FirstHit",
     "FutureReturn",
     "Gradient",

@@ -1,5 +1,7 @@
 """Every label can be had from a config file, and keeps the law on real bars."""
 
+import dataclasses
+
 import pytest
 
 from itb.config import load_config
@@ -21,6 +23,7 @@ TABLES = {
     "gradient": 'window = 60\ngain = 0.01\nloss = 0.0\nplacement = "forward"',
     "triple_barrier": "horizon = 24\nup = 1.0\ndown = 1.0\nvolatility_window = 168\ncusum = 0.02",
     "meta": 'column = "close"\nchange = 24\nthreshold = 0.01\nhorizon = 24\ntarget = 0.02\nstop = 0.01\nside = "long"',
+    "cross_sectional_rank": 'horizon = 24\ncoins = ["eth", "sol"]\nleast_coins = 2\ncentred = true',
     "trend_scan": 'shortest = 20\nlongest = 60\nstep = 5\nview = "up"',
 }
 
@@ -48,5 +51,6 @@ def test_every_label_can_be_had_from_a_config_file(kind, build):
 @pytest.mark.parametrize("kind", LABELS)
 def test_labels_of_real_bars_keep_the_law(kind, build, real_data):
     bars = read_file(real_data("binance/BTCUSDT-1h.parquet"), "BTC/USDT", Timeframe.parse("1h")).tail(4000)
-    result = check_labels(build(kind), bars)
+    others = {f"{coin}_close": bars.close[::-1].copy() * factor for coin, factor in (("eth", 0.1), ("sol", 0.01))}
+    result = check_labels(build(kind), dataclasses.replace(bars, columns={**bars.columns, **others}))
     assert result.passed, result.evidence

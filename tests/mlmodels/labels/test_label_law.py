@@ -1,5 +1,7 @@
 """The label law: on the first T bars every label known by then is final, and every other is NaN."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,8 +116,22 @@ PARAMETERS = {
             "view": st.sampled_from(["t_value", "classes", "up", "down"]),
         }
     ),
+    "cross_sectional_rank": st.fixed_dictionaries(
+        {
+            "horizon": bars_ahead,
+            "coins": st.sampled_from([("eth",), ("eth", "sol")]),
+            "centred": st.booleans(),
+            "threshold": st.none() | st.sampled_from([0.0, 0.5, 0.9]),
+        }
+    ),
     "topbot2": st.fixed_dictionaries({"level": fraction, "tolerance": share, **turn}),
 }
+
+
+def among_coins(bars, other):
+    """Give the closes of two more coins beside the bars, one of which is not always there."""
+    missing = np.where(np.arange(len(bars)) % 7 == 3, np.nan, other.close[::-1])
+    return dataclasses.replace(bars, columns={**bars.columns, "eth_close": other.close, "sol_close": missing})
 
 
 def test_every_label_is_held_to_the_law():
@@ -129,7 +145,9 @@ def test_every_label_is_held_to_the_law():
 )
 def test_labels_known_by_then_are_final_and_the_others_are_nan(kind, data, seed, count, step, make_bars):
     label = LABELS[kind](**data.draw(PARAMETERS[kind]))
-    result = check_labels(label, make_bars(count, seed=seed, step=step), cuts=8, seed=seed)
+    result = check_labels(
+        label, among_coins(make_bars(count, seed=seed, step=step), make_bars(count, seed=seed + 1)), cuts=8, seed=seed
+    )
     assert result.passed, result.evidence
 
 
@@ -138,7 +156,7 @@ def test_labels_known_by_then_are_final_and_the_others_are_nan(kind, data, seed,
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_values_are_what_the_label_says_it_gives(kind, data, seed, make_bars):
     label = LABELS[kind](**data.draw(PARAMETERS[kind]))
-    column = label(make_bars(120, seed=seed))
+    column = label(among_coins(make_bars(120, seed=seed), make_bars(120, seed=seed + 1)))
     assert isinstance(column, LabelColumn)
     values = column.values[column.known_at >= 0]
     assert np.isfinite(values).all()
@@ -154,6 +172,8 @@ def test_values_are_what_the_label_says_it_gives(kind, data, seed, make_bars):
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), count=st.integers(1, 3))
 def test_the_newest_bar_is_never_known(kind, data, count, make_bars):
-    column = LABELS[kind](**data.draw(PARAMETERS[kind]))(make_bars(count, seed=0))
+    column = LABELS[kind](**data.draw(PARAMETERS[kind]))(
+        among_coins(make_bars(count, seed=0), make_bars(count, seed=1))
+    )
     assert len(column) == count
     assert column.known_at[-1] == -1
