@@ -31,7 +31,6 @@ State = Literal["complete", "pruned", "failed"]
 STALE_S = 180.0
 _BLOCK = "itb:block:"
 _PLAN = "itb:plan"
-_SETTLE_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +70,27 @@ class Desk:
     """An opened study.
 
     ``local`` is the folder whose lock settles claims at once; remote storages settle by waiting. ``is_shared`` says
-    that others may add trials meanwhile.
+    that others may add trials meanwhile. ``settle_s`` is how long a remote
+    claim waits for another worker's.
     """
 
     study: optuna.Study
     space: Space
     local: Path | None = None
     is_shared: bool = False
+    settle_s: float = 0.5
     clock: Callable[[], float] = time.time
     owner: str = field(default_factory=lambda: worker_name(None))
     _records: dict[int, Record] = field(default_factory=dict)
     _read: int = 0
+
+    def close(self) -> None:
+        """Give back the connections to a database."""
+        storage: Any = self.study._storage
+        engine = getattr(getattr(storage, "_backend", storage), "engine", None)
+        if engine is not None:
+            getattr(storage, "_backend", storage).remove_session()
+            engine.dispose()
 
     # -- trials
 
@@ -122,7 +131,7 @@ class Desk:
                 return None
             self._enter(block)
         if self.local is None:
-            time.sleep(_SETTLE_S)  # the last writer wins; everyone sees who that was
+            time.sleep(self.settle_s)  # the last writer wins; everyone sees who that was
             if self.blocks()[block.number].owner != self.owner:
                 return self.claim(wanted)
         return block

@@ -78,6 +78,7 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
     finally:
         _register(study, desk)
     records = tuple(desk.records())
+    desk.close()
     workspace.report(0, 1, "judging")
     window = study.market.bars.slice(study.sides.start, None)
     raw = earlier_looks(workspace, study.market, window)
@@ -118,6 +119,7 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
         made = reoptimise(study.search, study.sides, desk_of, trials=trials, listener=listen, stop=study.stop())
         for desk in desks:
             _register(study, desk)
+            desk.close()
         if not any(choice.record for choice in made):
             raise RunError(f"study {study.name!r}: no window had a trial that keeps the constraints; loosen [search]")
         nested = carried(made, study.sides.of) if study.config.strategy.name == "MLThreshold" else joined(made)
@@ -143,7 +145,9 @@ def worker(workspace: Workspace, asked: Asked) -> Said:
 def apply(workspace: Workspace, asked: Asked, trial: int | None = None, out: Path | None = None) -> Said:
     """Write what the search picks on all unsealed data (or one of its trials) as a config for backtest and live."""
     study = open_study(workspace, workspace.config.data.symbols[0], asked, command="optimize apply")
-    records = study.desk().records()
+    desk = study.desk()
+    records = desk.records()
+    desk.close()
     if not records:
         raise RunError(f"study {study.name!r}: has no trial yet; run `itb optimize` first")
     from itb.optimize.search import best_of

@@ -188,7 +188,9 @@ def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | Non
     desk.is_shared = True
     wanted = study.total(desk) if total is None else total
     Worker(study.search, desk, study.sides, partial(_tell, workspace), study.stop()).work(wanted)
-    return len(desk.records())
+    finished = len(desk.records())
+    desk.close()
+    return finished
 
 
 def _tell(workspace: Workspace, told: Any) -> None:

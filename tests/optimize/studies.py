@@ -47,11 +47,12 @@ def search(sampler="tpe", **changed):
     return Search(**{**given, "sampler": sampler, **changed})
 
 
-def desk(folder: Path, searched: Search, name="study", **changed) -> Desk:
+def desk(folder: Path, searched: Search, name="study", storage=None, **changed) -> Desk:
     folder.mkdir(parents=True, exist_ok=True)
-    storage = journal_storage(folder / "journal.log")
+    local = folder if storage is None else None
+    storage = journal_storage(folder / "journal.log") if storage is None else storage
     plan = {"space": searched.space.plain(), "data": "d"}
-    opened = open_desk(storage, name, plan, searched.space, directions=searched.directions, local=folder)
+    opened = open_desk(storage, name, plan, searched.space, directions=searched.directions, local=local)
     for key, value in changed.items():
         setattr(opened, key, value)
     return opened
