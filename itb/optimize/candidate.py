@@ -18,7 +18,7 @@ from itb.optimize.screened import DayEnds, SweepResult
 if TYPE_CHECKING:
     from itb.engine.venue import Venue
     from itb.indicators.score import ScoreSource
-    from itb.market.bars import Bars
+    from itb.market.bars import Bars, IntArray
     from itb.optimize.space import Values
     from itb.optimize.sweep import Sweep
     from itb.strategies.ml_threshold import ThresholdSettings
@@ -88,25 +88,27 @@ def own(parameters: Values) -> dict[str, Any]:
 
 def stop_bar(bars: Bars, start: int, days: int) -> int:
     """Give the first bar after so many UTC days of trading."""
-    first = (int(bars.close_time[start]) - 1) // DAY_MS
-    return int(np.searchsorted(bars.close_time, (first + days) * DAY_MS, side="right"))
+    end = (_day(bars, start) + days) * DAY_MS - bars.timeframe.ms
+    return int(np.searchsorted(bars.open_time, end, side="right"))
 
 
 def performance_of(result: SweepResult) -> Performance:
     """Give a trial's daily figures."""
     bars, start, cash = result.bars, result.start, result.starting_cash
-    first = (int(bars.close_time[start]) - 1) // DAY_MS
-    days = result.days
-    books = result.books
-    day_of = (bars.close_time - 1) // DAY_MS - first
+    books, days = result.books, result.days
+    first = _day(bars, start)
+
+    def day_of(bar: IntArray) -> IntArray:
+        return np.asarray((bars.open_time[bar] + bars.timeframe.ms - 1) // DAY_MS - first)
+
     before = np.concatenate(([cash], days.equity[:-1]))
-    paid = np.bincount(day_of[books.bar], weights=books.fee + books.slippage, minlength=len(days.equity))
+    paid = np.bincount(day_of(books.bar), weights=books.fee + books.slippage, minlength=len(days.equity))
     cost = np.divide(paid, before, out=np.zeros(len(before)), where=before > 0)
     closed = books.closed
     return Performance(
         np.nan_to_num(days.returns, nan=0.0),
         cost,
-        day_of[closed.exit_bar],
+        day_of(closed.exit_bar),
         closed.pnl / cash,
         result.source,
         "" if result.refused is None else str(result.refused),
@@ -115,5 +117,9 @@ def performance_of(result: SweepResult) -> Performance:
 
 def search_days(bars: Bars, start: int) -> int:
     """Count the UTC days from the first traded bar to the last."""
-    first, last = ((int(bars.close_time[place]) - 1) // DAY_MS for place in (start, -1))
-    return last - first + 1
+    return _day(bars, len(bars) - 1) - _day(bars, start) + 1
+
+
+def _day(bars: Bars, bar: int) -> int:
+    """Give the number of the UTC day in which a bar closes; midnight belongs to the day that ends."""
+    return (int(bars.open_time[bar]) + bars.timeframe.ms - 1) // DAY_MS
