@@ -24,8 +24,13 @@ if __name__ == "__main__":
     folder = Path(tempfile.mkdtemp())
     searched = studies.search("random")
     opened = studies.desk(folder, searched, name, storage=storage_of(url, folder), is_shared=True, settle_s=0.1)
-    own = []
+    own: list = []
     add = opened.add
-    opened.add = lambda records: (own.extend(records), add(records))
+
+    def counted(records):
+        own.extend(records)
+        add(records)
+
+    opened.add = counted
     Worker(searched, opened, build).work(int(total))
     print(json.dumps({"own": len(own)}))

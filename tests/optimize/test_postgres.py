@@ -35,7 +35,7 @@ def postgres():
     if programs is None:
         pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install itb[postgres]")
-    user: dict[str, object] = {}
+    user = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         try:
             owner = pwd.getpwnam("postgres")
@@ -47,7 +47,7 @@ def postgres():
         port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="itb-postgres-", dir="/tmp"))
     if user:
-        os.chown(folder, int(str(user["user"])), int(str(user["group"])))
+        os.chown(folder, user["user"], user["group"])
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     common = {"env": environment, "cwd": folder, "capture_output": True, "text": True, **user}
     made = subprocess.run(
