@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from itb.errors import ModelError
 from itb.market.bars import FloatArray
@@ -82,6 +83,15 @@ class Trees:
     def chances(self, features: FloatMatrix) -> Chances:
         """Give one column for each class of complete rows."""
         return np.asarray(self._booster.predict(features, num_threads=1), dtype=np.float64)
+
+    def contributions(self, features: FloatMatrix) -> npt.NDArray[np.float64]:
+        """Take the raw scores of complete rows apart: one matrix an output, a row a row, a column a feature.
+
+        A row's contributions and a constant of the model add up to its raw score (LightGBM's own tree SHAP).
+        """
+        outputs = int(self._booster.num_model_per_iteration())
+        told = np.asarray(self._booster.predict(features, pred_contrib=True, num_threads=1), dtype=np.float64)
+        return told.reshape(len(features), outputs, -1)[:, :, :-1].transpose(1, 0, 2)
 
     def to_bytes(self) -> bytes:
         """Give LightGBM's text format."""
