@@ -30,6 +30,8 @@ HEADERLESS = {
         *("taker_buy_base", "taker_buy_quote", "ignore"),
     ),
 }
+IN_SAMPLE = "_in_sample"
+"""What the column is called, behind its score's name, that says which scores models gave of bars they learned from."""
 _PREAMBLE = 5
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
@@ -58,8 +60,15 @@ def open_rows(path: Path, content: bytes | None = None, *, fewest_columns: int =
 
     CSV with or without header, also inside ``.gz`` or as the only text file of a ``.zip``; Parquet; Feather. A line of
     text with fewer than ``fewest_columns`` columns is taken for a preamble. Raises :class:`BarsError` that names the
-    file, and the line where there is one.
+    file, and the line where there is one; also for scores that are marked as given in sample, whatever they are read
+    for: as bars, as a source or as scores they would carry later bars into earlier ones.
     """
+    rows = _opened(path, content, fewest_columns)
+    _refuse_in_sample(rows)
+    return rows
+
+
+def _opened(path: Path, content: bytes | None, fewest_columns: int) -> Rows:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise BarsError(f"{path}: unknown kind of file; expected one of {', '.join(SUFFIXES)}")
@@ -73,6 +82,16 @@ def open_rows(path: Path, content: bytes | None = None, *, fewest_columns: int =
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise BarsError(f"{path}: cannot be read ({error}); is the file complete?") from error
     return _read_text(source, text, fewest_columns)
+
+
+def _refuse_in_sample(rows: Rows) -> None:
+    """Refuse scores beside which a column says that models had learned from the bars."""
+    marked = next((name for name in rows.table.column_names if name.endswith(IN_SAMPLE)), None)
+    if marked is not None:
+        raise BarsError(
+            f"{rows.source}: holds retrospective scores (column {marked}), of models that had learned from later bars; "
+            "they are there to be looked at. Take those of `itb walkforward`, or of `itb predict` without --in-sample"
+        )
 
 
 def _read_columnar(content: bytes, suffix: str) -> pa.Table:

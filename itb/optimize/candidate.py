@@ -11,6 +11,7 @@ import numpy as np
 from itb.backtest.run import Backtest
 from itb.indicators.score import ArrayScores
 from itb.market.timeframe import DAY_MS
+from itb.mlmodels.retrospective import refuse_retrospective
 from itb.optimize.fallback import BacktestBooks
 from itb.optimize.performance import Performance
 from itb.optimize.screened import DayEnds, SweepResult
@@ -56,7 +57,7 @@ class ScoredCandidate:
 
 @dataclass(frozen=True, eq=False)
 class BacktestCandidate:
-    """Trades the scores of one model side by any strategy, in backtrader."""
+    """Trades the scores of one model side by any strategy, in backtrader; refuses retrospective ones."""
 
     strategy: type[Any]
     base: Mapping[str, Any]
@@ -65,6 +66,9 @@ class BacktestCandidate:
     start: int
     venue: Venue
     cash: float
+
+    def __post_init__(self) -> None:
+        refuse_retrospective(self.scores.values(), "a search")
 
     def trade(self, parameters: Values, *, until_day: int | None = None) -> Performance:
         """Trade all days, or the first ``until_day``."""

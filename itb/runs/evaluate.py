@@ -12,6 +12,7 @@ from itb.charts.wording import number
 from itb.config import parts
 from itb.config.columns import columns
 from itb.config.dump import config_hash
+from itb.datafeeds.files import IN_SAMPLE
 from itb.errors import ConfigError
 from itb.market.bars import utc
 from itb.mlmodels.crossfit import CrossValidation, cross_scores
@@ -85,7 +86,7 @@ def evaluate(workspace: Workspace, out: Path | None = None) -> Said:
             for name, scores in zip(one.names, one.scores, strict=True):
                 written[name] = pa.array(scores)
                 if one.is_retrospective:
-                    written[f"{name}_in_sample"] = pa.array(np.isfinite(scores))
+                    written[f"{name}{IN_SAMPLE}"] = pa.array(np.isfinite(scores))
         names = [name for one in found for name in one.names]
         facts = {**facts_of(workspace, market), "columns": names, "split": section.split, "in_sample": marked}
         file.write(pa.table(written), facts)

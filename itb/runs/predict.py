@@ -13,6 +13,7 @@ from itb.charts.wording import number
 from itb.config import parts
 from itb.config.columns import columns
 from itb.config.plugins import plugin_files
+from itb.datafeeds.files import IN_SAMPLE
 from itb.errors import ConfigError, ModelError
 from itb.market.bars import utc
 from itb.runs.capsule import series_of, versions
@@ -219,7 +220,7 @@ def _joined(
     who = pa.array(np.array([*models, None], dtype=object)[spoken.speaker[start:]], pa.string())
     new = {column: pa.array(spoken.scores[start:]), f"{column}_model": who}
     if in_sample:
-        new[f"{column}_in_sample"] = pa.array(np.asarray(spoken.in_sample[start:], dtype=np.bool_))
+        new[f"{column}{IN_SAMPLE}"] = pa.array(np.asarray(spoken.in_sample[start:], dtype=np.bool_))
     if before is None:
         return new
     return {name: pa.concat_arrays([before[name].combine_chunks(), values]) for name, values in new.items()}

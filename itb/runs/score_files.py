@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.datafeeds.files import IN_SAMPLE
 from itb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from itb.mlmodels.retrospective import RetrospectiveScores
     from itb.mlmodels.scores import WalkForwardScores
 
-_BESIDE = ("_model", "_in_sample")
+_BESIDE = ("_model", IN_SAMPLE)
 
 
 def read_score_file(path: Path) -> Mapping[str, WalkForwardScores | RetrospectiveScores]:
@@ -34,14 +34,12 @@ def read_score_file(path: Path) -> Mapping[str, WalkForwardScores | Retrospectiv
     try:
         table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
         times = table["timestamp"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_numpy()
-        kept = json.loads((table.schema.metadata or {}).get(b"itb", b"{}"))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: not a file of scores ({error}); `itb predict` writes one") from None
     names = [name for name in table.column_names if name != "timestamp" and not name.endswith(_BESIDE)]
-    marked = bool(kept.get("facts", {}).get("in_sample"))
     found: dict[str, WalkForwardScores | RetrospectiveScores] = {}
     for name in names:
-        kind = RetrospectiveScores if marked or f"{name}_in_sample" in table.column_names else WalkForwardScores
+        kind = RetrospectiveScores if f"{name}{IN_SAMPLE}" in table.column_names else WalkForwardScores
         scores = np.array(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
         found[name] = kind(name, -np.inf, np.inf, times, scores)
     return found

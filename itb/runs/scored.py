@@ -10,6 +10,7 @@ import numpy as np
 
 from itb.errors import BarsError
 from itb.market.bars import utc
+from itb.mlmodels.retrospective import refuse_retrospective
 
 if TYPE_CHECKING:
     from itb.indicators.score import ScoreSource
@@ -26,6 +27,7 @@ class ScoredMarket:
 
     ``walked`` is what training gave and stays as it is; ``scores`` is what stages add to and replace. ``notes`` are
     sentences that a reader of the scores must know. ``others`` are the coins that the models were trained on as well.
+    Retrospective scores are refused with :class:`itb.errors.ModelError`: everything that trades scores takes them here.
     """
 
     market: Market
@@ -33,6 +35,9 @@ class ScoredMarket:
     scores: Mapping[str, ScoreSource]
     notes: tuple[str, ...] = ()
     others: tuple[Market, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_retrospective(self.scores.values(), "stages, signals, searches or strategies")
 
     @classmethod
     def of(cls, market: Market, walked: tuple[WalkForwardResult, ...], others: tuple[Market, ...] = ()) -> ScoredMarket:
