@@ -128,7 +128,9 @@ def at_least(count: int, of: int, share: float) -> float:
     >>> round(at_least(1, 2, 0.5), 2)
     0.75
     """
-    return math.fsum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
+    ways = [math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1) for k in range(count, of + 1)]
+    logs = [way + k * math.log(share) + (of - k) * math.log1p(-share) for k, way in enumerate(ways, count)]
+    return min(math.fsum(map(math.exp, logs)), 1.0)
 
 
 def fingerprint() -> str:
