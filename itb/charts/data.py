@@ -81,7 +81,7 @@ class MarketPanel:
 
     def __post_init__(self) -> None:
         for score in self.scores:
-            _same_length(f"score {score.column!r}", score.values, self.bars.open_time)
+            same_length(f"score {score.column!r}", score.values, self.bars.open_time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +98,9 @@ class EquityCurve:
     currency: str = ""
 
     def __post_init__(self) -> None:
-        _same_length("strategy", self.strategy, self.close_time)
+        same_length("strategy", self.strategy, self.close_time)
         if self.hold is not None:
-            _same_length("hold", self.hold, self.close_time)
+            same_length("hold", self.hold, self.close_time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class FoldQuality:
     column: str = ""
 
     def __post_init__(self) -> None:
-        _same_length("values", self.values, self.labels)
+        same_length("values", self.values, self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +131,8 @@ class Calibration:
     counts: IntArray
 
     def __post_init__(self) -> None:
-        _same_length("observed", self.observed, self.predicted)
-        _same_length("counts", self.counts, self.predicted)
+        same_length("observed", self.observed, self.predicted)
+        same_length("counts", self.counts, self.predicted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ class Importance:
     column: str = ""
 
     def __post_init__(self) -> None:
-        _same_length("values", self.values, self.names)
+        same_length("values", self.values, self.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ class CostCurve:
     break_even_bps: float | None = None
 
     def __post_init__(self) -> None:
-        _same_length("net_return", self.net_return, self.one_way_bps)
+        same_length("net_return", self.net_return, self.one_way_bps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +206,7 @@ class ReportData:
     manifest: Mapping[str, object] = field(default_factory=dict)
 
 
-def _same_length(name: str, values: Sized, wanted: Sized) -> None:
+def same_length(name: str, values: Sized, wanted: Sized) -> None:
+    """Refuse with ``ValueError`` what has not as many values as something else."""
     if len(values) != len(wanted):
         raise ValueError(f"{name} must have {len(wanted)} values, had {len(values)}")

@@ -14,7 +14,7 @@ from itb.ledger.equity import MonthlyTable, daily, monthly
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from itb.charts.data import EquityCurve, MetricRow, Note, ReportData, Table
+    from itb.charts.data import EquityCurve, MetricRow, Note, Table
     from itb.charts.figure import Figure
     from itb.market.bars import FloatArray
 
@@ -24,11 +24,11 @@ _NUMERIC = (*"+−0123456789∞–", "")  # first characters of the words that n
 _SIGNS = {"plain": "i", "good": "✓", "warn": "!", "bad": "✕"}
 
 
-def badges(data: ReportData) -> str:
+def badges(*, is_synthetic: bool, is_free: bool, holdout_seen: bool) -> str:
     """Say what nobody may overlook: where the data is from, whether trading was free, whether the hold-out was seen."""
-    marks = [("warn", "synthetic data") if data.is_synthetic else ("good", "real data")]
-    marks += [("bad", "zero cost")] if data.is_free else []
-    marks += [("bad", "hold-out seen")] if data.holdout_seen else []
+    marks = [("warn", "synthetic data") if is_synthetic else ("good", "real data")]
+    marks += [("bad", "zero cost")] if is_free else []
+    marks += [("bad", "hold-out seen")] if holdout_seen else []
     return "".join(f'<span class="badge {tone}">{text}</span>' for tone, text in marks)
 
 

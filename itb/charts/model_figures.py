@@ -104,8 +104,10 @@ def calibration_figure(curve: Calibration, key: str = "calibration") -> Figure:
     )
 
 
-def importance_figure(importance: Importance, key: str = "importance") -> Figure:
-    """Draw the most used features, largest on top."""
+def importance_figure(
+    importance: Importance, key: str = "importance", said: str = "Most used features", unit: str = "features"
+) -> Figure:
+    """Draw the most used features (or whatever else has a share), largest on top."""
     order = np.argsort(-importance.values, kind="stable")[:MAX_FEATURES][::-1]
     bars: Spec = {
         "type": "bar",
@@ -118,7 +120,7 @@ def importance_figure(importance: Importance, key: str = "importance") -> Figure
     total = len(importance.names)
     return Figure(
         key,
-        f"Most used features ({importance.kind}){_of(importance.column)}",
+        f"{said} ({importance.kind}){_of(importance.column)}",
         [bars],
         layout(
             hovermode="closest",
@@ -126,5 +128,5 @@ def importance_figure(importance: Importance, key: str = "importance") -> Figure
             yaxis=axis(showgrid=False, type="category", dtick=1, tickfont={"color": MUTED, "size": 10}),
         ),
         height=max(160, 60 + 17 * len(order)),
-        notes=(f"The first {len(order)} of {total} features.",) if total > len(order) else (),
+        notes=(f"The first {len(order)} of {total} {unit}.",) if total > len(order) else (),
     )

@@ -2,75 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from itb.charts import html_parts as parts
 from itb.charts.cost_figures import cost_figure
 from itb.charts.data import Table
-from itb.charts.encoding import escape, json_for_page
+from itb.charts.encoding import escape
 from itb.charts.equity_figures import equity_figure
 from itb.charts.market_figures import market_figure
 from itb.charts.model_figures import calibration_figure, fold_figure, importance_figure
+from itb.charts.shell import Drawing, Section, document
 from itb.charts.thinning import DETAIL
 from itb.charts.trade_figures import trade_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from itb.charts.data import ReportData
     from itb.charts.figure import Figure
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 _THINNED = (
     "Lines are thinned to their lowest and highest points per stretch, so no extreme is lost; "
     "zoom in (drag across, double-click to return) to see more."
 )
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page that the navigation names; empty ones are left out."""
-
-    key: str
-    name: str
-    html: str
-    lead: str = ""
-
-
 def render(data: ReportData) -> str:
-    """Write the page: one HTML document that needs nothing from outside and may not fetch anything."""
-    figures: list[Figure] = []
-    sections = [section for section in _sections(data, figures) if section.html]
-    links = "".join(f'<a href="#{section.key}">{section.name}</a>' for section in sections)
-    body = "".join(
-        f'<section id="{section.key}"><h2>{section.name}</h2>'
-        + (f'<p class="lead">{section.lead}</p>' if section.lead else "")
-        + f"{section.html}</section>"
-        for section in sections
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="color-scheme" content="light dark"><meta name="generator" content="itb">'
-        f"<title>{escape(data.title)}</title><style>{_asset('report.css')}</style></head><body>"
-        f'{_header(data)}<nav aria-label="Sections">{links}</nav><main>{body}</main>'
-        f"<footer>Run {escape(data.run_id)}{_made(data)}. Times are UTC. Past results promise nothing.</footer>"
-        f'<script type="application/json" id="figures">{json_for_page([figure.spec() for figure in figures])}</script>'
-        f"<script>{_plotly()}</script><script>{_asset('report.js')}</script></body></html>\n"
-    )
-
-
-def _header(data: ReportData) -> str:
+    """Write the page of a run."""
+    draw = Drawing()
+    sections = _sections(data, draw)
     looks = "" if data.looks is None else f"<span>look no. {data.looks:,} at this stretch of market</span>"
-    return (
-        f'<header><div class="top"><div class="badges">{parts.badges(data)}</div>'
-        '<button type="button" id="theme" aria-label="Switch between light and dark">◐</button></div>'
-        f'<h1>{escape(data.title)}</h1><p class="summary">{escape(data.summary)}</p>'
-        f'<p class="meta"><span>run <code>{escape(data.run_id)}</code></span>{_period(data)}{looks}</p></header>'
+    return document(
+        data.title,
+        data.summary,
+        sections,
+        draw.figures,
+        badges=parts.badges(is_synthetic=data.is_synthetic, is_free=data.is_free, holdout_seen=data.holdout_seen),
+        meta=f"<span>run <code>{escape(data.run_id)}</code></span>{_period(data)}{looks}",
+        footer=f"Run {escape(data.run_id)}{_made(data)}. Times are UTC. Past results promise nothing.",
     )
 
 
@@ -86,11 +53,7 @@ def _made(data: ReportData) -> str:
     return f", written {escape(data.created)}" if data.created else ""
 
 
-def _sections(data: ReportData, figures: list[Figure]) -> list[Section]:
-    def draw(*drawn: Figure) -> str:
-        figures.extend(drawn)
-        return "".join(parts.figure_block(figure) for figure in drawn)
-
+def _sections(data: ReportData, draw: Drawing) -> list[Section]:
     return [
         Section("overview", "Overview", _overview(data)),
         Section("equity-section", "Equity", _equity(data, draw), _THINNED),
@@ -112,7 +75,7 @@ _INSIDE = (
 )
 
 
-def _equity(data: ReportData, draw: Callable[..., str]) -> str:
+def _equity(data: ReportData, draw: Drawing) -> str:
     return draw(equity_figure(data.equity)) if data.equity is not None and len(data.equity.close_time) else ""
 
 
@@ -131,7 +94,7 @@ def _markets(data: ReportData) -> list[Figure]:
     return [market_figure(panel, data.trades or (), f"market-{place}", each) for place, panel in enumerate(shown)]
 
 
-def _trades(data: ReportData, draw: Callable[..., str]) -> str:
+def _trades(data: ReportData, draw: Drawing) -> str:
     if data.trades is None:
         return ""
     drawn = trade_figures(data.trades)
@@ -140,7 +103,7 @@ def _trades(data: ReportData, draw: Callable[..., str]) -> str:
     return f'<div class="grid three">{draw(*drawn)}</div>'
 
 
-def _model(data: ReportData, draw: Callable[..., str]) -> str:
+def _model(data: ReportData, draw: Drawing) -> str:
     folds = draw(*(fold_figure(quality, f"fold-{place}") for place, quality in enumerate(data.folds) if quality.labels))
     left = draw(
         *(
@@ -171,14 +134,3 @@ def _inside(data: ReportData) -> str:
 def _rejected(data: ReportData) -> str:
     rows = tuple((reason, f"{count:,}") for reason, count in data.rejected)
     return parts.table(Table(("Reason", "Orders"), rows)) if rows else ""
-
-
-@cache
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

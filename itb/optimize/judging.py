@@ -57,7 +57,7 @@ def judge(evidence: Evidence, *, resamples: int = 2_000, seed: int = 0) -> Verdi
     weights = stationary_weights(days, block, resamples, seed)
     cash = superiority(excess, weights, block=block, size=SUPERIORITY_P)
     hold, outright = _against_hold(evidence, weights, block)
-    halves = _overfitting(excess)
+    halves = cross_validated(excess)
     nested = _nested(evidence, resamples, seed)
     windows = evidence.window_returns()
     median = float(np.median(windows)) if len(windows) else math.nan
@@ -136,7 +136,8 @@ def _against_hold(
     return matched, superiority(outright, weights, block=block, size=SUPERIORITY_P)
 
 
-def _overfitting(returns: npt.NDArray[np.float64]) -> Overfitting | None:
+def cross_validated(returns: npt.NDArray[np.float64]) -> Overfitting | None:
+    """Cross-validate the choice among trials as a verdict does; ``None`` below two trials or 20 days."""
     days, trials = returns.shape
     blocks = min(_BLOCKS, days // _BLOCK_DAYS // 2 * 2)
     return overfitting(returns, blocks) if trials > 1 and blocks >= 4 else None

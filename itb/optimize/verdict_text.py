@@ -14,10 +14,12 @@ _WIDTH = 18
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
-    """Word a verdict: a name and what it says on each line, the one line that decides last.
+    """Word a verdict: a name and what it says on each line, the one line that decides last."""
+    return [f"{name:<{_WIDTH}}{said}" for name, said in (*verdict_rows(verdict), ("verdict", verdict.line))]
 
-    A line of which something is not known is left out.
-    """
+
+def verdict_rows(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """Give each figure's name and what it says; one of which something is not known is left out."""
     rows = {
         "sharpe": _sharpe(verdict),
         "trials": f"{verdict.trials_raw:,} on this market and time, {verdict.trials_failed:,} without a result; "
@@ -28,15 +30,14 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         f"degradation slope {verdict.overfitting_slope:.2f}",
         "nested": _nested(verdict),
         "kept": f"{verdict.kept:.0%} of the claimed Sharpe ratio out of sample",
-        "length": _length(verdict),
+        "length": length(verdict),
         "track record": f"{verdict.minimum_track_days:,.0f} days like these show a Sharpe ratio above 0 at 95 %",
         "neighbourhood": f"{'plateau' if verdict.stability >= PLATEAU else 'spike'}: neighbours keep "
         f"{verdict.stability:.0%} of the lead",
         "chance": _chance(verdict),
         "break-even": f"{verdict.break_even_bps:.1f} bps a side, {verdict.charged_bps:.1f} charged",
     }
-    known = {name: said for name, said in rows.items() if said and "nan" not in said}
-    return [f"{name:<{_WIDTH}}{said}" for name, said in (known | {"verdict": verdict.line}).items()]
+    return tuple((name, said) for name, said in rows.items() if said and "nan" not in said)
 
 
 def _sharpe(verdict: Verdict) -> str:
@@ -59,7 +60,8 @@ def _superiority(verdict: Verdict) -> str:
     return ", ".join(known)
 
 
-def _length(verdict: Verdict) -> str:
+def length(verdict: Verdict) -> str:
+    """Say how long the history is, and how long it should be for so many trials."""
     needed = f"{verdict.trials_raw:,} trials need {verdict.backtest_years_at_1:.1f} at Sharpe 1"
     said = f"you have {verdict.years:.1f} years; {needed}"
     if math.isnan(verdict.backtest_years_at_claim):

@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 
     from itb.charts.data import Tone
     from itb.config import Config
+    from itb.runs.market import Market
     from itb.runs.outcome import Outcome
 
 
 def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     """Give each note with its tone, the gravest first."""
-    yield from _data(config, outcome)
+    yield from data_notes(config, outcome.market)
     yield from _costs(config, outcome)
     yield from _fills(config, outcome)
     yield from _model(outcome)
     yield from _honesty(outcome)
 
 
-def _data(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
-    market = outcome.market
+def data_notes(config: Config, market: Market) -> Iterator[tuple[str, Tone]]:
+    """Say where the bars are from and what was done to them."""
     if market.is_synthetic:
         made = parts.synthetic_market(config)
         told = (

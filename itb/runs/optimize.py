@@ -58,6 +58,7 @@ def optimize(workspace: Workspace, asked: Asked, *, open_holdout: bool = False) 
         if open_holdout:
             found["holdout"], said = _holdout(workspace, done)
             lines.append(said)
+            _write(done, found["holdout"])
         told.append(found)
     return Said({"studies": told}, tuple(lines), found=is_wrong)
 
@@ -102,6 +103,8 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
 
 def walk_forward(workspace: Workspace, asked: Asked) -> Said:
     """Search again before each window and trade the next; one out-of-sample curve, and how the parameters drift."""
+    from itb.runs.search_report import write_walk_forward
+
     lines: list[str] = []
     told = []
     for symbol in workspace.config.data.symbols:
@@ -130,7 +133,7 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
         lines += [
             f"{study.market.bars.label}: searched again before each of {len(made)} windows, {trials:,} trials each",
             f"  out of sample: {_shown(figures)}",
-            f"  parameters of each window in {study.folder / 'walk_forward.json'}",
+            f"  report {write_walk_forward(study, nested, figures, trials)}",
         ]
     return Said({"walk_forward": told}, tuple(lines))
 
@@ -198,12 +201,13 @@ def _register(study: Study, desk: Desk) -> None:
         )
 
 
-def _write(done: Searched) -> None:
+def _write(done: Searched, holdout: dict[str, Any] | None = None) -> None:
     from itb.runs.search_report import write_report
 
-    _write_json(done.study.folder / "verdict.json", _told(done))
-
-    write_report(done)
+    told = _told(done) if holdout is None else {**_told(done), "holdout": holdout}
+    _write_json(done.study.folder / "verdict.json", told)
+    done.study.workspace.report(0, 1, "writing the report")
+    write_report(done, holdout)
 
 
 def _write_json(file: Path, told: dict[str, Any]) -> None:

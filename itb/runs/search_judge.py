@@ -39,7 +39,8 @@ class Judged:
     """A finished search, judged.
 
     ``best`` is what the procedure picks on all days; ``confirmations`` are those of the best trials, best first (none
-    where the strategy is not the sweep's). ``returns`` has a column for each of ``measured``.
+    where the strategy is not the sweep's). ``returns`` has a column for each of ``measured``. ``neighbours`` are the
+    slots of the trials nearest to the best.
     """
 
     best: Record
@@ -49,6 +50,7 @@ class Judged:
     verdict: Verdict
     confirmations: tuple[Confirmation, ...]
     hold: FloatArray
+    neighbours: tuple[int, ...] = ()
 
     @property
     def is_verified(self) -> bool:
@@ -75,6 +77,7 @@ def judge_search(
     ranked = _ranked(records, search)[:confirmed]
     checks = tuple(_confirmation(sides, record) for record in ranked) if is_swept else ()
     hold = hold_returns(sides)
+    around = _surroundings(search, records, best)
     evidence = Evidence(
         returns=returns,
         selected=[record.slot for record in measured].index(best.slot),
@@ -83,12 +86,12 @@ def judge_search(
         failed_trials=len(records) - len(measured),
         nested_windows=nested.window,
         hold=hold,
-        stability=_stability(search, records, best),
+        stability=around[1],
     )
     if checks:
         evidence = replace(evidence, **_baselines(sides, checks[0], seed))
     verdict = judge(evidence, resamples=_RESAMPLES, seed=seed)
-    return Judged(best, measured, returns, nested, verdict, checks, hold)
+    return Judged(best, measured, returns, nested, verdict, checks, hold, around[0])
 
 
 def hold_returns(sides: ModelSides) -> FloatArray:
@@ -115,13 +118,14 @@ def _confirmation(sides: ModelSides, record: Record) -> Confirmation:
     return confirm(candidate.sweep(settings), settings)
 
 
-def _stability(search: Search, records: Sequence[Record], best: Record) -> float:
+def _surroundings(search: Search, records: Sequence[Record], best: Record) -> tuple[tuple[int, ...], float]:
     """Look around the best in the scaled space; what does not exist at a point stands at its middle."""
     complete = [record for record in records if record.values is not None]
     points = np.array([search.space.shares(record.parameters) for record in complete])
     values = np.array([search.objectives[0].sign * (record.values or (math.nan,))[0] for record in complete])
     place = [record.slot for record in complete].index(best.slot)
-    return neighbourhood(np.nan_to_num(points, nan=0.5), values, place).stability
+    found = neighbourhood(np.nan_to_num(points, nan=0.5), values, place)
+    return tuple(complete[i].slot for i in found.neighbours.tolist()), found.stability
 
 
 def _baselines(sides: ModelSides, best: Confirmation, seed: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from itb.charts import page
+from itb.charts import page, shell
 from itb.charts.data import EquityCurve, FoldQuality, MarketPanel, ReportData, ScoreLine, Table
 from itb.charts.report import write_report
 from itb.market.bars import Bars
@@ -49,7 +49,7 @@ class Reader(HTMLParser):
 @pytest.fixture(autouse=True)
 def light_plotly(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "with_plotly" not in request.fixturenames:
-        monkeypatch.setattr(page, "_plotly", lambda: "/* plotly */")
+        monkeypatch.setattr(shell, "plotly", lambda: "/* plotly */")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_report_forbids_itself_the_network(full: ReportData) -> None:
 
 def test_own_style_and_script_name_no_address() -> None:
     for name in ("report.css", "report.js"):
-        text = page._asset(name)
+        text = shell.asset(name)
         assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|WebSocket", text)
         assert "</script" not in text
         assert "</style" not in text
