@@ -125,6 +125,7 @@ class Instrument:
     def floor_qtys(self, qtys: FloatArray) -> FloatArray:
         """Round many quantities as :meth:`floor_qty` does, bit for bit.
 
+        >>> import numpy as np
         >>> Instrument("BTC/USDT", step=Decimal("0.001")).floor_qtys(np.array([0.0129, 0.3])).tolist()
         [0.012, 0.3]
         """
@@ -137,6 +138,7 @@ class Instrument:
     def quantise_prices(self, prices: FloatArray, *, is_buy: bool) -> FloatArray:
         """Round many limit or stop prices to the tick as :meth:`quantise_price` does, bit for bit.
 
+        >>> import numpy as np
         >>> Instrument("BTC/USDT").quantise_prices(np.array([0.129, 0.3]), is_buy=False).tolist()
         [0.13, 0.3]
         """
@@ -164,6 +166,7 @@ def multiples(counts: FloatArray, unit: Decimal) -> FloatArray:
 
     A quotient of two floats that hold whole numbers is rounded once, so it is exact where a product with 0.1 is not.
 
+    >>> import numpy as np
     >>> multiples(np.array([3.0]), Decimal("0.1")).tolist(), 3 * 0.1
     ([0.3], 0.30000000000000004)
     """

@@ -119,7 +119,7 @@ def typical_reach(known_at: IntArray, share: float = 0.9) -> int:
     rows = np.flatnonzero(known_at != NEVER)
     if not len(rows):
         return 1
-    return int(np.quantile(known_at[rows] - rows, share, method="higher"))
+    return int(np.quantile(known_at[rows] - rows, share, method="inverted_cdf"))
 
 
 def check_alias(alias: str) -> None:
