@@ -99,6 +99,22 @@ def evaluate(
 
 
 @command(app)
+def explore(
+    options: Options,
+    out: Annotated[
+        Path | None, Flag("--out", metavar="FILE", help="Page to write (.html), or a folder for several symbols.")
+    ] = None,
+    include_holdout: IncludeHoldout = False,
+) -> None:
+    """Write a page that shows coverage, features, labels, scores and what they hang on; a look that is counted."""
+    from itb.runs.explore import explore as run
+
+    with progress_bar(options) as progress:
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
+    options.show(said)
+
+
+@command(app)
 def check(options: Options, strategy: Strategy = None) -> None:
     """Prove the laws on the configured features, label, model and strategy; exit code 1 when one is broken."""
     from itb.runs.laws import check as run
