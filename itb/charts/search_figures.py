@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 MOST_POINTS = 4_000
 _THREAD_POINTS = 400
 _FAN, _THREAD = "var(--fan)", "var(--thread)"
-_COLORS = (STRATEGY, "var(--warn)", HOLD)
 
 
 def worth_figure(lines: tuple[DailyLine, ...], crowd: Crowd | None = None) -> Figure:
     """Draw what 1 became: the headline and what it is compared with, over the fan of all trials."""
     traces = [] if crowd is None else _fan(crowd)
-    for line, color in reversed(list(zip(lines, _COLORS, strict=False))):
+    colors = (STRATEGY, *("var(--warn)" for _ in lines[1:-1]), HOLD)  # the last of several is what all are held against
+    for line, color in reversed(list(zip(lines, colors, strict=False))):
         kept = thin_line(line.worth)
         traces.append(
             {

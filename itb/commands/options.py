@@ -74,6 +74,10 @@ class Options:
         """Print what a command says; leave with 1 when it found something wrong."""
         if self.json:
             typer.echo(said.json)
+        elif said.drawn is not None and sys.stdout.isatty():
+            from rich.console import Console
+
+            Console().print(said.drawn())
         else:
             if said.table is not None:
                 _print_table(said.table)

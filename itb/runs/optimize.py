@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from itb.errors import RunError
 from itb.ledger.metrics import compute
 from itb.mlmodels.files import write_whole
 from itb.optimize.desk import Record
-from itb.optimize.nested import carried, drift, joined
+from itb.optimize.nested import carried, drift, first_choice, joined
 from itb.optimize.objectives import sharpe, total_return
 from itb.optimize.performance import Performance
 from itb.optimize.reoptimise import reoptimise
@@ -27,7 +28,10 @@ from itb.runs.search_space import applied
 from itb.runs.study import Asked, Study, help_study, open_study
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from rich.console import RenderableType
 
     from itb.optimize.desk import Desk
     from itb.optimize.nested import Nested
@@ -47,20 +51,30 @@ class Searched:
 
 def optimize(workspace: Workspace, asked: Asked, *, open_holdout: bool = False) -> Said:
     """Search every configured symbol: to the asked number of trials, going on with what is there."""
+    from itb.runs.search_report import drawn
+
     lines: list[str] = []
-    told = []
+    told, blocks = [], []
     is_wrong = False
     for symbol in workspace.config.data.symbols:
         done = search_symbol(workspace, symbol, asked)
         found = _told(done)
         lines += _lines(done)
         is_wrong |= not done.judged.is_verified
+        blocks.append(drawn(done))
         if open_holdout:
             found["holdout"], said = _holdout(workspace, done)
             lines.append(said)
+            blocks.append(partial(str.strip, said))
             _write(done, found["holdout"])
         told.append(found)
-    return Said({"studies": told}, tuple(lines), found=is_wrong)
+    return Said({"studies": told}, tuple(lines), found=is_wrong, drawn=partial(_together, blocks))
+
+
+def _together(blocks: list[Callable[[], RenderableType]]) -> RenderableType:
+    from rich.console import Group
+
+    return Group(*(block() for block in blocks))
 
 
 def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
@@ -71,8 +85,9 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
     objective = study.search.objectives[0]
 
     def listen(state: Told) -> None:
-        best = "" if state.best is None or not state.best.values else f", best {number(state.best.values[0], 3)}"
-        workspace.report(state.done, state.total, f"{objective.name}{best}")
+        best = state.best
+        found = "" if best is None or not best.values else f", best {number(best.values[0], 3)} in trial {best.slot}"
+        workspace.report(state.done, state.total, f"{objective.name}{found}")
 
     try:
         worker = study.work(desk, total, listen)
@@ -110,14 +125,15 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
     for symbol in workspace.config.data.symbols:
         study = open_study(workspace, symbol, asked)
         trials = study.config.search.trials if asked.trials is None else asked.trials
+        searches = study.search.windows.count - max(2, first_choice(study.search.windows.count))
         desks: list[Desk] = []
 
         def desk_of(window: int, search: Any, study: Study = study, desks: list[Desk] = desks) -> Desk:
             desks.append(study.desk(f".window{window:03d}", search))
             return desks[-1]
 
-        def listen(state: Told, desks: list[Desk] = desks) -> None:
-            workspace.report(state.done, state.total, f"window {len(desks)}")
+        def listen(state: Told, desks: list[Desk] = desks, searches: int = searches) -> None:
+            workspace.report(state.done, state.total, f"search {len(desks)} of {searches}")
 
         made = reoptimise(study.search, study.sides, desk_of, trials=trials, listener=listen, stop=study.stop())
         for desk in desks:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from itb.charts.data import Table
 
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 class Said:
     """``data`` is what ``--json`` prints; ``table`` and ``lines`` are what a person reads.
 
+    On a terminal ``drawn`` is shown instead, where there is something.
     ``found`` says that something is wrong with what was looked at (exit code 1), not with what was asked (2).
     """
 
@@ -23,6 +26,7 @@ class Said:
     lines: tuple[str, ...] = ()
     table: Table | None = None
     found: bool = field(default=False)
+    drawn: Callable[[], RenderableType] | None = None
 
     @property
     def json(self) -> str:

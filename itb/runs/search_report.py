@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from itb.charts.search_data import (
     WindowReturns,
 )
 from itb.charts.search_page import render_search
+from itb.charts.search_terminal import search_summary
 from itb.charts.wording import number, percent
 from itb.config.dump import dump_toml
 from itb.market.bars import utc
@@ -38,10 +40,11 @@ from itb.runs.search_judge import hold_returns
 from itb.runs.search_words import engines, failures, holdout_table, notes, summary, verdict_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
+    from rich.console import RenderableType
 
     from itb.market.bars import FloatArray, IntArray
     from itb.optimize.desk import Record
@@ -62,6 +65,20 @@ def write_report(done: Searched, holdout: Mapping[str, Any] | None = None) -> Pa
     path = done.study.folder / "report.html"
     write_whole(path, render_search(describe(done, holdout)).encode())
     return path
+
+
+def drawn(done: Searched) -> Callable[[], RenderableType]:
+    """Give what a terminal shows of a search, drawn when it is asked for."""
+    study, best = done.study, done.judged.best
+    return partial(
+        search_summary,
+        f"{study.market.bars.label} · {len(done.records):,} trials",
+        summary(done),
+        verdict_words(done),
+        (("trial", f"{best.slot}"), *((name, worded(value)) for name, value in best.parameters.items())),
+        report=study.folder / "report.html",
+        command=f"itb optimize apply {study.name}",
+    )
 
 
 def describe(done: Searched, holdout: Mapping[str, Any] | None = None) -> SearchReport:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from itb.config import load_config
 from itb.errors import RunError
 from itb.optimize.desk import Record
 from itb.runs.optimize import Asked, optimize, search_symbol, walk_forward
-from itb.runs.search_report import describe, worded
+from itb.runs.search_report import describe, drawn, worded
 from itb.runs.search_words import engines, facts, failures, verdict_words
 from itb.runs.workspace import Workspace
 
@@ -142,6 +143,17 @@ def test_engines_and_failures_are_counted(done):
     lost = Record(9, 0, {}, "failed", None, reason="no rows")
     broken = replace(some, excess={"min_trades": 2.0})
     assert failures([lost, lost, broken, some]).rows == (("failed: no rows", "2"), ("breaks search.min_trades", "1"))
+
+
+def test_terminal_shows_the_verdict_and_the_best_settings(done):
+    console = Console(width=110, record=True)
+    with console.capture() as capture:
+        console.print(drawn(done)())
+    text = capture.get()
+    assert f" {done.judged.verdict.word.upper()} " in text
+    assert f"itb optimize apply {done.study.name}" in text
+    for name in done.judged.best.parameters:
+        assert f"{name} = " in text
 
 
 def test_opened_holdout_stands_in_the_page_and_in_the_verdict_file(tmp_path):
