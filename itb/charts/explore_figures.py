@@ -170,7 +170,7 @@ def label_figure(label: LabelSight, key: str) -> Figure:
         lines,
         layout(
             showlegend=True,
-            xaxis=axis(type="category", showgrid=False, nticks=8, tickangle=0, anchor="y2"),
+            xaxis=axis(type="category", showgrid=False, nticks=5, tickangle=0, anchor="y2"),
             yaxis=axis(domain=[0.42, 1], title=title(figure_text(label.what))),
             yaxis2=axis(domain=[0, 0.34], rangemode="tozero", tickformat=".0%", nticks=4, title=title("share")),
         ),

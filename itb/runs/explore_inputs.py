@@ -9,7 +9,7 @@ import numpy as np
 
 from itb.charts.data import Table
 from itb.charts.explore_data import CoverageMap, HistogramPair, LabelSight, LikenessMap
-from itb.charts.wording import number, percent, significant
+from itb.charts.wording import DASH, number, percent
 from itb.market.bars import utc
 from itb.market.calendar import calendar_share, cell_days, raster
 from itb.market.gaps import find_gaps
@@ -79,7 +79,7 @@ def features(names: Sequence[str], matrix: FloatMatrix, times: IntArray, folds: 
             number(one.ks, 3),
             number(one.shift, 2, signed=True),
             percent(one.empty, 1, signed=False),
-            *(significant(value, 3) for value in (one.mean, one.deviation, one.low, one.median, one.high)),
+            *(_short(value) for value in (one.mean, one.deviation, one.low, one.median, one.high)),
         )
         for one in drifts
     )
@@ -110,6 +110,15 @@ def features(names: Sequence[str], matrix: FloatMatrix, times: IntArray, folds: 
         groups=0 if like is None else len(like.clusters),
         pairs=len(near),
     )
+
+
+def _short(value: float) -> str:
+    """Write a value of any size in three digits.
+
+    >>> _short(-0.00000239), _short(52.31)
+    ('−2.39e−06', '52.3')
+    """
+    return f"{value:.3g}".replace("-", "\u2212") if np.isfinite(value) else DASH
 
 
 def _windows(matrix: FloatMatrix, times: IntArray, folds: Sequence[Fold]) -> tuple[IntArray, IntArray, str]:

@@ -36,6 +36,7 @@ _ROWS = (200, 5_000)
 _TAKEN_APART = 1_500
 _SWARM, _DOTS = 10, 400
 _THRESHOLDS, _TAIL, _LEAST = 200, 0.001, 30
+_OURS = ("margin", "log_loss", "brier", "ic", "rank_ic", "skill")
 
 
 def columns(workspace: Workspace, scored: ScoredMarket, qualities: Sequence[ModelQuality]) -> Iterator[ColumnSight]:
@@ -112,7 +113,7 @@ def _weights(walked: WalkForwardResult, shared_by: int) -> tuple[tuple[Weights, 
         return (), None, ("No model has spoken about a bar whose label is known: importance has nothing to stand on.",)
     own = Weights(
         "Gain: what training made of each feature",
-        "share of the model's own weights, mean over refits",
+        "share, mean over refits",
         walked.importance,
         notes=("In sample: a feature with many values finds more to split on, useful or not.",),
     )
@@ -186,8 +187,7 @@ def _swarm(walked: WalkForwardResult, parts: Contributions, unit: str) -> Swarm:
 
 def metric_table(scored: ScoredMarket) -> Table:
     """Set the original's figures and ours side by side, a row a column."""
-    ours = ("margin", "log_loss", "brier", "ic", "rank_ic", "skill")
-    rows = []
+    told = []
     for walked in scored.walked:
         label = walked.table.label
         found = prediction_metrics(
@@ -196,6 +196,10 @@ def metric_table(scored: ScoredMarket) -> Table:
             is_classifier=walked.is_classifier,
             horizon=typical_reach(label.known_at),
         )
-        shown = (number(found[name], 3) for name in (*NAMES, *ours))
-        rows.append((walked.column, f"{found['rows']:,.0f}", *shown))
-    return Table(("score column", "rows", *NAMES, *ours), tuple(rows))
+        told.append(found)
+    names = [name for name in (*NAMES, *_OURS) if any(np.isfinite(found[name]) for found in told)]
+    rows = (
+        (walked.column, f"{found['rows']:,.0f}", *(number(found[name], 3) for name in names))
+        for walked, found in zip(scored.walked, told, strict=True)
+    )
+    return Table(("score column", "rows", *names), tuple(rows))
