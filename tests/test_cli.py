@@ -138,7 +138,7 @@ def test_help_imports_nothing_heavy(words):
         ("features --from 2023-01-20 --set data.holdout_from=2023-01-19", "data.from: must come before holdout_from"),
         ("train --set synthetic.bars=20", "nothing was trained: only 5 rows with known label and all features"),
         ("data import gone.csv --exchange x", "gone.csv: no such file"),
-        ("data import bad.csv --exchange x", "bad.csv: no columns found in the first 2 lines"),
+        ("data import bad.csv --exchange x", "bad.csv: fewer than 5 columns in the first 2 lines"),
         ("data import torn-1h.parquet --symbol A/B --exchange x", "torn-1h.parquet: cannot be read"),
         ("data import notes.doc --exchange x", "notes.doc: unknown kind of file; expected one of .csv"),
         ("data import bad.csv", "the built-in market is not stored; say where the bars are from: --exchange binance"),

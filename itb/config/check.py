@@ -28,15 +28,24 @@ def check(config: Config) -> None:
     Also looks at what must fit together, such as that each algorithm can learn its labels. A strategy named by module
     or file is not imported: its keys are checked when it is.
     """
+    check_parts(config)
+    _build(_matches(config))
+
+
+def check_parts(config: Config) -> None:
+    """Build every part as :func:`check` does, without asking whether they fit: what is computed without a model."""
+    _build(_parts(config))
+
+
+def _build(builds: Iterator[Callable[[], object]]) -> None:
     complaints: list[str] = []
-    for builds in (_parts(config), _matches(config)):
-        for build in builds:
-            try:
-                build()
-            except ConfigError as error:
-                complaints.append(str(error))
-        if complaints:
-            raise ConfigError("\n".join(complaints))
+    for build in builds:
+        try:
+            build()
+        except ConfigError as error:
+            complaints.append(str(error))
+    if complaints:
+        raise ConfigError("\n".join(complaints))
 
 
 def _parts(config: Config) -> Iterator[Callable[[], object]]:

@@ -62,9 +62,8 @@ def columns(config: Config) -> tuple[LearnedColumn, ...]:
     >>> [column.name for column in columns(load_config(overrides=two, environ={}))]
     ['up_logistic', 'up_loose']
     """
-    labels, algorithms = parts.labels(config), parts.algorithms(config)
+    labels, algorithms = distinct_labels(config), parts.algorithms(config)
     names = [label.name for label in labels]
-    _refuse_twice(config, "label", names, 'each label needs a name of its own; give one of them an "alias"')
     complaints = [*_strangers(config, names), *_misfits(config, labels, algorithms)]
     if complaints:
         raise ConfigError("\n".join(complaints))
@@ -76,6 +75,17 @@ def columns(config: Config) -> tuple[LearnedColumn, ...]:
     ]
     _refuse_same_columns(config, made)
     return tuple(column for _, column in made)
+
+
+def distinct_labels(config: Config) -> tuple[Label, ...]:
+    """Build the labels; raise :class:`itb.errors.ConfigError` when two of them have one name."""
+    labels = parts.labels(config)
+    names = [label.name for label in labels]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            told = f'"{name}" is there twice; each label needs a name of its own; give one of them an "alias"'
+            raise ConfigError(config.complaint(config.place("label", number), told))
+    return labels
 
 
 def _strangers(config: Config, names: Sequence[str]) -> Iterator[str]:
@@ -99,12 +109,6 @@ def _misfits(config: Config, labels: Sequence[Label], algorithms: Sequence[Algor
                 check_can_learn(algorithm, label.name, is_binary=label.is_binary, has_classes=has_classes)
             except ValueError as error:
                 yield config.complaint(at, str(error))
-
-
-def _refuse_twice(config: Config, of: str, names: Sequence[str], why: str) -> None:
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise ConfigError(config.complaint(config.place(of, number), f'"{name}" is there twice; {why}'))
 
 
 def _refuse_same_columns(config: Config, made: Sequence[tuple[int, LearnedColumn]]) -> None:

@@ -157,6 +157,7 @@ def _first_row(source: str, content: bytes, fewest_columns: int) -> tuple[int, s
         if line.count(delimiter) >= fewest_columns - 1:
             return number, line, delimiter
     raise BarsError(
-        f"{source}: no columns found in the first {len(lines)} lines; expected CSV with "
+        f"{source}: fewer than {fewest_columns} columns in the first {len(lines)} lines"
+        f"{', such as ' + repr(lines[0][:60]) if lines else ''}; expected CSV with "
         + ("time, open, high, low, close and volume" if fewest_columns > 2 else "a header, a time and numbers")
     )

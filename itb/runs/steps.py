@@ -10,7 +10,8 @@ import numpy as np
 from itb.charts.data import Table
 from itb.charts.wording import number, percent
 from itb.config import parts
-from itb.config.columns import columns
+from itb.config.check import check_parts
+from itb.config.columns import columns, distinct_labels
 from itb.config.dump import config_hash
 from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
@@ -27,9 +28,10 @@ from itb.runs.strategy import check_settings
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from itb.config import Config
     from itb.config.columns import LearnedColumn
     from itb.indicators.feature_set import FeatureSet
     from itb.market.bars import IntArray
@@ -55,7 +57,7 @@ def write_features(workspace: Workspace, out: Path | None = None, *, chunk: int 
     if chunk is not None and chunk < 1:
         raise ConfigError(f"--chunk: expected at least 1 row, was {chunk}")
     lines, told = [], []
-    for run_id, market in markets(workspace, "features"):
+    for run_id, market in markets(workspace, "features", check_parts):
         bars = market.bars
         features = parts.feature_set(workspace.config, bars.columns)
         file = output(workspace, "features", market, out, features)
@@ -68,10 +70,12 @@ def write_features(workspace: Workspace, out: Path | None = None, *, chunk: int 
                 "warmup": features.warmup,
             }
             _write_features(workspace, market, features, file, facts, chunk or len(bars))
-        empty = "no number" if facts["nan_share"] == 1 else percent(facts["nan_share"], 2, signed=False) + " empty"
+        empty = f"{percent(facts['nan_share'], 2, signed=False)} empty after it"
+        if len(bars) <= facts["warmup"]:
+            empty = "more than there are: only columns with a shorter one have numbers"
         lines.append(
             f"{title(market)}: {len(facts['columns'])} features of {_stretch(market)}, warm-up "
-            f"{facts['warmup']:,} bars, {empty} after it"
+            f"{facts['warmup']:,} bars, {empty}"
         )
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
@@ -116,8 +120,8 @@ def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
     import pyarrow as pa
 
     lines, told = [], []
-    for run_id, market in markets(workspace, "labels"):
-        labels = parts.labels(workspace.config)
+    for run_id, market in markets(workspace, "labels", check_parts):
+        labels = distinct_labels(workspace.config)
         file = output(workspace, "labels", market, out, *labels)
         facts = file.facts()
         is_new = facts is None
@@ -141,7 +145,8 @@ def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
         for label, one in zip(labels, facts["labels"], strict=True):
             mean = one["mean"]
             what = f"{percent(mean, 1, signed=False)} are 1" if label.is_binary else f"mean {number(mean, 5)}"
-            lines.append(f"{title(market)}: {label.name} of {_stretch(market)}, {one['known']:,} known, {what}")
+            known = f"{one['known']:,} known, {what}" if one["known"] else "none known: no row's future is there yet"
+            lines.append(f"{title(market)}: {label.name} of {_stretch(market)}, {known}")
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"labels": told}, tuple(lines))
@@ -321,11 +326,13 @@ def _shortened(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [*rows[: _ROWS // 2], left, *rows[-_ROWS // 2 :]]
 
 
-def markets(workspace: Workspace, step: str) -> Iterator[tuple[str, Market]]:
-    """Check every setting, then load each configured market under the name of a run."""
+def markets(
+    workspace: Workspace, step: str, checked: Callable[[Config], None] = check_settings
+) -> Iterator[tuple[str, Market]]:
+    """Check every setting (``checked``: how), then load each configured market under the name of a run."""
     config = workspace.config
     load_plugins(config)
-    check_settings(config)
+    checked(config)
     for symbol in config.data.symbols:
         run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
         yield run_id, load_market(workspace, symbol, run_id=run_id, command=step)
@@ -338,7 +345,9 @@ def title(market: Market) -> str:
 
 def _stretch(market: Market) -> str:
     bars = market.bars
-    return f"{len(bars):,} bars from {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}"
+    return (
+        f"{len(bars):,} bar{'s' if len(bars) != 1 else ''} from {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}"
+    )
 
 
 def facts_of(workspace: Workspace, market: Market) -> dict[str, Any]:

@@ -128,8 +128,8 @@ class TestFaults:
         ("lines", "message"),
         [
             ((HEADER,), "holds no bars"),
-            (("",), "no columns found in the first 1 lines"),
-            (("just some text", "in a file"), "no columns found in the first 2 lines"),
+            (("",), "fewer than 5 columns in the first 1 lines"),
+            (("just some text", "in a file"), "fewer than 5 columns in the first 2 lines"),
             (("price,open,high,low,close,volume", "1,2,3,1,2,9"), "no column of open times; found price, open"),
             (("time,open,high,low,close,size", f"{START},2,3,1,2,9"), "no column 'volume'; found time, open"),
             (

@@ -57,9 +57,7 @@ def labelled(tmp_path):
                 out.writerow([1_700_000_040_000 + row * 60_000, price, top, bottom, price, 1])
         options = {"--exchange": "mine", "--timeframe": "1m", "--symbol": ["BTC/USDT"]}
         features = "features=[{family='series', inputs=['log_return']}]"
-        more = ("model.algorithm=lightgbm_regression", "strategy.buy_threshold=0.1", "strategy.sell_threshold=-0.1")
-        more = (features, *more) if "is_number" in settings else (features,)
-        made = [f"label={{{settings.replace('is_number', '').strip(', ')}}}", *more]
+        made = [f"label={{{settings}}}", features]
         place = Workspace(load_config(overrides=made, options=options, folder=tmp_path, environ={}))
         import_files(place, [source], ["BTC/USDT"], "1m")
         write_labels(place, tmp_path / "labels.csv")
@@ -87,7 +85,7 @@ def test_topbot2(labelled, function, true):
 
 
 def test_triple_barrier(labelled):
-    settings = "kind='triple_barrier', horizon=4, up=0.02, down=0.02, volatility_window=0, touch='close', is_number"
+    settings = "kind='triple_barrier', horizon=4, up=0.02, down=0.02, volatility_window=0, touch='close'"
     found = labelled(settings, BARRIERS)
     expected = {0: 1, 1: -1, 2: -1, 3: -1, 4: 1, 5: 1}
     assert {row: value for row, value in found.items() if row in expected} == expected
@@ -95,9 +93,7 @@ def test_triple_barrier(labelled):
 
 @pytest.mark.parametrize(("view", "code"), [("classes", None), ("buy", 1), ("sell", 2)])
 def test_first_hit(labelled, view, code):
-    settings = f"kind='first_hit', up=0.01, low=0.005, window=30, view='{view}'" + (
-        ", is_number" if code is None else ""
-    )
+    settings = f"kind='first_hit', up=0.01, low=0.005, window=30, view='{view}'"
     found = labelled(settings, C + STILL)
     expected = [value if code is None else float(value == code) for value in HIT]
     assert [found[row] for row in range(1, 18)] == expected[1:]
@@ -105,6 +101,6 @@ def test_first_hit(labelled, view, code):
 
 @pytest.mark.parametrize("view", ["classes", "gain"])
 def test_peak_dip(labelled, view):
-    found = labelled(f"kind='peak_dip', up=0.01, low=0.005, window=30, view='{view}', is_number", C + STILL)
+    found = labelled(f"kind='peak_dip', up=0.01, low=0.005, window=30, view='{view}'", C + STILL)
     expected = GAINS if view == "gain" else LATER
     assert [found[row] for row in range(17)] == pytest.approx(expected[:17], abs=1e-6)

@@ -125,6 +125,25 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(workspace, tmp_path):
         write_features(workspace(), tmp_path / "file" / "x.parquet")
 
 
+def test_labels_and_features_ask_no_model_whether_it_can_learn_them(workspace):
+    numbers = "label={kind='triple_barrier', up=0.02, down=0.02, horizon=4}"
+    with pytest.raises(ConfigError, match="needs a label of 0 and 1"):
+        walk_forward(workspace(numbers))
+    assert "596 known, mean" in write_labels(workspace(numbers)).lines[0]
+    assert "3 features of 600 bars" in write_features(workspace(numbers)).lines[0]
+
+
+def test_two_labels_of_one_name_cannot_be_written(several):
+    with pytest.raises(ConfigError, match="is there twice; each label needs a name of its own"):
+        write_labels(several("labels=[{horizon=3}, {horizon=3}]"))
+
+
+def test_a_file_shorter_than_the_warm_up_is_written_and_told(workspace):
+    features = "features=[{family='talib', functions=['SMA', 'EMA'], windows=[5]}]"
+    (line, _) = write_features(workspace(features, "synthetic.bars=60")).lines
+    assert "warm-up 154 bars, more than there are: only columns with a shorter one have numbers" in line
+
+
 def test_a_step_checks_every_setting_even_those_it_does_not_use(workspace):
     with pytest.raises(ConfigError, match=r"strategy\.buy_treshold: unknown key"):
         write_features(workspace("strategy.buy_treshold=0.6"))
@@ -154,7 +173,7 @@ def test_each_label_comes_with_the_close_of_the_bar_that_settled_it(workspace, t
 
 def test_a_label_that_is_never_known_is_told_and_is_valid_json(workspace):
     said = write_labels(workspace("label.horizon=600"))
-    assert ", 0 known, – are 1" in said.lines[0]
+    assert "none known: no row's future is there yet" in said.lines[0]
     assert json.loads(said.json)["labels"][0]["labels"][0]["mean"] is None
 
 
