@@ -145,8 +145,8 @@ def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
         for label, one in zip(labels, facts["labels"], strict=True):
             mean = one["mean"]
             what = f"{percent(mean, 1, signed=False)} are 1" if label.is_binary else f"mean {number(mean, 5)}"
-            known = f"{one['known']:,} known, {what}" if one["known"] else "none known: no row's future is there yet"
-            lines.append(f"{title(market)}: {label.name} of {_stretch(market)}, {known}")
+            found = f"{one['known']:,} known, {what}" if one["known"] else "none known: no row's future is there yet"
+            lines.append(f"{title(market)}: {label.name} of {_stretch(market)}, {found}")
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"labels": told}, tuple(lines))
