@@ -8,6 +8,7 @@ import numpy as np
 
 from itb.charts.encoding import figure_text, pack
 from itb.charts.figure import (
+    BAD,
     DOWN,
     HOLD,
     INK,
@@ -37,7 +38,7 @@ def grid_of(values: np.ndarray[Any, Any]) -> Spec:
 
 
 def coverage_figure(coverage: CoverageMap, key: str = "coverage") -> Figure:
-    """Draw a strip for each source: dark where all bars are there, bright where some are missing."""
+    """Draw a strip for each source: green where all bars are there, orange to red where some are missing."""
     cell = "day" if coverage.days == 1 else f"{coverage.days} days"
     strips: Spec = {
         "type": "heatmap",
@@ -46,7 +47,7 @@ def coverage_figure(coverage: CoverageMap, key: str = "coverage") -> Figure:
         "z": grid_of(coverage.share),
         "zmin": 0,
         "zmax": 1,
-        "colorscale": [[0, DOWN], [0.995, HOLD], [1, UP]],
+        "colorscale": [[0, BAD], [0.998, DOWN], [1, UP]],
         "showscale": False,
         "ygap": 3,
         "hoverongaps": False,
@@ -62,7 +63,7 @@ def coverage_figure(coverage: CoverageMap, key: str = "coverage") -> Figure:
             yaxis=axis(showgrid=False, type="category", autorange="reversed", tickfont={"color": MUTED, "size": 11}),
         ),
         height=60 + 34 * len(coverage.names),
-        notes=("Green: complete. Grey to orange: the more orange, the more is missing.",),
+        notes=("Green: complete. Orange: some are missing, the redder the more.",),
     )
 
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 
 
-def cell_days(first_ms: int, last_ms: int, most: int = 900) -> int:
+def cell_days(first_ms: int, last_ms: int, most: int = 400) -> int:
     """Give how many days a cell must have, so that there are at most ``most`` of them.
 
     >>> cell_days(0, 365 * DAY_MS), cell_days(0, 3650 * DAY_MS)
-    (1, 5)
+    (1, 10)
     """
     days = last_ms // DAY_MS - first_ms // DAY_MS + 1
     return max(1, -(-days // most))
