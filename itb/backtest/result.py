@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from itb.engine.broker import LeanBroker
     from itb.engine.venue import Ambiguity, Rejection
     from itb.ledger.trades import Trade
@@ -49,7 +51,7 @@ class BacktestResult:
 
     ``start`` is the first bar whose decisions counted. ``equity = cash + position x close`` at every bar, but for a
     separate fee account. ``market_prices`` are those of the fills before slippage. ``visited`` bars of ``len(bars)``
-    were stepped on.
+    were stepped on. ``blocked`` counts the bars at which each protection held an entry back.
     """
 
     bars: Bars
@@ -68,6 +70,7 @@ class BacktestResult:
     stepped: str
     visited: int
     why_not_sparse: str
+    blocked: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def trades(self) -> tuple[Trade, ...]:

@@ -89,6 +89,7 @@ class Backtest:
             stepped=cerebro.stepped,
             visited=cerebro.visited,
             why_not_sparse=cerebro.why_not_sparse,
+            blocked=dict(getattr(cerebro.runningstrats[0], "blocked", {})),
         )
         broker.forget()
         for strategy in cerebro.runningstrats:

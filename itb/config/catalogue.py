@@ -19,7 +19,8 @@ from itb.config.messages import dotted
 from itb.config.model import Config, lists
 from itb.config.parts import SECTIONS, parameters, registry
 from itb.config.sections import Part, Section
-from itb.config.values import Length, Span
+from itb.config.values import Length
+from itb.market.span import Span
 from itb.market.timeframe import Timeframe
 
 _KINDS = {

@@ -14,6 +14,7 @@ from itb.config.parts import (
     feature_set,
     labels,
     promotion,
+    protections,
     signal_set,
     strategy_settings,
     synthetic_market,
@@ -55,6 +56,7 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: promotion(config)
     yield lambda: signal_set(config)
     yield lambda: training(config)
+    yield lambda: protections(config)
     if config.data.is_synthetic:
         yield lambda: synthetic_market(config)
     if ":" not in config.strategy.name:

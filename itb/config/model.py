@@ -23,6 +23,7 @@ from itb.config.sections import (
     ModelsPart,
     Part,
     PluginsSection,
+    ProtectionPart,
     RunsSection,
     Section,
     StrategyPart,
@@ -77,6 +78,7 @@ class Config(Section):
     signals: tuple[SignalPart, ...] = ()
     simulate: SimulateSection = SimulateSection()
     strategy: StrategyPart = StrategyPart()
+    protections: tuple[ProtectionPart, ...] = ()
     costs: Costs = Costs()
     backtest: BacktestSection = BacktestSection()
     search: SearchSection = SearchSection()
@@ -181,7 +183,7 @@ class Config(Section):
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for one, several in (("label", self.labels), ("model", self.models)):
             del tables[one if several else f"{one}s"]
-        for name in ("sources", "signals"):
+        for name in ("sources", "signals", "protections"):
             if not tables[name]:
                 del tables[name]
         return tables

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from itb.mlmodels.labels import Label
     from itb.mlmodels.promotion import PromotionRule
     from itb.mlmodels.training import Training
+    from itb.strategies.protections import EntryProtection
 
 Built = TypeVar("Built")
 
@@ -37,10 +38,13 @@ SECTIONS: dict[str, Location] = {
     "promotion": ("walkforward", "promotion"),
     "signals": ("signals",),
     "strategy": ("strategy",),
+    "protections": ("protections",),
     "stack": ("stack",),
     "thresholds": ("thresholds",),
 }
 """What has parts, and where it stands in the config."""
+
+_ASSEMBLED = ("history", "protections")  # parameters of itb's own strategies that no key of [strategy] sets
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,10 @@ def registry(of: str) -> Mapping[str, type]:
             from itb.strategies.loading import STRATEGIES
 
             found = STRATEGIES
+        case "protections":
+            from itb.strategies.protections import PROTECTIONS
+
+            found = PROTECTIONS
         case "stack":
             from itb.mlmodels.stages.stack import STACKERS
 
@@ -245,6 +253,16 @@ def signal_set(config: Config) -> SignalSet:
     return tell(config, ("signals",), lambda: SignalSet(built))
 
 
+def protections(config: Config) -> tuple[EntryProtection, ...]:
+    """Build the configured protections, in order."""
+
+    def make(number: int) -> EntryProtection:
+        built: EntryProtection = named(config, "protections", config.protections[number], ("protections", number))
+        return built
+
+    return tuple(_each(make, len(config.protections)))
+
+
 def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
     """Check the keys of ``[strategy]`` against a strategy class and give them as its parameters.
 
@@ -255,7 +273,8 @@ def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
     if hasattr(strategy, "Settings"):
         made = _build(config, "strategy", strategy, settings, ("strategy",), strategy.Settings)
         return {name: getattr(made, name) for name in settings}
-    known = list(strategy.params._getkeys()) if hasattr(strategy, "params") else []
+    given = list(strategy.params._getkeys()) if hasattr(strategy, "params") else []
+    known = [name for name in given if name not in _ASSEMBLED]
     _raise(config, [(("strategy", key), unknown_key(key, known)) for key in settings if key not in known])
     return settings
 
@@ -270,6 +289,7 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
             "model": "algorithm",
             "promotion": "rule",
             "signals": "signal",
+            "protections": "protection",
             "stack": "algorithm",
             "thresholds": "policy",
         }.get(of, of)

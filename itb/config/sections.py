@@ -14,7 +14,6 @@ from itb.config.values import (
     Folder,
     Moment,
     Number,
-    Span,
     SpanValue,
     Symbol,
     TimeframeValue,
@@ -22,6 +21,7 @@ from itb.config.values import (
     to_ms,
 )
 from itb.market.instrument import Instrument
+from itb.market.span import Span
 from itb.market.timeframe import Timeframe
 
 
@@ -297,6 +297,14 @@ class StrategyPart(Part):
         min_length=1,
         description='A built-in strategy, "module:Class" or "file.py:Class"; its own keys follow.',
     )
+
+
+class ProtectionPart(Part):
+    """A rule that forbids entries for a while after trades went wrong; repeat `[[protections]]` for more."""
+
+    selector: ClassVar[str | None] = "kind"
+
+    kind: str = Field(description="Name of the protection; its own keys follow.")
 
 
 class BacktestSection(Section):

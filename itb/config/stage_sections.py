@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from itb.config.sections import Part, Section
-from itb.config.values import Count, Span, SpanValue
+from itb.config.values import Count, SpanValue
+from itb.market.span import Span
 
 
 class AbstainSection(Section):

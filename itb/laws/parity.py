@@ -93,4 +93,6 @@ def difference(one: BacktestResult, other: BacktestResult, names: tuple[str, str
             bar = int(wrong[0])
             where = f"{what} at bar {bar} ({utc(one.bars.open_time[bar])})"
             return f"fills are the same, but {where} is {ours[bar]!r} in {names[0]}, {theirs[bar]!r} in {names[1]}"
+    if one.blocked != other.blocked:
+        return f"the account is the same, but protections held back {one.blocked} and {other.blocked}"
     return ""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from itb.engine.venue import Venue
     from itb.market.bars import Bars, FloatArray, IntArray
     from itb.market.fills import Fill
+    from itb.strategies.protections import EntryProtection
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +88,13 @@ def backtest(
     cash: float,
     score_range: tuple[float, float] = (-math.inf, math.inf),
     stepping: Stepping = "auto",
+    protections: Sequence[EntryProtection] = (),
 ) -> BacktestResult:
     """Run :class:`itb.strategies.ml_threshold.MLThreshold` in backtrader on one score column."""
     column = settings.score or "score"
     source = ArrayScores(column, bars.open_time, score, *score_range)
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(settings).items()}
-    test = Backtest(MLThreshold, plain, cash, venue, stepping)
+    test = Backtest(MLThreshold, {**plain, "protections": tuple(protections)}, cash, venue, stepping)
     return test.run(bars, {column: source}, int(bars.open_time[start]))
 
 

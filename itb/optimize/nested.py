@@ -117,7 +117,9 @@ def replay(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate
         scores[start:stop] = chosen.sweep(settings).score[start:stop]
         changes.append(Change(int(bars.open_time[start]), replace(settings, score="")))
     source = ArrayScores("score", bars.open_time, scores)  # thresholds were checked against each column's own range
-    test = Backtest(ScheduledThreshold, {"changes": tuple(changes)}, sweep.cash, sweep.venue)
+    test = Backtest(
+        ScheduledThreshold, {"changes": tuple(changes), "protections": sweep.protections}, sweep.cash, sweep.venue
+    )
     return test.run(bars, {source.column: source}, changes[0].from_ms)
 
 

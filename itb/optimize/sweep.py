@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from itb.market.bars import Bars, FloatArray
     from itb.strategies.ml_threshold import ThresholdSettings
+    from itb.strategies.protections import EntryProtection
 
 _FIGURES = units()
 
@@ -51,6 +52,8 @@ class Sweep:
         Quote at the start.
     score_range
         What the score declares as its range: thresholds outside are refused.
+    protections
+        What holds entries back; with any, backtrader evaluates.
 
     >>> import numpy as np
     >>> from itb.datafeeds.waves import sinus
@@ -68,6 +71,7 @@ class Sweep:
     venue: Venue = field(default_factory=Venue)
     cash: float = 10_000.0
     score_range: tuple[float, float] = (-math.inf, math.inf)
+    protections: tuple[EntryProtection, ...] = ()
     causes: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +89,7 @@ class Sweep:
         if unknown:
             raise ValueError(f"metrics has no {unknown[0]!r}; there are {', '.join(_FIGURES)}")
         settings.check_range(*self.score_range)
-        refused = _unsupported(settings, self.venue)
+        refused = _unsupported(settings, self.venue, self.protections)
         if refused is None:
             trips = self._trips(settings)
             books = trips if isinstance(trips, Refusal) else self._settle(trips, settings)
@@ -132,6 +136,7 @@ class Sweep:
         result = backtest(
             settings, self.bars, self.score,
             start=self.start, venue=self.venue, cash=self.cash, score_range=self.score_range,
+            protections=self.protections,
         )  # fmt: skip
         figures = backtest_figures(result, metrics) if metrics else {}
         books = BacktestBooks(result)
@@ -141,12 +146,13 @@ class Sweep:
         )  # fmt: skip
 
 
-def _unsupported(settings: ThresholdSettings, venue: Venue) -> Refusal | None:
-    """Say what of the settings or the venue vectorbt cannot do exactly, whatever the bars are."""
+def _unsupported(settings: ThresholdSettings, venue: Venue, protections: Sequence[EntryProtection]) -> Refusal | None:
+    """Say what of the settings, the venue or the protections vectorbt cannot do exactly, whatever the bars are."""
     protects = bool(settings.stop_loss or settings.take_profit)
     causes = {
         "trailing stop": (settings.trailing_stop > 0, "vectorbt trails inside the bar, itb at its close"),
         "time exit": (settings.max_bars > 0, "vectorbt has no exit after a number of bars"),
+        "protections": (bool(protections), "they look at trades as they ended, which vectorbt does not know yet"),
         "cool-down": (settings.cooldown_bars > 0, "vectorbt has no pause after an exit"),
         "protection_from": (
             protects and settings.protection_from != "fill",

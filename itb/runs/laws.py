@@ -262,7 +262,7 @@ def _check_strategy(bench: _Bench, bars: Bars, scores: Mapping[str, FloatArray])
     """Check the strategy on the models' scores; columns that only a stage makes are empty."""
     config = bench.workspace.config
     venue = build_venue(config, dataclasses.replace(bench.market, bars=bars))
-    test = Backtest(bench.chosen.strategy, bench.chosen.settings, config.backtest.cash, venue, config.backtest.engine)
+    test = Backtest(bench.chosen.strategy, bench.chosen.parameters, config.backtest.cash, venue, config.backtest.engine)
     sources = {}
     if bench.chosen.reads_scores:
         empty = np.full(len(bars), np.nan)

@@ -86,6 +86,11 @@ def _fills(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     if result.rejected:
         entries = sum(case.reason == "entry" for case in result.rejected)
         yield f"{len(result.rejected)} orders were refused or could not be paid for, {entries} of them entries.", "warn"
+    if result.blocked:
+        told = ", ".join(f"{name} at {count:,}" for name, count in sorted(result.blocked.items()))
+        yield f"Protections held an entry back at {sum(result.blocked.values()):,} bars: {told}.", "plain"
+    elif config.protections:
+        yield "The protections held no entry back.", "plain"
     if config.strategy.settings.get("protection_from") == "next_bar":
         told = (
             "Stops and targets were not tested in the entry bar, and a bar that touched both was taken to touch the "

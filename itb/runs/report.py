@@ -118,6 +118,7 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "break_even_bps": outcome.edge.break_even_bps,
         "unsettled_bars": outcome.scenarios.unsettled,
         "rejected": len(result.rejected),
+        "blocked_entries": dict(result.blocked),
         "notes": [text for text, _ in notes(workspace.config, outcome)],
     }
 

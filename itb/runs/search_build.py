@@ -64,10 +64,10 @@ class ModelSides:
         venue, cash = build_venue(config, self.market), config.backtest.cash
         if chosen.strategy is not MLThreshold:
             return BacktestCandidate(
-                chosen.strategy, dict(chosen.settings), bars, scored.scores, self.start, venue, cash
+                chosen.strategy, dict(chosen.parameters), bars, scored.scores, self.start, venue, cash
             )
         sweeps = {
-            name: Sweep(bars, source.batch(), self.start, venue, cash, (source.low, source.high))
+            name: Sweep(bars, source.batch(), self.start, venue, cash, (source.low, source.high), chosen.protections)
             for name, source in scored.scores.items()
         }
         return ScoredCandidate(sweeps, ThresholdSettings(**chosen.settings))

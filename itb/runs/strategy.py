@@ -13,6 +13,7 @@ from itb.config.messages import unknown_name
 from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
 from itb.runs.model import score_ranges
+from itb.strategies.base import Strategy
 from itb.strategies.loading import load_strategy
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars
     from itb.runs.scored import ScoreRanges
     from itb.runs.workspace import Workspace
+    from itb.strategies.protections import EntryProtection
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class ChosenStrategy:
     strategy: type[Any]
     settings: Mapping[str, Any]
     columns: frozenset[str]
+    protections: tuple[EntryProtection, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the class is made with: its settings, and the protections if there are any."""
+        return {**self.settings, **({"protections": self.protections} if self.protections else {})}
 
     @property
     def reads_scores(self) -> bool:
@@ -47,7 +55,17 @@ def choose_strategy(workspace: Workspace, bars: Bars) -> ChosenStrategy:
     settings = parts.strategy_settings(config, strategy)
     ranges = score_ranges(config)
     _check_thresholds(config, strategy, settings, ranges)
-    return ChosenStrategy(strategy, settings, columns_read(strategy, settings, bars, ranges))
+    protections = _protections(config, strategy)
+    return ChosenStrategy(strategy, settings, columns_read(strategy, settings, bars, ranges), protections)
+
+
+def _protections(config: Config, strategy: type[Any]) -> tuple[EntryProtection, ...]:
+    """Build ``[[protections]]``, and refuse them for a strategy that would not know of them."""
+    built = parts.protections(config)
+    if built and not issubclass(strategy, Strategy):
+        told = f"{strategy.__name__} would not ask them; derive it from itb.strategies.base.Strategy, or leave them out"
+        raise ConfigError(config.complaint(("protections",), told))
+    return built
 
 
 def check_settings(config: Config) -> None:

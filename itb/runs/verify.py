@@ -57,7 +57,7 @@ def _confirmed(workspace: Workspace, symbol: str) -> Confirmation:
     settings = ThresholdSettings(**chosen.settings)
     sweep = Sweep(
         market.bars, source.batch(), int(market.bars.open_time.searchsorted(start_ms)), build_venue(config, market),
-        config.backtest.cash, (source.low, source.high),
+        config.backtest.cash, (source.low, source.high), chosen.protections,
     )  # fmt: skip
     found = confirm(sweep, settings)
     workspace.report(1, 1, "comparing sweep and backtrader")

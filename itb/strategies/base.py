@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
@@ -10,10 +11,11 @@ from itb.engine.venue import Venue
 from itb.ledger.trades import TradeBook
 from itb.market.costs import Costs
 from itb.market.fills import Fill
+from itb.strategies.protections.locks import Gate
 
 if TYPE_CHECKING:
     from itb.engine.broker import Execution
-    from itb.ledger.trades import TradeHistory
+    from itb.ledger.trades import Side, TradeHistory
 
 
 class Strategy(bt.Strategy):
@@ -21,9 +23,11 @@ class Strategy(bt.Strategy):
 
     ``history`` (parameter) is a :class:`itb.ledger.trades.TradeHistory`; without one the strategy writes its own book
     from the fills it is told. ``self.venue`` gives step, minima and fees on any broker, stock ones included.
+    ``protections`` (parameter) are those of ``[[protections]]``: ask :meth:`entries_allowed` before each entry.
+    ``blocked`` counts the bars at which each of them held an entry back.
     """
 
-    params: Any = (("history", None),)
+    params: Any = (("history", None), ("protections", ()))
     data: Any
     broker: Any
 
@@ -31,6 +35,8 @@ class Strategy(bt.Strategy):
         super().__init__()
         self._book: TradeBook | None = None
         self._working: set[int] = set()
+        self._gate: Gate | None = None
+        self.blocked: Counter[str] = Counter()
 
     @property
     def history(self) -> TradeHistory:
@@ -71,6 +77,23 @@ class Strategy(bt.Strategy):
     def is_waiting(self) -> bool:
         """Whether a market order of this strategy is on its way."""
         return bool(self._working)
+
+    def entries_allowed(self, side: int = 1, *, is_reversal: bool = False) -> bool:
+        """Whether no protection forbids to enter now, ``side`` 1 for a long and -1 for a short; call it to enter only.
+
+        A function of the closed trades and the time of the bar. ``is_reversal``: the trade that stands is left and the
+        other side entered in one go, and what that trade brings is not known yet. A refusal is counted.
+        """
+        if not self.p.protections:
+            return True
+        if self._gate is None:
+            self._gate = Gate(self.p.protections, self.bar_ms)
+        direction: Side = "long" if side > 0 else "short"
+        closed, symbol = self.history.closed, self.data.bars.symbol
+        forbidden_by = self._gate.forbids(closed, self.now, symbol, direction, is_reversal=is_reversal)
+        if forbidden_by:
+            self.blocked[forbidden_by] += 1
+        return not forbidden_by
 
     def send(self, qty: float, reason: str, **kwargs: Any) -> Any:
         """Send a market order: ``qty`` above 0 buys, below 0 sells."""

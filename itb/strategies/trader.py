@@ -81,7 +81,7 @@ class Trader(Strategy):
     Decisions are taken at the close of a bar and fill at the next open. An exit by signal cancels the protective
     orders and fills at the open, before any stop of that bar. With ``allow_short`` the opposite flag closes and
     reverses in one go. Where both flags are up, the one whose turn it is counts: to buy while nothing is held, to sell
-    while long.
+    while long. Protections hold entries back, never exits: a bar whose flag asks for an entry is always looked at.
     """
 
     Settings: ClassVar[type[TradeSettings]]
@@ -109,12 +109,13 @@ class Trader(Strategy):
         bullish, bearish = self.flags()
         if not held:
             side = 1 if bullish else -1 if bearish and self.settings.allow_short else 0
-            if side and self.now >= self._cool_from():
+            if side and self.now >= self._cool_from() and self.entries_allowed(side):
                 self._enter(side)
         elif bearish if held > 0 else bullish:
             self._leave(held, "signal")
-            if held < 0 or self.settings.allow_short:
-                self._enter(-1 if held > 0 else 1)
+            side = -1 if held > 0 else 1
+            if (held < 0 or self.settings.allow_short) and self.entries_allowed(side, is_reversal=True):
+                self._enter(side)
         elif self.settings.max_bars and self.now >= self._expiry():
             self._leave(held, "time")
         elif self.settings.trailing_stop:

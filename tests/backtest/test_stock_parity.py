@@ -8,6 +8,7 @@ from itb.engine.feed import BarsFeed
 from itb.engine.venue import Venue
 from itb.market.costs import Costs
 from itb.strategies.ml_threshold import MLThreshold
+from itb.strategies.protections import Cooldown, LowProfitSymbol, MaxDrawdown, StopLossGuard
 
 CASES = [
     {},
@@ -17,6 +18,8 @@ CASES = [
     {"allow_short": True, "take_profit": 0.01, "max_bars": 6, "cooldown_bars": 3},
     {"stop_loss": 0.02, "trailing_stop": 0.006},
     {"sizing": "volatility_target", "volatility_window": 20},
+    {"stop_loss": 0.01, "protections": (Cooldown(4), StopLossGuard(60, 2, 20), LowProfitSymbol(40, 2, 15))},
+    {"allow_short": True, "stop_loss": 0.02, "protections": (MaxDrawdown(80, 2, 25, 0.01),)},
 ]
 
 

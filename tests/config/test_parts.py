@@ -16,6 +16,8 @@ from itb.mlmodels.promotion import Sane, SkillGate
 from itb.mlmodels.stopping import EarlyStopping
 from itb.mlmodels.training import Training
 from itb.mlmodels.weights import TimeDecay, UniquenessWeights
+from itb.strategies.base import Strategy
+from itb.strategies.protections import Cooldown, StopLossGuard
 
 Write = Callable[[str], Path]
 
@@ -198,3 +200,46 @@ def test_a_training_that_makes_no_sense_names_its_key(write: Write) -> None:
     write('[training]\nclass_balance = "rows"\nsequential_bootstrap = true')
     with pytest.raises(ConfigError, match=r"training\.sequential_bootstrap: must be false where"):
         check(load_config())
+
+
+def test_protections_are_built_in_order(write: Write) -> None:
+    write(
+        """
+        [[protections]]
+        kind = "stop_loss_guard"
+        lookback = "2d"
+        trade_limit = 2
+        only_per_side = true
+        [[protections]]
+        kind = "cooldown"
+        stop_duration = 5
+        """
+    )
+    guard = StopLossGuard(lookback="2d", trade_limit=2, only_per_side=True)
+    assert config_parts.protections(load_config()) == (guard, Cooldown(5))
+
+
+@pytest.mark.parametrize(
+    ("protection", "message"),
+    [
+        ("{kind='cool_down'}", '--set: protections[1].kind: unknown protection "cool_down"; did you mean "cooldown"?'),
+        ("{kind='cooldown', stop_duration='1y'}", "protections[1].stop_duration: must be a length such as"),
+        ("{kind='max_drawdown', lookbak=3}", 'protections[1].lookbak: unknown key; did you mean "lookback"?'),
+    ],
+)
+def test_a_protection_that_makes_no_sense_names_its_key(project: Path, protection: str, message: str) -> None:
+    assert message in complaint(check, f"protections=[{protection}]")
+
+
+def test_protections_are_no_key_of_a_strategy(write: Write, own_params: type) -> None:
+    write('[strategy]\nname = "own:Own"\nprotections = "all"')
+    with pytest.raises(ConfigError, match=r"strategy\.protections: unknown key"):
+        strategy_settings(load_config(), own_params)
+
+
+@pytest.fixture
+def own_params() -> type:
+    class Own(Strategy):
+        params: Any = (("speed", 1),)
+
+    return Own

@@ -398,3 +398,21 @@ def test_a_threshold_outside_the_score_s_range_is_refused_before_training(thresh
 def test_no_bars_in_the_range_are_told_with_the_way_out(run):
     with pytest.raises(BarsError, match="no bars from 2030-01-01 00:00 UTC to the end; see `itb data list`"):
         run("data.from=2030-01-01")
+
+
+def test_protections_hold_entries_back_and_are_told(run):
+    settings = ("strategy.buy_threshold=0.51", "strategy.sell_threshold=0.49")
+    free = run(*settings)
+    held = run(*settings, "protections=[{kind='cooldown', stop_duration='12h'}]")
+    count = held.outcome.result.blocked["cooldown"]
+    assert len(held.outcome.result.fills) < len(free.outcome.result.fills)
+    manifest = held.capsule.manifest
+    assert manifest["blocked_entries"] == {"cooldown": count}
+    assert f"Protections held an entry back at {count:,} bars: cooldown at {count:,}." in manifest["notes"]
+    assert free.outcome.result.blocked == {}
+
+
+def test_protections_are_refused_for_a_strategy_that_would_not_ask(place, own_strategy):
+    name = own_strategy("    def next(self):\n        pass\n")
+    with pytest.raises(ConfigError, match=r"protections: Own would not ask them; derive it from itb\.strategies\.base"):
+        backtest(place(name, "protections=[{kind='cooldown'}]"))

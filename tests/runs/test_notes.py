@@ -113,6 +113,15 @@ def test_refused_orders_are_counted(told, outcome):
     assert tone_of(found, "2 orders were refused or could not be paid for, 1 of them entries.") == "warn"
 
 
+def test_entries_held_back_are_counted_by_protection(told, outcome):
+    found = told(**with_result(outcome, blocked={"max_drawdown": 3, "cooldown": 1_000}))
+    assert (
+        tone_of(found, "Protections held an entry back at 1,003 bars: cooldown at 1,000, max_drawdown at 3.") == "plain"
+    )
+    assert tone_of(told(), "Protections") is None
+    assert tone_of(told("protections=[{kind='cooldown'}]"), "The protections held no entry back.") == "plain"
+
+
 def test_looser_protection_is_told(told):
     assert tone_of(told("strategy.protection_from=next_bar"), "Stops and targets were not tested") == "warn"
 

@@ -16,6 +16,7 @@ from itb.market.costs import Costs
 from itb.market.instrument import Instrument
 from itb.optimize.sweep import Sweep
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
+from itb.strategies.protections import Cooldown, MaxDrawdown
 
 HOUR = 3_600_000
 FREE = Costs(taker_fee_bps=0, maker_fee_bps=0, slippage_bps=0)
@@ -26,7 +27,8 @@ EVERY_FIGURE = tuple(units())
 def in_backtrader(sweep, settings):
     """Run the same thing through the public backtest, assembled here by hand."""
     score = ArrayScores("score", sweep.bars.open_time, sweep.score)
-    test = Backtest(MLThreshold, dataclasses.asdict(settings), sweep.cash, sweep.venue)
+    settings = dataclasses.asdict(settings) | {"protections": sweep.protections}
+    test = Backtest(MLThreshold, settings, sweep.cash, sweep.venue)
     return test.run(sweep.bars, {"score": score}, int(sweep.bars.open_time[sweep.start]))
 
 
@@ -158,6 +160,17 @@ def test_no_signal_is_no_trade():
 def refusal(result):
     assert result.source == "backtrader"
     return result.refused.cause
+
+
+def test_protections_go_to_backtrader(random_case):
+    case = random_case(1, stop_loss=0.01)
+    free = case.sweep.run(case.settings)
+    assert free.source == "vectorbt"
+    sweep = dataclasses.replace(case.sweep, protections=(Cooldown(5), MaxDrawdown(200, 2, 50, 0.01)))
+    swept = sweep.run(case.settings, EVERY_FIGURE)
+    assert refusal(swept) == "protections"
+    assert_same(swept, in_backtrader(sweep, case.settings))
+    assert 0 < len(swept.fills) < len(free.fills)
 
 
 @pytest.mark.parametrize(
