@@ -6,7 +6,11 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from itb.config import stages
 from itb.config.columns import columns
+from itb.mlmodels.calibrated import known_scores
 from itb.optimize.candidate import BacktestCandidate, ScoredCandidate
 from itb.optimize.space import Choice
 from itb.optimize.sweep import Sweep
@@ -18,15 +22,20 @@ from itb.runs.venue import build_venue
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from itb.config import Config
     from itb.market.bars import Bars
+    from itb.mlmodels.splits import Block
+    from itb.mlmodels.stages.calibration import Calibration
+    from itb.mlmodels.table import TrainingTable
     from itb.optimize.desk import Record
     from itb.optimize.space import Space, Values
     from itb.runs.market import Market
     from itb.runs.workspace import Workspace
 
 _KEPT = 64
-_LONGER = ("walkforward", "features", "label", "labels", "training")
+_LONGER = ("walkforward", "features", "label", "labels", "training", "calibration", "stack")
 
 
 @dataclass(eq=False)
@@ -76,8 +85,9 @@ class ModelSides:
 def first_bar(config: Config, bars: Bars, space: Space) -> int:
     """Find the first bar at which every model side can speak: all trials trade the same days.
 
-    Each dimension that can delay a model (training window, features, label) is tried at its ends, the others as
-    configured; the delays add up.
+    Each dimension that can delay a model (training window, features, label, calibration, stack) is tried at its ends,
+    the others as configured; the delays add up. It is the earliest that can be: where a model is not promoted, is
+    silent by ``[abstain]``, or finds no thresholds, trials are flat for longer.
     """
     usual = _speaks(config, bars)
     late = 0
@@ -90,9 +100,32 @@ def first_bar(config: Config, bars: Bars, space: Space) -> int:
 
 
 def _speaks(config: Config, bars: Bars) -> int:
-    """First bar that the configured walk-forward scores; the last one where it never does."""
-    learned = columns(config)
-    tables = training_tables(config, bars, learned)
-    walk = walk_forward(config)
-    starts = [blocks[0].test_start for table in tables if (blocks := walk.blocks(table))]
-    return max(starts) if len(starts) == len(tables) else len(bars) - 1
+    """First bar that every configured score speaks on, stages included; the last one where one never does."""
+    learned, walk = columns(config), walk_forward(config)
+    tables = dict(zip((column.name for column in learned), training_tables(config, bars, learned), strict=True))
+    blocks = {name: walk.blocks(table) for name, table in tables.items()}
+    if not all(blocks.values()):
+        return len(bars) - 1
+    starts = {name: found[0].test_start for name, found in blocks.items()}
+    calibration = stages.calibration(config)
+    for column in learned:
+        if calibration is not None and column.taught.is_classifier:
+            starts[column.name] = _calibrated(calibration, tables[column.name], blocks[column.name], walk.embargo_bars)
+    stack = stages.stack(config)
+    if stack is not None:
+        label = stages.stack_label(config).name
+        target = next(tables[column.name] for column in learned if column.label.name == label)
+        spoken = np.arange(len(target)) >= max(starts[name] for name in stages.stack_inputs(config))
+        scores = np.where(spoken, 0.0, np.nan).astype(np.float32)[:, None]
+        found = stack.walk.blocks(replace(target, features=scores, feature_names=("score",)))
+        starts["stack"] = found[0].test_start if found else len(bars) - 1
+    return max(starts.values())
+
+
+def _calibrated(calibration: Calibration, table: TrainingTable, blocks: Sequence[Block], embargo_bars: int) -> int:
+    """First bar of the first block whose calibrator can have seen enough scores meet their labels."""
+    scores = np.where(np.arange(len(table)) >= blocks[0].test_start, 0.5, np.nan)
+    for block in blocks:
+        if len(known_scores(scores, table.label, block.fit_bar - embargo_bars)) >= calibration.min_rows:
+            return block.test_start
+    return len(table) - 1
