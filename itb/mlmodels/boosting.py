@@ -113,6 +113,8 @@ class _Boosting:
     bagging_fraction: float = 0.8
     lambda_l2: float = 1.0
     max_bin: int = 255
+    lambda_l1: float = 0.0
+    max_depth: int = -1
 
     suffix: ClassVar[str] = ".txt"
 
@@ -123,8 +125,11 @@ class _Boosting:
         for name in ("learning_rate", "feature_fraction", "bagging_fraction"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, was {getattr(self, name)}")
-        if self.lambda_l2 < 0:
-            raise ValueError(f"lambda_l2 must be at least 0, was {self.lambda_l2}")
+        for name in ("lambda_l1", "lambda_l2"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, was {getattr(self, name)}")
+        if self.max_depth < -1:
+            raise ValueError(f"max_depth must be at least 1, or -1 for any depth, was {self.max_depth}")
 
     def _objective(self) -> str:
         raise NotImplementedError
@@ -141,7 +146,9 @@ class _Boosting:
             "feature_fraction": self.feature_fraction,
             "bagging_fraction": self.bagging_fraction,
             "bagging_freq": int(self.bagging_fraction < 1),
+            "lambda_l1": self.lambda_l1,
             "lambda_l2": self.lambda_l2,
+            "max_depth": self.max_depth,
             "max_bin": self.max_bin,
             "seed": seed,
             "num_threads": 1,

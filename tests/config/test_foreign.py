@@ -66,7 +66,7 @@ def test_every_number_is_in_the_result_or_in_the_list(name, seed):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_nothing_is_invented_but_what_the_libraries_take_by_themselves(name):
     made = convert(SAMPLES[name])
-    by_itself = {31.0, 0.1, 20.0, 1.0, 0.0, 255.0, 100.0}  # LightGBM's and scikit-learn's defaults
+    by_itself = {31.0, 0.1, 20.0, 1.0, 0.0, 255.0, 100.0, -1.0}  # LightGBM's and scikit-learn's defaults
     by_name = {0.02, 0.0025, 1.5, 2.0}  # high_15, high_20, top2_025
     assert set(numbers(made.tables)) - set(numbers(SAMPLES[name])) <= by_itself | by_name
 
@@ -208,3 +208,21 @@ def test_numbers_keep_their_kind():
     found = read_jsonc('{"a": 10, "b": 10.0}')
     assert (type(found["a"]), type(found["b"])) == (int, float)
     assert math.isclose(found["b"], 10)
+
+
+def gb(name, **params):
+    return {"name": name, "algo": "gb", "params": params, "train": {"max_depth": 6, "lambda_l1": 0.5}}
+
+
+def test_depth_penalty_and_a_length_that_all_models_share_have_counterparts():
+    made = convert({"algorithms": [gb("a", length=5000), gb("b", length=5000)]})
+    assert made.tables["training"] == {"train_rows_max": 5000}
+    assert {(model["max_depth"], model["lambda_l1"]) for model in made.tables["models"]} == {(6, 0.5)}
+    assert made.losses == ()
+
+
+@pytest.mark.parametrize("other", [gb("b"), gb("b", length=0), gb("b", length=300)])
+def test_a_length_of_some_models_only_is_listed_and_never_given_to_all(other):
+    made = convert({"algorithms": [gb("a", length=5000), other]})
+    assert "training" not in made.tables
+    assert [loss.line.split("  ")[0].split(" = ")[0] for loss in made.losses] == ["length"]

@@ -78,6 +78,7 @@ def convert(values: Mapping[str, Any]) -> Converted:
     tables: dict[str, Any] = {
         "data": data,
         "walkforward": _walkforward(config, learned, data),
+        "training": _training(config, learned),
         "strategy": _strategy(signals),
         "simulate": simulate,
         "sources": sources,
@@ -206,9 +207,23 @@ def _walkforward(config: Source, learned: Models, data: dict[str, Any]) -> dict[
     rolling.lose("prediction_start", "scores begin as soon as there is enough to learn from")
     rolling.lose("prediction_steps", "there are as many steps as the bars allow")
     rolling.lose("use_multiprocessing", "see walkforward.workers")
-    steps = learned.every_nth_rows
-    if steps and len(set(steps)) == 1 and len(steps) == len(learned.tables):
-        found["every_nth_row"] = steps[0]
-    elif steps:
-        config.note("every_nth_row", steps, "one step for all models: see walkforward.every_nth_row")
+    if (
+        step := _common(config, learned, "every_nth_row", learned.every_nth_rows, "walkforward.every_nth_row")
+    ) is not None:
+        found["every_nth_row"] = step
     return found
+
+
+def _training(config: Source, learned: Models) -> dict[str, Any]:
+    """Translate how many of the newest rows each model learns from; rows are thinned out first, there as here."""
+    rows = _common(config, learned, "length", learned.lengths, "training.train_rows_max")
+    return {} if rows is None else {"train_rows_max": rows}
+
+
+def _common(config: Source, learned: Models, key: str, numbers: Sequence[int], ours: str) -> int | None:
+    """Give the number that every model asks for; what only some ask for, or differently, is listed."""
+    if numbers and len(set(numbers)) == 1 and len(numbers) == len(learned.tables):
+        return numbers[0]
+    if numbers:
+        config.note(key, list(numbers), f"one for all models: see {ours}")
+    return None

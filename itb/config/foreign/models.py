@@ -16,8 +16,10 @@ _LIGHTGBM = {
     "min_data_in_leaf": 20,
     "feature_fraction": 1.0,
     "bagging_fraction": 1.0,
+    "lambda_l1": 0.0,
     "lambda_l2": 0.0,
     "max_bin": 255,
+    "max_depth": -1,
 }
 _LIGHTGBM_NAMES = {
     "num_boost_round": "rounds",
@@ -26,18 +28,21 @@ _LIGHTGBM_NAMES = {
     "min_data_in_leaf": "min_data_in_leaf",
     "feature_fraction": "feature_fraction",
     "bagging_fraction": "bagging_fraction",
+    "lambda_l1": "lambda_l1",
     "lambda_l2": "lambda_l2",
     "max_bin": "max_bin",
+    "max_depth": "max_depth",
 }
 _OBJECTIVES = {"regression": "l2", "l2": "l2", "regression_l1": "l1", "l1": "l1", "mae": "l1", "huber": "huber"}
 
 
 @dataclass
 class Models:
-    """What the algorithms became; ``every_nth_rows`` are the row steps that they asked for, one each."""
+    """What the algorithms became; ``every_nth_rows`` and ``lengths`` are the row steps and counts they asked for."""
 
     tables: list[dict[str, Any]] = field(default_factory=list)
     every_nth_rows: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
 
 
 def models(config: Source) -> Models:
@@ -101,7 +106,8 @@ def _algorithm(entry: Source, made: Models) -> dict[str, Any] | None:
     _scaling(params, kind, table)
     if (every := params.count("every_nth_row")) is not None:
         made.every_nth_rows.append(every)
-    params.lose("length", "every model learns from the same rows: see walkforward.train")
+    if length := params.count("length"):  # 0 is all of them
+        made.lengths.append(length)
     return {**table, "name": name or kind}
 
 
