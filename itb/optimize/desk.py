@@ -35,7 +35,10 @@ _PLAN = "itb:plan"
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A finished trial. ``values`` are those of the objectives, ``None`` where undefined; ``reason`` says why."""
+    """A finished trial. ``values`` are those of the objectives, ``None`` where undefined; ``reason`` says why.
+
+    The ``performance`` of a pruned one ends where it was stopped.
+    """
 
     slot: int
     block: int
@@ -45,6 +48,11 @@ class Record:
     performance: Performance | None = None
     excess: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its returns of every day are known: it did not fail before it traded, and was not stopped early."""
+        return self.performance is not None and self.state != "pruned"
 
     @property
     def is_feasible(self) -> bool:
@@ -143,7 +151,7 @@ class Desk:
 
     def is_free(self, block: Block) -> bool:
         """Whether nobody is working on a block: its owner is this worker, is dead, or was not heard of for long."""
-        if block.owner == self.owner or self.clock() - block.beat > STALE_S:
+        if block.owner == self.owner or abs(self.clock() - block.beat) > STALE_S:  # a clock may have been set back
             return True
         host, process, _ = block.owner.split("|")
         return host == socket.gethostname() and worker_name(int(process)) != block.owner

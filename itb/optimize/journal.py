@@ -67,12 +67,12 @@ class JournalFile(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append entries, all or none, and wait until they are on the disk."""
         content = b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
-        with locked(self._lock), self._path.open("r+b") as stream:
+        with locked(self._lock), self._path.open("r+b", buffering=0) as stream:  # what a full disk refused stays out
             size = self._cut_torn(stream)
             try:
                 stream.seek(size)
-                stream.write(content)
-                stream.flush()
+                while content:
+                    content = content[stream.write(content) :]
                 if not self._is_batch:
                     os.fsync(stream.fileno())
             except OSError:

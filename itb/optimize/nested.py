@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.market.timeframe import DAY_MS
 from itb.optimize.candidate import stop_bar
 
 if TYPE_CHECKING:
@@ -52,13 +53,19 @@ def first_choice(windows: int) -> int:
 
 
 def choose(records: Sequence[Record], search: Search, window: int) -> Record | None:
-    """Choose by the objective on the windows before ``window`` alone, constraints included; the earliest of equals."""
+    """Choose by the objective on the windows before ``window`` alone, constraints included; the earliest of equals.
+
+    A trial that was pruned later than ``window`` takes part like any other: that it would disappoint was not known.
+    """
     bounds = search.windows.bounds[:window]
+    last_day = search.windows.bounds[window][1]
     objective = search.objectives[0]
     best: tuple[float, Record] | None = None
     for record in records:
         performance = record.performance
-        if performance is None or not search.constraints.kept(performance, bounds):
+        if performance is None or len(performance.daily) < last_day:
+            continue
+        if not search.constraints.kept(performance, bounds):
             continue
         value = objective.sign * objective.value(performance, bounds)
         if np.isfinite(value) and (best is None or value > best[0]):
@@ -93,8 +100,9 @@ def carried(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidat
     that nobody could be chosen for takes no new position; an open one waits for the next.
     """
     result = replay(made, candidate)
-    daily = _daily(result, made)
-    return Nested(tuple(made), daily, window_of(made), is_carried=True)
+    held = next(choice.record for choice in made if choice.record is not None)
+    start = next(iter(candidate(held).sweeps.values())).start
+    return Nested(tuple(made), _daily(result, made, start), window_of(made), is_carried=True)
 
 
 def replay(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate]) -> BacktestResult:
@@ -123,14 +131,18 @@ def replay(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate
     return test.run(bars, {source.column: source}, changes[0].from_ms)
 
 
-def _daily(result: BacktestResult, made: Sequence[Choice]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _daily(result: BacktestResult, made: Sequence[Choice], start: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     from itb.ledger.equity import daily
 
-    days = daily(result.bars.close_time[result.start :], result.equity[result.start :], result.starting_cash).returns
-    wanted = made[-1].last_day - made[0].first_day
-    padded = np.zeros(wanted)
-    padded[wanted - len(days) :] = np.nan_to_num(days, nan=0.0)[-wanted:]
-    return padded
+    """Give the daily returns of the windows chosen for, by their place in the search; flat before the first trade."""
+    close_time = result.bars.close_time
+    days = daily(close_time[result.start :], result.equity[result.start :], result.starting_cash)
+    begun = int((close_time[start] - 1) // DAY_MS)  # the first day of the search
+    searched = np.zeros(made[-1].last_day)
+    place = (days.day // DAY_MS - begun).astype(np.int64)
+    inside = place < len(searched)
+    searched[place[inside]] = np.nan_to_num(days.returns[inside], nan=0.0)
+    return searched[made[0].first_day :]
 
 
 def window_of(made: Sequence[Choice]) -> IntArray:

@@ -99,9 +99,14 @@ def calmar(performance: Performance) -> float:
 
 
 def ulcer(performance: Performance) -> float:
-    """Give the root of the mean squared drawdown (Martin, 1987), a fraction: lower is better."""
+    """Give the root of the mean squared drawdown (Martin, 1987), a fraction: lower is better; NaN for a flat line."""
     under = _underwater(performance)
-    return math.sqrt(float(np.mean(under**2))) if len(under) else _NAN
+    return math.sqrt(float(np.mean(under**2))) if performance.daily.any() else _NAN
+
+
+def lowest_drawdown(performance: Performance) -> float:
+    """Give the maximum drawdown to strive for; NaN for a flat line, which has none because it never traded."""
+    return max_drawdown(performance) if performance.daily.any() else _NAN
 
 
 def profit_factor(performance: Performance) -> float:
@@ -164,7 +169,7 @@ def _objectives() -> dict[str, Objective]:
         Objective("expectancy", "mean profit of a trade", expectancy),
         Objective("sqn", "system quality number", sqn),
         Objective("ulcer", "ulcer index", ulcer, direction="minimize"),
-        Objective("max_drawdown", "maximum drawdown", max_drawdown, direction="minimize"),
+        Objective("max_drawdown", "maximum drawdown", lowest_drawdown, direction="minimize"),
         Objective("probabilistic_sharpe", "probability that the true Sharpe is above 0", probabilistic_sharpe),
         Objective("worst_window", "total return of the worst window", over_windows=worst_window),
         Objective("steady_window", "median window's return less half the quartile spread", over_windows=steady_window),
@@ -201,8 +206,9 @@ class Constraints:
         """Say by how much each limit in force is broken; 0 or less keeps it."""
         found = {}
         if self.min_trades:
-            edges = [windows[0][0], *(last for _, last in windows)]
-            found["min_trades"] = float(self.min_trades - np.histogram(performance.exit_day, edges)[0].min())
+            days = performance.exit_day
+            fewest = min(int(np.count_nonzero((days >= first) & (days < last))) for first, last in windows)
+            found["min_trades"] = float(self.min_trades - fewest)
         if self.max_drawdown < 1:
             span = performance.between(windows[0][0], windows[-1][1])
             found["max_drawdown"] = max_drawdown(span) - self.max_drawdown

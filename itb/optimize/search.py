@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Protocol
 
 import numpy as np
 
-from itb.errors import ItbError
+from itb.errors import ItbError, RunError
 from itb.optimize.desk import Block, Desk, Record
 from itb.optimize.objectives import Constraints, Direction, Objective, Windows
 from itb.optimize.performance import Performance
@@ -207,7 +207,7 @@ class Worker:
         trades = self._proposers[1]
         self._learn(self.desk.records())
         waiting: list[Record] = []
-        flushed = time.monotonic()
+        flushed, beaten = time.monotonic(), self.desk.clock()
         slots = self.search.slots(block.number, total)
         for slot in slots:
             if slot in self._seen:
@@ -223,6 +223,9 @@ class Worker:
                 raise
             waiting.append(record)
             self._learn([record])
+            if self.desk.clock() - beaten > BEAT_S:
+                self.desk.beat(block)
+                beaten = self.desk.clock()
             if time.monotonic() - flushed > BATCH_S:
                 self._flush(waiting, total)
                 if self.desk.is_shared:
@@ -265,7 +268,7 @@ class Worker:
             others = [objective.sign * objective.value(one, rung) for one in before if one is not None]
             if not mine >= float(np.nanpercentile(others, 25)):
                 reason = f"pruned after {len(rung)} of {len(bounds)} windows"
-                return Record(slot, block.number, parameters, "pruned", None, None, reason=reason)
+                return Record(slot, block.number, parameters, "pruned", None, part.rounded, reason=reason)
         return None
 
     def _give_up(self, block: Block, total: int, why: str) -> None:
@@ -293,7 +296,8 @@ class Worker:
 
         def beat() -> None:
             while not over.wait(BEAT_S):
-                self.desk.beat(block)
+                with suppress(RunError):  # whoever works on the block tells it, at the next trial
+                    self.desk.beat(block)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

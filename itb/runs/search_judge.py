@@ -68,7 +68,7 @@ def judge_search(
     best = best_of(records, search.objectives[0])
     if best is None:
         raise RunError(_nobody(records, search))
-    measured = tuple(record for record in records if record.performance is not None)
+    measured = tuple(record for record in records if record.is_measured)
     returns = np.column_stack([r.performance.daily for r in measured if r.performance is not None])
     made = choices(records, search)
     candidate = sides(best.parameters)

@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 
 import optuna
 import pytest
@@ -50,6 +52,34 @@ def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     assert file.read_bytes() == b'{"n":1}\n'
     journal.append_logs([{"n": 3}])
     assert [log["n"] for log in journal.read_logs(0)] == [1, 3]
+
+
+FREED = """
+import os, resource, sys
+from pathlib import Path
+from itb.optimize.journal import JournalFile
+journal = JournalFile(Path(sys.argv[1]))
+journal.append_logs([{"n": 1}])
+cut = os.truncate
+def freed(file, size):
+    cut(file, size)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+os.truncate = freed
+resource.setrlimit(resource.RLIMIT_FSIZE, (12, resource.RLIM_INFINITY))
+try:
+    journal.append_logs([{"n": 2, "long": "x" * 50}])
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_disk_that_is_freed_at_once_gets_no_rest_of_a_refused_line(tmp_path):
+    file = tmp_path / "journal.log"
+
+    told = subprocess.run([sys.executable, "-c", FREED, str(file)], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "File too large\n"
+    assert file.read_bytes() == b'{"n":1}\n'
 
 
 def test_reading_from_a_number_gives_the_rest(tmp_path):

@@ -152,6 +152,44 @@ def test_costs_of_a_day_explain_what_was_paid(candidate):
     assert paid == pytest.approx(result.metrics["fees"] + result.metrics["slippage"], rel=1e-9)
 
 
+def test_days_of_an_unfinished_replay_are_those_of_its_own_windows(candidate):
+    sweep = candidate.sweep(candidate.base)
+    searched = search(search_days(sweep.bars, START))
+    made = choices([replace(record(0, candidate.trade({}).daily), parameters={})], searched)
+
+    whole, part = carried(made, lambda _: candidate), carried(made[:2], lambda _: candidate)
+
+    assert len(part.daily) == made[1].last_day - made[0].first_day
+    np.testing.assert_allclose(part.daily[:-1], whole.daily[: len(part.daily) - 1], rtol=1e-12)
+
+
+def test_days_before_the_first_choice_are_flat(candidate):
+    sweep = candidate.sweep(candidate.base)
+    searched = search(search_days(sweep.bars, START))
+    made = choices([replace(record(0, candidate.trade({}).daily), parameters={})], searched)
+    waited = made[1].first_day - made[0].first_day
+
+    late = carried((replace(made[0], record=None), *made[1:]), lambda _: candidate)
+
+    assert len(late.daily) == len(late.window)
+    assert not late.daily[:waited].any()
+    np.testing.assert_allclose(late.daily[waited:], carried(made[1:], lambda _: candidate).daily, rtol=1e-12)
+
+
+def test_trial_that_was_pruned_later_could_still_be_chosen_before():
+    searched = search()
+    shown = searched.windows.bounds[4][0]
+    good = np.concatenate((np.full(30, 0.02) + np.resize([0.01, -0.01], 30), np.full(30, -0.05)))
+    part = record(1, good).performance.between(0, shown)
+    pruned = replace(record(1, good), state="pruned", values=None, performance=part)
+    dull = record(0, np.resize([0.01, -0.009], 60))
+
+    chosen = [choose([dull, pruned], searched, window).slot for window in (2, 3, 4, 5)]
+
+    assert chosen == [1, 1, 0, 0]
+    assert len(joined(choices([dull, pruned], searched)).daily) == 40
+
+
 def test_reoptimised_windows_were_searched_on_the_days_before_alone(candidate, studies, tmp_path):
     days = search_days(candidate.sweep(candidate.base).bars, START)
     seen = []

@@ -133,6 +133,8 @@ def test_pruning_stops_the_worst_and_resumes_the_same(studies, tmp_path):
     pruned = [record for record in whole if record.state == "pruned"]
     assert 5 <= len(pruned) <= 30
     assert pruned[0].reason.startswith("pruned after")
+    assert {len(record.performance.daily) for record in pruned} == {40, 80}
+    assert not any(record.is_measured or record.is_feasible for record in pruned)
     assert studies.told(pieces) == studies.told(whole)
 
 
@@ -173,6 +175,24 @@ def test_other_space_or_data_under_the_same_name_is_refused(studies, tmp_path):
         stored_plan(storage, "nobody")
 
 
+def test_slow_trials_tell_that_their_worker_is_alive(studies, tmp_path):
+    searched = studies.search("random")
+    opened = studies.desk(tmp_path, searched)
+    now = [1_000.0]
+    opened.clock = lambda: now[0]
+    ages = []
+
+    class Slow(studies.Pretended):
+        def trade(self, parameters, *, until_day=None):
+            now[0] += 50.0
+            ages.append(now[0] - opened.blocks()[0].beat)
+            return super().trade(parameters, until_day=until_day)
+
+    Worker(searched, opened, lambda _: Slow(0.1)).work(5)
+
+    assert max(ages) == 50.0
+
+
 def test_trial_found_twice_counts_once(studies, tmp_path):
     searched = studies.search()
     opened = studies.desk(tmp_path, searched)
@@ -199,6 +219,7 @@ def test_block_of_a_living_worker_is_left_alone_and_of_a_dead_one_taken(studies,
     assert opened.is_free(Block(0, {}, dead, now))
     assert not opened.is_free(Block(0, {}, "other host|1|1", now))
     assert opened.is_free(Block(0, {}, "other host|1|1", now - 1_000))
+    assert opened.is_free(Block(0, {}, "other host|1|1", now + 1_000))
 
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
