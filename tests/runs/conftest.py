@@ -92,3 +92,15 @@ def damage(tmp_path: Path) -> Callable[[], Path]:
         return path
 
     return flip
+
+
+@pytest.fixture
+def own_strategy(tmp_path):
+    """Write a strategy file into the project and give the setting that names it."""
+
+    def write(body):
+        text = "import backtrader as bt\n\nfrom itb.indicators.score import MLScore\n\n\nclass Own(bt.Strategy):\n"
+        (tmp_path / "own.py").write_text(text + body)
+        return f"strategy.name={tmp_path / 'own.py'}:Own"
+
+    return write
