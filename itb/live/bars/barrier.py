@@ -106,7 +106,7 @@ class Barrier:
             if told.open_time < self._next:  # the others went on without it
                 if told.bar is not None:
                     others = tuple(name for name in self._symbols if name != symbol)
-                    steps.append(Step(told.open_time, {symbol: told.bar}, True, others, now))
+                    steps.append(Step(told.open_time, {symbol: told.bar}, is_late=True, absent=others, released_at=now))
             else:
                 place.waiting[told.open_time] = told.bar
         return steps + self._release(now)

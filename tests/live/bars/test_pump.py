@@ -41,7 +41,7 @@ class Played:
         self.frame = first.timeframe
         self.steps: list[Step] = []
         self.events: list[BarEvent] = []
-        loop = VirtualLoop(first.open_time[WARM] / 1000)
+        loop = VirtualLoop(float(first.open_time[WARM]) / 1000)
         clock = PlayedTime(float(first.open_time[WARM]), loop.time)
         outage = (float("inf"), float("inf")) if down is None else tuple(float(first.open_time[i]) for i in down)
         self.source = source(markets, clock, faults, down=outage, latency_s=0.05)  # type: ignore[arg-type]  # a pair
