@@ -4,13 +4,33 @@ import sys
 
 import typer
 
-from itb.commands import backtest, config, data, history, import_config, optimize, project, research, signals, verify
+from itb.commands import (
+    backtest,
+    config,
+    data,
+    history,
+    import_config,
+    optimize,
+    practice,
+    project,
+    research,
+    signals,
+    verify,
+)
 from itb.commands.root import app
 from itb.errors import ItbError
 
 __all__ = ["app", "main"]
 
-COMMANDS = (project, research, signals, backtest, verify, import_config)  # importing them has entered them into the app
+COMMANDS = (
+    project,
+    research,
+    signals,
+    backtest,
+    verify,
+    practice,
+    import_config,
+)  # importing them has entered them into the app
 app.add_typer(data.app, name="data")
 app.add_typer(optimize.app, name="optimize")
 app.add_typer(history.app, name="runs")

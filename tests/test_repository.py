@@ -24,6 +24,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Which rooms or files may import a heavy package; everyone else asks there.
 DOORS = {
+    "aiohttp": {"live"},
     "backtrader": {"engine", "indicators", "strategies", "backtest", "live"},
     "ccxt": {"datafeeds", "live"},
     "joblib": {"mlmodels"},

@@ -64,9 +64,13 @@ def _aggregate(columns: dict[str, np.ndarray], frame: Timeframe) -> list[list[An
     starts = np.flatnonzero(np.concatenate([[True], np.diff(opens) != 0]))
     ends = np.concatenate([starts[1:], [len(opens)]]) - 1
     volume = np.add.reduceat(columns["volume"], starts)
-    quote = np.add.reduceat(columns.get("quote_volume", columns["volume"] * columns["close"]), starts)
-    trades = np.add.reduceat(columns.get("trades", np.full(len(opens), float(_PARTS))), starts)
-    taker = np.add.reduceat(columns.get("taker_buy_base", columns["volume"] / 2), starts)
+    stand_ins = {
+        "quote_volume": columns["volume"] * columns["close"],
+        "trades": np.full(len(opens), float(_PARTS)),
+        "taker_buy_base": columns["volume"] / 2,
+    }
+    extras = (np.where(np.isfinite(got := columns.get(name, other)), got, other) for name, other in stand_ins.items())
+    quote, trades, taker = (np.add.reduceat(values, starts) for values in extras)
     high, low = np.maximum.reduceat(columns["high"], starts), np.minimum.reduceat(columns["low"], starts)
     found: list[list[Any]] = []
     for i, (first, end) in enumerate(zip(starts, ends, strict=True)):

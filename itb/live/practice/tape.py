@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars
     from itb.market.instrument import Instrument
 
+SUMMED = {"volume", "quote_volume", "trades", "taker_buy_base"}
+SHOWN = {"open", "high", "low", "close", *SUMMED}
 PRINTS = ("open", "low", "high", "close")  # low first: who holds coins has the stop before the target
 
 
@@ -102,6 +104,6 @@ class Tape:
         if shown < 4 and len(columns["open_time"]):
             seen = [values[stop - 1 + opens_now] for values in self._columns[:shown]]
             columns["high"][-1], columns["low"][-1], columns["close"][-1] = max(seen), min(seen), seen[-1]
-            for name in columns.keys() - {"open_time", *PRINTS}:
+            for name in SUMMED & columns.keys():
                 columns[name][-1] *= (shown - 1) / 4
         return columns
