@@ -58,15 +58,9 @@ class Guard:
         window = _WINDOW_MS if window is None else window
         if window > _LONGEST_MS:
             raise RefusedError(refusals.WINDOW_TOO_LONG)
-        if _is_fresh(stamp, window, wall_ms):
-            return
-        if any(_is_fresh(stamp - offset, window, wall_ms) for offset in self._offsets):
-            return
-        raise RefusedError(refusals.AHEAD if stamp > wall_ms else refusals.OUTSIDE_WINDOW)
-
-
-def _is_fresh(stamp: int, window: int, wall_ms: int) -> bool:
-    return stamp < wall_ms + _AHEAD_MS and wall_ms - stamp <= window
+        ages = [wall_ms - stamp, *(wall_ms - stamp + offset for offset in self._offsets)]
+        if not any(-_AHEAD_MS < age <= window for age in ages):
+            raise RefusedError(refusals.AHEAD if min(ages, key=abs) < 0 else refusals.OUTSIDE_WINDOW)
 
 
 class Meter:

@@ -109,7 +109,7 @@ def test_the_stop_of_a_pair_comes_before_its_target_when_a_bar_touches_both() ->
     venue.advance(START + 2 * MINUTE)
     stop, target = pair.legs
     assert (stop.status, prices(stop), target.status) == ("FILLED", [("96", "1")], "EXPIRED")
-    assert (pair.state, venue.wallet.locked("BTC")) == ("ALL_DONE", 0)
+    assert (pair.state, venue.wallet.locked("BTC")) == ("ALL_DONE", D(0))
 
 
 def test_cancelling_one_leg_cancels_the_pair() -> None:
@@ -129,7 +129,7 @@ def test_a_pair_on_one_side_of_the_market_is_refused() -> None:
 def test_what_finds_no_volume_expires(tif: str, status: str, filled: str) -> None:
     venue = venue_of([*CALM, (100.0, 100.0, 100.0, 100.0, 8.0)], Terms(D(0), D(0), volume_share=D("0.5")))
     order = venue.place(ask("BUY", "LIMIT", "6", price="101", tif=tif))
-    assert (order.status, order.filled, venue.wallet.locked("USDT")) == (status, D(filled), 0)
+    assert (order.status, order.filled, venue.wallet.locked("USDT")) == (status, D(filled), D(0))
     again = venue.place(ask("BUY", "LIMIT", price="99", tif=tif))  # nobody sells at that price now
     assert (again.status, again.fills) == ("EXPIRED", [])
 
@@ -141,7 +141,8 @@ def test_a_large_order_fills_over_several_bars_by_its_share_of_their_volume() ->
     for minute in (1, 2, 3):
         venue.advance(START + minute * MINUTE)
         seen.append((order.status, order.filled))
-    assert seen == [("PARTIALLY_FILLED", 2), ("PARTIALLY_FILLED", 2), ("PARTIALLY_FILLED", 4), ("FILLED", 5)]
+    part = "PARTIALLY_FILLED"
+    assert seen == [(part, D(2)), (part, D(2)), (part, D(4)), ("FILLED", D(5))]
 
 
 def test_slippage_moves_takers_only_and_never_beyond_their_limit() -> None:
