@@ -101,8 +101,9 @@ def _folds(quality: FoldQuality) -> str:
     known = quality.values[np.isfinite(quality.values)]
     better = int((known > quality.base).sum())
     pooled = "" if quality.pooled is None else f"{quality.metric} {number(quality.pooled, 3)} pooled, "
+    column = f"{quality.column}: " if quality.column else ""
     start = pooled or f"{quality.metric}: "
-    return f"{start}above guessing ({number(quality.base, 3)}) in {better} of {len(quality.values)} blocks"
+    return f"{column}{start}above guessing ({number(quality.base, 3)}) in {better} of {len(quality.values)} blocks"
 
 
 def sparkline(values: FloatArray, low: float, high: float, width: int = 48) -> str:

@@ -64,7 +64,7 @@ FAMILIES = (
     ),
     family("derivatives", functions=st.just(["basis"]), perp=st.just("eth_close"), zscores=WINDOWS),
 )
-FIXED = [
+FIXED: list[Keys] = [
     {"family": "default"},
     {"family": "regression_condensed", "normalised": False},
     {"family": "regression_condensed", "normalised": True},
@@ -134,4 +134,4 @@ def test_families_of_fixed_windows_obey_the_laws(minutes: Bars, chosen: Keys) ->
 
 
 def test_no_family_is_left_out_of_the_laws() -> None:
-    assert {str(keys["family"]) for keys in FIXED} | DRAWN | OPTIONAL == set(FEATURES)
+    assert {keys["family"] for keys in FIXED} | DRAWN | OPTIONAL == set(FEATURES)

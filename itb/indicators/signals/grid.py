@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
+from itb.indicators.signals.class_rule import ClassRule
 from itb.indicators.signals.signal import Columns, Signal
 from itb.indicators.signals.signal_set import SignalSet
 from itb.indicators.signals.threshold_rule import ThresholdSignal, ThresholdSignal2
@@ -57,7 +58,7 @@ class SignalGrid:
         rule = self.signals.signals[-1] if self.signals.signals else None
         parameters = _thresholds(rule)
         if not parameters:
-            raise ValueError("the last signal must be a threshold rule: its flags are what is simulated")
+            raise ValueError("the last signal must be a rule of thresholds or classes: its flags are what is simulated")
         for name, values in self.grid:
             step, parameter = self._place(name, parameters)
             if not values or any(math.isnan(value) for value in values):
@@ -172,7 +173,7 @@ class SignalGrid:
 
 
 def _thresholds(rule: Signal | None) -> list[str]:
-    if not isinstance(rule, ThresholdSignal | ThresholdSignal2):
+    if not isinstance(rule, ThresholdSignal | ThresholdSignal2 | ClassRule):
         return []
     return [field.name for field in fields(rule) if "_signal_threshold" in field.name]
 

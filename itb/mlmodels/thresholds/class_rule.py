@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from itb.indicators.signals.class_rule import most_probable
 from itb.mlmodels.labels.trade_classes import BUY, CLASSES, HOLD, SELL
 from itb.mlmodels.thresholds.policy import Numbers
 
@@ -36,8 +37,7 @@ class Probabilities:
         >>> Probabilities(np.array([0.2, 0.4]), np.array([0.4, 0.4]), np.array([0.4, 0.2])).classes.tolist()
         [2.0, 1.0]
         """
-        sells = (self.sell >= self.buy) & (self.sell >= self.hold)
-        buys = (self.buy > self.sell) & (self.buy >= self.hold)
+        buys, sells = most_probable(self.hold, self.buy, self.sell)
         return np.where(sells, SELL, np.where(buys, BUY, HOLD))
 
     def flags(self, buy_threshold: float, sell_threshold: float) -> tuple[Marks, Marks]:

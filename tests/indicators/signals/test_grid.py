@@ -90,7 +90,11 @@ def test_parameters_of_earlier_signals_vary_too(seed):
         (SIGNALS, {"grid": ((SELL, (1.0,)),), "buy_sell_equal": True}, "leave it out"),
         (SIGNALS, {"grid": ((BUY, (1.0,)),), "direction": "up"}, "direction must be"),
         (SIGNALS, {"grid": ((BUY, (1.0,)),), "topn_to_store": 0}, "topn_to_store must be"),
-        (SignalSet(SIGNALS.signals[:1]), {"grid": ((BUY, (1.0,)),)}, "last signal must be a threshold rule"),
+        (
+            SignalSet(SIGNALS.signals[:1]),
+            {"grid": ((BUY, (1.0,)),)},
+            "last signal must be a rule of thresholds or classes",
+        ),
     ],
 )
 def test_wrong_grids_are_refused(signals, options, message):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itb.indicators.signals import SIGNALS, Combine, SignalSet, Smoothen, ThresholdSignal, ThresholdSignal2
+from itb.indicators.signals import SIGNALS, ClassRule, Combine, SignalSet, Smoothen, ThresholdSignal, ThresholdSignal2
 
 NAN = math.nan
 
@@ -106,6 +106,22 @@ def test_a_rule_of_two_asks_both_scores(rows, first, second):
     assert flags["sell"].tolist() == [a <= second and b <= first for a, b in pairs]
 
 
+@given(rows=scores(), buy=st.floats(0, 1), sell=st.floats(0, 1))
+def test_the_most_probable_class_is_flagged_where_it_is_probable_enough(rows, buy, sell):
+    columns = table(rows)
+    flags = ClassRule(("third", "up", "down"), ("buy", "sell"), buy, sell)(columns)
+    for row, (hold, up, down) in enumerate(zip(columns["third"], columns["up"], columns["down"], strict=True)):
+        ranked = [("sell", down), ("buy", up), ("hold", hold)]  # max takes the first of equals
+        known = not any(math.isnan(chance) for _, chance in ranked)
+        name, chance = max(ranked, key=lambda one: one[1]) if known else ("hold", 0.0)
+        assert flags["buy"][row] == (name == "buy" and chance >= buy)
+        assert flags["sell"][row] == (name == "sell" and chance >= sell)
+
+
+def test_every_signal_is_tried_in_these_chains():
+    assert {ThresholdSignal, ThresholdSignal2, Combine, Smoothen, ClassRule} == set(SIGNALS.values())
+
+
 @st.composite
 def chains(draw):
     calm = [
@@ -115,7 +131,9 @@ def chains(draw):
     both = Combine(("up_calm", "down_calm"), "score", draw(st.sampled_from(["difference", "larger", "relative"])))
     again = Smoothen(("score",), "calm", window=draw(windows()))
     rule = ThresholdSignal("calm", ("buy", "sell"), draw(st.floats(-1, 1)), draw(st.floats(-1, 1)))
-    return SignalSet((*calm, both, again, rule))
+    two = ThresholdSignal2(("calm", "up"), ("buy2", "sell2"), *(draw(st.floats(-1, 1)) for _ in range(4)))
+    likely = ClassRule(("third", "up_calm", "down"), ("buy3", "sell3"), draw(st.floats(0, 1)), draw(st.floats(0, 1)))
+    return SignalSet((*calm, both, again, rule, two, likely))
 
 
 @given(signals=chains(), rows=scores(least=2), data=st.data())
@@ -147,9 +165,9 @@ def test_the_warm_up_of_a_whole_window_is_not_too_long():
 
 @given(signals=chains(), rows=scores(least=2), coefficient=st.floats(-3, 3).filter(bool), constant=st.floats(-1, 1))
 def test_every_column_stays_in_the_range_that_it_declares(signals, rows, coefficient, constant):
-    *before, both, again, rule = signals.signals
+    *before, both, again, rule, two, likely = signals.signals
     scaled = replace(both, coefficient=coefficient, constant=constant)
-    signals = SignalSet((*before, scaled, again, rule))
+    signals = SignalSet((*before, scaled, again, rule, two, likely))
     columns = table(rows)
     made = signals(columns)
     ranges = signals.ranges(dict.fromkeys(columns, (0.0, 1.0)))
@@ -208,6 +226,8 @@ def test_scores_of_different_lengths_are_refused():
         (lambda: ThresholdSignal("up", ("buy",), 1, 0), "names must be 2"),
         (lambda: ThresholdSignal("up", ("buy", "sell"), NAN, 0), "buy_signal_threshold must be a number"),
         (lambda: ThresholdSignal2(("up",), ("buy", "sell"), 1, 0, 1, 0), "columns must be 2"),
+        (lambda: ClassRule(("up", "down"), ("buy", "sell")), "columns must be 3"),
+        (lambda: ClassRule(("a", "b", "c"), ("buy", "sell"), 1.5), "buy_signal_threshold must be a probability"),
     ],
 )
 def test_wrong_parameters_are_refused(make, message):
@@ -216,4 +236,4 @@ def test_wrong_parameters_are_refused(make, message):
 
 
 def test_the_table_uses_the_names_of_the_original():
-    assert list(SIGNALS) == ["smoothen", "combine", "threshold_rule", "threshold_rule2"]
+    assert list(SIGNALS) == ["smoothen", "combine", "threshold_rule", "threshold_rule2", "class_rule"]
