@@ -253,7 +253,7 @@ def test_the_doctor_looks_even_where_the_config_is_broken(itb, tmp_path, monkeyp
 
 
 STEPS = ("features", "labels", "train", "walkforward", "backtest")
-LOOKS = ("config check", "config show", "config schema", "data list", "runs list")
+LOOKS = ("config check", "config show", "config schema", "data list", "data universe", "runs list")
 
 
 @pytest.mark.parametrize("words", [*STEPS, *LOOKS])

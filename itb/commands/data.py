@@ -1,4 +1,4 @@
-"""`itb data`: import, download, merge, list, check."""
+"""`itb data`: import, download, merge, list, universe, check."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from itb.commands.options import Flag, IncludeHoldout, Options, command, group, progress_bar
 
-app = group("Bars: import, download, merge with other sources, list, check.")
+app = group("Bars: import, download, merge with other sources, list, universe, check.")
 
 
 @command(app, "import")
@@ -68,6 +68,22 @@ def data_list(options: Options) -> None:
     from itb.runs.data import list_series as run
 
     options.show(run(options.workspace()))
+
+
+@command(app, "universe")
+def data_universe(
+    options: Options,
+    at: Annotated[
+        str | None, Flag("--at", help="As of when (UTC); universe.at, data.from or the newest bar by itself.")
+    ] = None,
+    history: Annotated[bool, Flag("--history", help="List what each refresh from then on changes.")] = False,
+) -> None:
+    """Show which stored markets the rules of [universe] choose, by which figures, and why not the others."""
+    from itb.runs.universe import list_universe as run
+
+    with progress_bar(options) as progress:
+        said = run(options.workspace(progress=progress), at, history=history)
+    options.show(said)
 
 
 @command(app, "check")

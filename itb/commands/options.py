@@ -66,6 +66,10 @@ class Options:
     def market(self, **more: Any) -> "Workspace":
         """Load the config of a command that works on bars, and say when they are the built-in ones."""
         workspace = self.workspace(**more)
+        if workspace.config.universe.use:
+            from itb.runs.universe import with_universe
+
+            workspace = with_universe(workspace)
         if workspace.config.source is None and workspace.config.data.is_synthetic and not self.json:
             typer.echo("No itb.toml here: using the built-in synthetic market (`itb init` writes a config).", err=True)
         return workspace

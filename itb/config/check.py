@@ -20,6 +20,7 @@ from itb.config.parts import (
     synthetic_market,
     training,
 )
+from itb.config.universe import universe
 from itb.errors import ConfigError
 
 
@@ -56,6 +57,7 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: promotion(config)
     yield lambda: signal_set(config)
     yield lambda: training(config)
+    yield lambda: universe(config)
     yield lambda: protections(config)
     if config.data.is_synthetic:
         yield lambda: synthetic_market(config)

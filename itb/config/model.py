@@ -40,6 +40,7 @@ from itb.config.stage_sections import (
     ThresholdsPart,
 )
 from itb.config.training import TrainingSection
+from itb.config.universe import UniverseSection
 from itb.market.costs import Costs
 
 DEFAULT_FEATURES = (FeaturePart.model_validate({"family": "default"}),)
@@ -59,6 +60,7 @@ class Config(Section):
     """
 
     data: DataSection = DataSection()
+    universe: UniverseSection = UniverseSection()
     synthetic: SyntheticPart = SyntheticPart()
     instrument: InstrumentSection = InstrumentSection()
     sources: tuple[SourceSection, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from itb.config import parts
-from itb.errors import BarsError
+from itb.errors import BarsError, ConfigError
 from itb.ledger.holdout import Holdout, enter_holdout
 from itb.ledger.register import market_of
 from itb.market.bars import utc
@@ -55,6 +55,9 @@ def load_bars(workspace: Workspace, symbol: str) -> Bars:
     Raises :class:`itb.errors.BarsError` when nothing is left.
     """
     config = workspace.config
+    if config.universe.use:
+        told = "its members were not chosen; call itb.runs.universe.with_universe first"
+        raise ConfigError(config.complaint(("universe", "use"), told))
     if config.data.is_synthetic:
         bars = parts.synthetic_market(config).bars()[symbol]
         bars = bars.between(config.data.start_ms, config.data.stop_ms)

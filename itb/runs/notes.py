@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.charts.wording import number, percent
 from itb.config import parts
+from itb.market.bars import utc
 from itb.runs.funding import read_funding
 from itb.runs.looks import look_note
 
@@ -25,7 +26,7 @@ def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     yield from _costs(config, outcome)
     yield from _fills(config, outcome)
     yield from _model(outcome)
-    yield from _honesty(outcome)
+    yield from _honesty(config, outcome)
 
 
 def data_notes(config: Config, market: Market) -> Iterator[tuple[str, Tone]]:
@@ -36,6 +37,13 @@ def data_notes(config: Config, market: Market) -> Iterator[tuple[str, Tone]]:
             f"Synthetic market (seed {made.seed}): a weak structure was planted, worth an information coefficient of "
             f"{made.information_coefficient:g} a bar ({made.attainable_ic():.3f} as it came out) to whoever knows the "
             "generator. It says nothing about real coins."
+        )
+        yield told, "warn"
+    chosen_ms = config.universe.chosen_ms
+    if chosen_ms is not None:
+        told = (
+            f"Markets were chosen by [universe] as of {utc(chosen_ms)}, among those whose bars are stored: coins that "
+            "died and were never stored are missing, so the choice is better than anybody's could have been."
         )
         yield told, "warn"
     if market.missing:
@@ -115,7 +123,10 @@ def _model(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         yield note, "plain"
 
 
-def _honesty(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+def _honesty(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    chosen_ms = config.universe.chosen_ms
+    if chosen_ms is not None and chosen_ms > int(outcome.result.bars.close_time[outcome.result.start]):
+        yield "Markets were chosen after trading began: the choice knew what came next.", "bad"
     yield outcome.market.holdout.note, "bad" if outcome.market.holdout_seen else "plain"
     yield look_note(outcome.looks + 1)
     if outcome.metrics.trades < 30:
