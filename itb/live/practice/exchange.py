@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.02
 _PIECE = (0.1, 0.8)
-_JUMP_MS = (2_000, 18_000)
+_JUMP_MS = (10_500, 9_500)  # at least and more: ccxt's own window is 10 s
 
 
 def wall_ms() -> int:
