@@ -33,6 +33,7 @@ from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strateg
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
 from itb.runs.said import Said
+from itb.runs.signal_checks import check_signals
 from itb.runs.stage_checks import check_stack, check_stages
 from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
@@ -221,6 +222,7 @@ def _check_models_and_strategy(bench: _Bench) -> Iterator[Finding]:
     for column in bench.columns:
         yield from _check_model(bench, small, column, bars, matrix, scores)
     yield from check_stack(bench.workspace.config, scores, bars)
+    yield from check_signals(bench.workspace.config, score_ranges(bench.workspace.config))
     yield from _check_strategy(bench, bars, scores)
 
 

@@ -36,7 +36,7 @@ class TestKnownValues:
         values = last(5, CLOSES, normalised=True)
         assert values["gain"] == pytest.approx(10.8)
         assert values["chance"] == pytest.approx(0.592456, abs=5e-7)
-        assert values["risk"] == pytest.approx(2.781989 / 5, abs=5e-7)
+        assert values["risk"] == pytest.approx(2.781989 / 5, abs=5e-7)  # 0.556398
         normalised_end = last(5, CLOSES / CLOSES[-1], normalised=False)["price"]
         assert normalised_end == pytest.approx(0.96)
 

@@ -45,6 +45,9 @@ class TestSymbols:
 
 
 class TestRounding:
+    def test_a_quantity_is_rounded_down_as_intelligent_trading_bot_tests_it(self) -> None:
+        assert Instrument("BTC/USDT", step=Decimal("0.000001")).quantise(Decimal("0.01185454")) == Decimal("0.011854")
+
     @given(qty=amounts, step=steps)
     @example(qty=Decimal("0." + "9" * 29), step=Decimal(1))
     @example(qty=Decimal("99999999999999999999.999999999"), step=Decimal("1e-8"))
