@@ -327,7 +327,7 @@ def test_completion_can_be_installed(tmp_path):
 def test_the_shell_is_told_the_commands(monkeypatch):
     environment = {"_ITB_COMPLETE": "complete_bash", "COMP_WORDS": "itb data ", "COMP_CWORD": "2"}
     shown = CliRunner().invoke(cli.app, [], env=environment, prog_name="itb")
-    assert set(shown.output.split()) == {"import", "download", "merge", "list", "check"}
+    assert set(shown.output.split()) == {"import", "download", "merge", "list", "universe", "check"}
 
 
 def test_every_command_takes_the_common_options():

@@ -165,8 +165,9 @@ def check_config(workspace: Workspace) -> Said:
     built = build_everything(workspace)
     config = workspace.config
     where = "built-in settings" if config.source is None else str(config.source)
+    symbols = "the markets of [universe]" if config.universe.use else ", ".join(config.data.symbols)
     line = (
-        f"{where}: every setting is fine: {config.data.exchange} {', '.join(config.data.symbols)} "
+        f"{where}: every setting is fine: {config.data.exchange} {symbols} "
         f"{config.data.timeframe}, {built['features']} features, "
         f"{'score' if len(built['columns']) == 1 else 'scores'} {', '.join(built['columns'])}, {built['strategy']}."
     )

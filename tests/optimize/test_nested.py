@@ -9,7 +9,7 @@ from itb.datafeeds.synthetic import SyntheticMarket
 from itb.engine.venue import Venue
 from itb.optimize.candidate import BacktestCandidate, ScoredCandidate, search_days, stop_bar
 from itb.optimize.desk import Record
-from itb.optimize.nested import carried, choices, choose, drift, first_choice, joined
+from itb.optimize.nested import carried, choices, choose, drift, first_choice, joined, replay
 from itb.optimize.objectives import OBJECTIVES, Constraints, Windows
 from itb.optimize.performance import Performance
 from itb.optimize.reoptimise import reoptimise
@@ -17,6 +17,7 @@ from itb.optimize.search import Search
 from itb.optimize.space import FloatRange, Space
 from itb.optimize.sweep import Sweep
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
+from itb.strategies.protections import Cooldown, MaxDrawdown
 
 START = 30
 SPACE = Space(
@@ -96,8 +97,11 @@ def test_a_third_is_kept_to_choose_from(windows):
     assert 1 <= first_choice(windows) <= windows / 2
 
 
-def test_carried_account_of_one_choice_is_that_trial(candidate):
+@pytest.mark.parametrize("rules", [(), (Cooldown(4), MaxDrawdown(100, 2, 30, 0.01))], ids=["free", "protected"])
+def test_carried_account_of_one_choice_is_that_trial(candidate, rules):
     """Whoever is chosen throughout earns what the trial earns when it starts at the first chosen window."""
+    sweeps = {name: replace(sweep, protections=rules) for name, sweep in candidate.sweeps.items()}
+    candidate = ScoredCandidate(sweeps, candidate.base)
     days = search_days(candidate.sweep(candidate.base).bars, START)
     searched = search(days)
     parameters = {"strategy.buy_threshold": 0.56, "strategy.sell_threshold": 0.44}
@@ -112,6 +116,7 @@ def test_carried_account_of_one_choice_is_that_trial(candidate):
     assert nested.is_carried
     assert nested.daily == pytest.approx(alone.daily_returns[-len(nested.daily) :], rel=1e-12, abs=1e-15)
     assert np.count_nonzero(nested.daily) > 10
+    assert bool(replay(made, lambda _: candidate).blocked) == bool(rules)
 
 
 def test_days_of_a_prefix_are_the_days_of_the_whole(candidate):
