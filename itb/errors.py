@@ -9,7 +9,9 @@
     ├── FeatureError   a feature of a person's own: failed, or gave an array of the wrong shape
     ├── StrategyError  a strategy class: not found, not a strategy, failed while deciding
     ├── RunError       a run's capsule: not found, incomplete, not reproducible
-    └── GatewayError   an exchange or archive: refused, unreachable, nonsense in its answer
+    ├── GatewayError   an exchange or archive: refused, unreachable, nonsense in its answer
+    ├── JournalError   the journal of orders: cannot be written, read or trusted
+    └── ReconcileError journal and venue disagree in a way that a person must look at
 
 A message names the thing, the value found, what was expected and the next step. The command line prints it as one
 line and leaves with exit code 2. Parts refuse wrong arguments with plain ``ValueError``; whoever reads a config turns
@@ -47,3 +49,11 @@ class RunError(ItbError):
 
 class GatewayError(ItbError):
     """An exchange or archive refused, failed, or answered nonsense."""
+
+
+class JournalError(ItbError):
+    """The journal of orders cannot be written, read or trusted; nothing is sent without it."""
+
+
+class ReconcileError(ItbError):
+    """Journal and venue disagree, and no rule says who is right."""

@@ -1,0 +1,137 @@
+"""The desk: where orders are asked for, written down, and what is known of them is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from itb.errors import JournalError
+from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.journal.store import Journal
+from itb.live.orders import events as ev
+from itb.live.orders.book import Book
+from itb.live.orders.intent import Intent
+from itb.live.orders.machine import Machine
+from itb.live.orders.plans import Plan, plan_key
+
+
+class Desk:
+    """Journal and machine together: whatever is asked or told is on the disk before it has an effect.
+
+    Parameters
+    ----------
+    journal
+        Where everything is written before it is done.
+    owner
+        Name of this bot on this account; orders of other names are never touched.
+    clock
+        UTC milliseconds of the venue's clock, estimated.
+    machine
+        Limits and rules.
+    """
+
+    def __init__(self, journal: Journal, machine: Machine, *, owner: str, clock: Callable[[], int]) -> None:
+        self.journal, self.machine, self.owner, self.clock = journal, machine, owner, clock
+        self.broken = ""
+        self._draft: list[ev.Event] = []
+        self._resume()
+
+    @property
+    def book(self) -> Book:
+        """All that is known."""
+        return self.machine.book
+
+    def _resume(self) -> None:
+        """Read the journal into a fresh book; what was being sent when the last life ended is in doubt."""
+        self._draft.clear()
+        self.machine.book = Book(self.book.rules).replay(self.journal.events())
+        if self.book.owner:
+            if self.book.owner != self.owner:
+                raise JournalError(
+                    f"journal {self.journal.where}: it belongs to {self.book.owner!r}, this is {self.owner!r}; "
+                    "use another journal for another bot"
+                )
+            self._note(ev.Restarted(self.clock()))
+            self._commit()
+
+    def _note(self, event: ev.Event) -> None:
+        """Take an event in; :meth:`_commit` writes it, before any effect."""
+        self.book.apply(event)
+        self._draft.append(event)
+
+    def _commit(self) -> None:
+        if self._draft:
+            self.journal.append(self._draft)
+            self._draft.clear()
+
+    def _record(self, event: ev.Event) -> None:
+        """Write one event of our own deciding; where the journal fails, nothing was decided."""
+        try:
+            self._note(event)
+            self._commit()
+        except JournalError as error:
+            self.broken = str(error)
+            raise
+
+    def ask(self, intent: Intent) -> str:
+        """Want an order; asked twice, it is one order. Gives its key once the journal has it."""
+        if intent.key not in self.book.orders:
+            self._record(ev.Asked(self.clock(), intent))
+        return intent.key
+
+    def plan(self, plan: Plan) -> str:
+        """Begin a plan; begun twice, it is one plan."""
+        key = plan_key(plan)
+        if key not in self.book.plans:
+            self._record(ev.Planned(self.clock(), plan))
+        return key
+
+    def cancel(self, key: str, reason: str = "asked") -> None:
+        """Want an order to end."""
+        order = self.book.orders[key]
+        if not order.is_ended and not order.cancel:
+            self._record(ev.CancelWanted(self.clock(), key, reason))
+
+    def close(self, plan: str, reason: str) -> None:
+        """Want a plan's position closed."""
+        if not self.book.plan_states[plan].exit_reason:
+            self._record(ev.ExitWanted(self.clock(), plan, reason))
+
+    def reprice(self, plan: str, price: Decimal) -> None:
+        """Give a plan a new limit price."""
+        if self.book.plan_states[plan].price != price:
+            self._record(ev.Repriced(self.clock(), plan, price))
+
+    def touch(self, symbol: str, price: Decimal) -> None:
+        """Tell a price: targets that we watch ourselves are judged by it."""
+        for event in list(self.machine.touched(symbol, price, self.clock())):
+            self._record(event)
+
+    def value(self, equity: Decimal) -> None:
+        """Tell the account's worth, by which limits of loss are judged."""
+        self._record(ev.Valued(self.clock(), equity))
+
+    def halt(self, reason: str) -> None:
+        """Take no more risk (the kill switch): only orders that reduce a position are sent."""
+        self._record(ev.Halted(self.clock(), reason))
+
+    def resume(self) -> None:
+        """Lift a halt."""
+        self._record(ev.Resumed(self.clock()))
+
+    def tell(self, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()) -> None:
+        """Pass on what the venue pushes by itself: late, twice, out of order or not at all, it does no harm."""
+        try:
+            self._tell(orders=orders, trades=trades)
+            self._commit()
+        except JournalError as error:
+            self.broken = str(error)
+
+    def _tell(self, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()) -> None:
+        now = self.clock()
+        for order in orders:
+            if self.book.is_news(saw := ev.Saw(now, order)):
+                self._note(saw)
+        for trade in trades:
+            if self.book.is_news(traded := ev.Traded(now, trade)):
+                self._note(traded)

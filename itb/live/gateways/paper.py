@@ -1,0 +1,95 @@
+"""Paper trading: the same port, the same core, the same journal; the venue is a matching engine in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import takewhile
+
+from itb.live.gateways.matching import MatchingEngine, VenueRefusal
+from itb.live.gateways.port import (
+    Accepted,
+    Balance,
+    Cancelled,
+    CancelOutcome,
+    Capabilities,
+    NoAnswerError,
+    NotOpen,
+    NotTaken,
+    OrderRequest,
+    Rejected,
+    Submitted,
+    VenueOrder,
+    VenueTrade,
+)
+from itb.market.instrument import Instrument
+
+
+class PaperGateway:
+    """A gateway to a :class:`~itb.live.gateways.matching.MatchingEngine`, on a clock that the caller owns.
+
+    Parameters
+    ----------
+    engine
+        The venue.
+    clock
+        UTC milliseconds now.
+    """
+
+    def __init__(self, engine: MatchingEngine, clock: Callable[[], int]) -> None:
+        self.engine = engine
+        self._clock = clock
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything: it is our own venue."""
+        return Capabilities()
+
+    def _arrive(self) -> MatchingEngine:
+        self.engine.now = self._clock()
+        return self.engine
+
+    async def server_time(self) -> int:
+        """Give the engine's time."""
+        return self._clock()
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Give the filters."""
+        if symbol not in self.engine.instruments:
+            raise NoAnswerError(f"paper: {symbol} is not traded here; known are {', '.join(self.engine.instruments)}")
+        return self.engine.instruments[symbol]
+
+    async def submit(self, request: OrderRequest) -> Submitted:
+        """Hand an order to the engine."""
+        try:
+            return Accepted(self._arrive().submit(request))
+        except VenueRefusal as refusal:
+            return Rejected(str(refusal)) if refusal.is_final else NotTaken(str(refusal))
+
+    async def cancel(self, symbol: str, client_id: str) -> CancelOutcome:
+        """Ask the engine to end an order."""
+        del symbol
+        order = self._arrive().cancel(client_id)
+        return NotOpen("-2011 Unknown order sent.") if order is None else Cancelled(order)
+
+    async def order(self, symbol: str, client_id: str) -> VenueOrder | None:
+        """Look an order up."""
+        del symbol
+        return self.engine.find(client_id)
+
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        """Give all open orders."""
+        return tuple(self.engine.orders[order_id] for order_id in self.engine.open)
+
+    async def orders_since(self, symbol: str, since: int) -> tuple[VenueOrder, ...]:
+        """Give orders created at or after a time."""
+        recent = takewhile(lambda order: order.created_at >= since, reversed(self.engine.orders.values()))
+        return tuple(order for order in recent if order.symbol == symbol)[::-1]
+
+    async def trades_since(self, symbol: str, since: int) -> tuple[VenueTrade, ...]:
+        """Give executions at or after a time."""
+        recent = takewhile(lambda trade: trade.time >= since, reversed(self.engine.trades))
+        return tuple(trade for trade in recent if trade.symbol == symbol)[::-1]
+
+    async def balances(self) -> tuple[Balance, ...]:
+        """Give what the account holds."""
+        return self.engine.balances()

@@ -1,0 +1,159 @@
+"""The journal in a database: SQLite that waits for the disk at every commit, or any other by URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from itb.errors import JournalError
+from itb.live.journal.codec import decode, encode, kind_of
+from itb.live.journal.migrations import migrate
+from itb.live.journal.tables import AttemptRow, EventRow, ExecutionRow
+from itb.live.orders.events import Event, Sending, Traded
+
+BUSY_MS = 5_000
+
+
+def pass_by(point: str) -> None:
+    """Do nothing at a fail point; tests pass something that kills the process there."""
+    del point
+
+
+class Journal:
+    """An append-only list of events. What :meth:`append` returned from is on the disk.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL, or the path of an SQLite file.
+    reach
+        Called with the name of each fail point.
+    """
+
+    def __init__(self, url: str | Path, *, reach: Callable[[str], None] = pass_by) -> None:
+        self._reach = reach
+        self.where = str(url)
+        address = f"sqlite:///{url}" if isinstance(url, Path) or "://" not in url else url
+        if address.startswith("postgresql://"):
+            address = address.replace("postgresql://", "postgresql+psycopg://", 1)
+        try:
+            self._engine = create_engine(address)
+            if self._engine.dialect.name == "sqlite":
+                _make_durable(self._engine)
+            self._connection: Connection = self._engine.connect()
+            self._check()
+            with self._connection.begin():
+                migrate(self._connection)
+                self._next = (self._connection.execute(select(func.max(EventRow.number))).scalar() or 0) + 1
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be opened", error) from None
+
+    def _failure(self, what: str, error: SQLAlchemyError) -> JournalError:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
+        where = self.where.rpartition("@")[2]  # never the password
+        return JournalError(
+            f"journal {where}: {what} ({cause.replace(self.where, where)}); nothing is sent without it. "
+            "Free the disk or restore the file, then start again"
+        )
+
+    def _check(self) -> None:
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._connection.begin():
+            found = self._connection.execute(text("PRAGMA quick_check(1)")).scalar()
+        if found != "ok":
+            raise JournalError(
+                f"journal {self.where}: damaged ({found}); restore it from a copy, or move it away and let the account "
+                "be read anew"
+            )
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Write events, all or none, and wait until they are on the disk."""
+        if not events:
+            return
+        rows = [
+            {"number": self._next + i, "time": e.time, "kind": kind_of(e), "body": encode(e)}
+            for i, e in enumerate(events)
+        ]
+        self._reach("journal.before_write")
+        try:
+            with self._connection.begin():
+                self._connection.execute(insert(EventRow), rows)
+                self._write_rules(events)
+                self._reach("journal.before_commit")
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be written", error) from None
+        self._next += len(rows)
+        self._reach("journal.after_commit")
+
+    def _write_rules(self, events: Sequence[Event]) -> None:
+        attempts = [
+            {"client_id": e.client_id, "order_key": e.key, "sent_at": e.sent_at}
+            for e in events
+            if isinstance(e, Sending)
+        ]
+        if attempts:
+            self._connection.execute(insert(AttemptRow), attempts)
+        trades = [_execution(e) for e in events if isinstance(e, Traded)]
+        if trades:
+            self._connection.execute(insert(ExecutionRow), trades)
+
+    def events(self) -> Iterator[Event]:
+        """Read all events, oldest first."""
+        try:
+            with self._connection.begin():
+                rows = self._connection.execute(select(EventRow.kind, EventRow.body).order_by(EventRow.number))
+                for kind, body in rows.yield_per(1_000):
+                    yield decode(kind, body)
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be read", error) from None
+
+    def attempts(self) -> dict[str, str]:
+        """Give client id -> order key of everything that was ever about to be sent."""
+        with self._connection.begin():
+            rows = self._connection.execute(select(AttemptRow.client_id, AttemptRow.order_key))
+            return {row.client_id: row.order_key for row in rows}
+
+    def executions(self) -> set[tuple[str, str]]:
+        """Give ``(symbol, trade id)`` of every execution that was ever booked."""
+        with self._connection.begin():
+            return {(s, t) for s, t in self._connection.execute(select(ExecutionRow.symbol, ExecutionRow.trade_id))}
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._connection.close()
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _execution(traded: Traded) -> dict[str, Any]:
+    trade = traded.trade
+    return {
+        "symbol": trade.symbol,
+        "trade_id": trade.trade_id,
+        "order_id": trade.order_id,
+        "side": trade.side,
+        "qty": str(trade.qty),
+        "price": str(trade.price),
+        "fee": str(trade.fee),
+        "fee_currency": trade.fee_currency,
+        "time": trade.time,
+    }
+
+
+def _make_durable(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()

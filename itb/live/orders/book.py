@@ -1,0 +1,279 @@
+"""The book: everything known of all orders, plans, positions and balances, as a fold over the events."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.orders import events as ev
+from itb.live.orders.ids import owner_prefix
+from itb.live.orders.intent import Intent
+from itb.live.orders.limits import Exposure, Worth
+from itb.live.orders.plans import Plan, PlanState, plan_key, role_of
+from itb.live.orders.rules import Rules
+from itb.live.orders.state import EXACT, OrderState, Phase, signed_change, total
+
+DAY_MS = 86_400_000
+
+
+class Book:
+    """All that the journal says, in memory. Only :meth:`apply` changes it, and it never asks anybody anything.
+
+    The same events give the same book, so a restart needs nothing but the journal.
+    """
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.owner = ""
+        self.orders: dict[str, OrderState] = {}
+        self.active: dict[str, None] = {}  # keys of unsettled orders, oldest first
+        self.by_client: dict[str, str] = {}
+        self.by_venue: dict[tuple[str, str], str] = {}
+        self.plans: dict[str, Plan] = {}
+        self.plan_states: dict[str, PlanState] = {}
+        self.legs: dict[str, list[str]] = defaultdict(list)
+        self.positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self.balances: dict[str, Decimal] = defaultdict(Decimal)
+        self.sent: deque[int] = deque(maxlen=1_000)
+        self.worth: Worth | None = None
+        self.halted = ""
+        self.degraded = ""
+        self.quiet_until = 0
+        self.episodes: list[tuple[int, str]] = []
+        self.alarms: list[str] = []
+        self._day = -1
+        self._apply: dict[type, Any] = {
+            ev.Opened: self._opened,
+            ev.Restarted: self._restarted,
+            ev.Asked: self._asked,
+            ev.Refused: self._refused,
+            ev.Sending: self._sending,
+            ev.Answered: self._answered,
+            ev.Saw: self._saw,
+            ev.Missed: self._missed,
+            ev.Traded: self._traded,
+            ev.CancelWanted: self._cancel_wanted,
+            ev.CancelSending: self._cancel_sending,
+            ev.CancelAnswered: self._cancel_answered,
+            ev.Planned: self._planned,
+            ev.ExitWanted: self._exit_wanted,
+            ev.Repriced: self._repriced,
+            ev.Adjusted: self._adjusted,
+            ev.Valued: self._valued,
+            ev.Halted: self._halted,
+            ev.Resumed: self._resumed,
+            ev.Paused: self._paused,
+            ev.Degraded: self._degraded,
+            ev.Recovered: self._recovered,
+        }
+
+    def apply(self, event: ev.Event) -> None:
+        """Take one event in."""
+        self._apply[type(event)](event)
+
+    def replay(self, events: Iterable[ev.Event]) -> Book:
+        """Take many events in and give the book itself."""
+        for event in events:
+            self.apply(event)
+        return self
+
+    def remembers(self) -> dict[str, Any]:
+        """Everything that must be the same after a replay."""
+        skipped = {"rules", "_apply"}
+        return {name: value for name, value in vars(self).items() if name not in skipped}
+
+    def is_news(self, event: ev.Saw | ev.Traded | ev.Missed) -> bool:
+        """Whether an event would change anything; what is no news is not journaled."""
+        if isinstance(event, ev.Traded):
+            key = self.by_venue.get((event.trade.symbol, event.trade.order_id))
+            return key is not None and not self.rules.is_booked(self.orders[key], event.trade)
+        client_id = event.order.client_id if isinstance(event, ev.Saw) else event.client_id
+        key = self.by_client.get(client_id)
+        if key is None:
+            return False
+        order = self.orders[key]
+        if isinstance(event, ev.Missed):
+            return self.rules.missed(order, event) != order
+        if client_id != order.client_id:
+            return (event.order.symbol, event.order.order_id) not in self.by_venue
+        return self.rules.saw(order, event) != order
+
+    def order_of(self, client_id: str) -> OrderState | None:
+        """Give the order that a client id belongs to, of any attempt."""
+        key = self.by_client.get(client_id)
+        return None if key is None else self.orders[key]
+
+    def unsettled(self) -> list[OrderState]:
+        """Give all orders that are not ended, or whose executions are not all booked."""
+        return [self.orders[key] for key in self.active]
+
+    def is_ours(self, order: VenueOrder) -> bool:
+        """Whether an order at the venue bears this bot's name."""
+        return order.client_id.startswith(owner_prefix(self.owner))
+
+    def exposure(self, intent: Intent) -> Exposure:
+        """Give what the intent's strategy holds and what its other orders may still trade."""
+        name = (intent.strategy, intent.symbol)
+        others = [o for o in self.unsettled() if (o.intent.strategy, o.intent.symbol) == name]
+        at_venue = [o for o in others if o.intent.key != intent.key and o.phase is not Phase.WAITING]
+        buying, selling = (total(self._open_qty(o) for o in at_venue if o.intent.side == side) for side in _SIDES)
+        return Exposure(self.positions.get(name, Decimal(0)), buying, selling)
+
+    @staticmethod
+    def _open_qty(order: OrderState) -> Decimal:
+        whole = order.reported if order.is_ended else order.intent.qty
+        return EXACT.subtract(whole, order.filled)
+
+    def legs_of(self, plan: str) -> dict[str, list[OrderState]]:
+        """Give a plan's orders by their part in it, oldest first."""
+        legs: dict[str, list[OrderState]] = {}
+        for key in self.legs.get(plan, ()):
+            legs.setdefault(role_of(self.orders[key].intent), []).append(self.orders[key])
+        return legs
+
+    def _put(self, key: str, order: OrderState) -> None:
+        self.orders[key] = order
+        if order.is_settled:
+            self.active.pop(key, None)
+        else:
+            self.active[key] = None
+
+    def _opened(self, event: ev.Opened) -> None:
+        self.owner = event.owner
+        self.balances.update(event.balances)
+
+    def _restarted(self, event: ev.Restarted) -> None:
+        del event
+        for key in list(self.active):
+            self._put(key, self.rules.restarted(self.orders[key]))
+
+    def _asked(self, event: ev.Asked) -> None:
+        key = event.intent.key
+        if key in self.orders:
+            return
+        self._put(key, OrderState(event.intent))
+        if event.intent.plan:
+            self.legs[event.intent.plan].append(key)
+
+    def _refused(self, event: ev.Refused) -> None:
+        self._put(event.key, replace(self.orders[event.key], phase=Phase.REFUSED, cancel="", reason=event.reason))
+
+    def _sending(self, event: ev.Sending) -> None:
+        self.by_client[event.client_id] = event.key
+        self.sent.append(event.sent_at)
+        self._put(event.key, self.rules.sending(self.orders[event.key], event))
+
+    def _answered(self, event: ev.Answered) -> None:
+        key = self.by_client[event.client_id]
+        order = self.rules.answered(self.orders[key], event)
+        self._put(key, order)
+        self._know(key, order)
+
+    def _know(self, key: str, order: OrderState) -> None:
+        if order.order_id:
+            self.by_venue[order.intent.symbol, order.order_id] = key
+
+    def _saw(self, event: ev.Saw) -> None:
+        seen = event.order
+        key = self.by_client.get(seen.client_id)
+        if key is None:
+            return
+        order = self.orders[key]
+        if seen.client_id != order.client_id:
+            self.by_venue[seen.symbol, seen.order_id] = key
+            self._alarm(f"{key}: attempt {seen.client_id} was taken for absent and is at the venue")
+            return
+        order = self.rules.saw(order, event)
+        self._put(key, order)
+        self._know(key, order)
+
+    def _alarm(self, what: str) -> None:
+        self.alarms.append(what)
+        self.halted = self.halted or what
+
+    def _missed(self, event: ev.Missed) -> None:
+        key = self.by_client[event.client_id]
+        self._put(key, self.rules.missed(self.orders[key], event))
+
+    def _traded(self, event: ev.Traded) -> None:
+        trade = event.trade
+        key = self.by_venue.get((trade.symbol, trade.order_id))
+        if key is None:
+            return
+        order = self.orders[key]
+        if self.rules.is_booked(order, trade):
+            return
+        self._put(key, self.rules.traded(order, trade))
+        self._book(order.intent, trade)
+
+    def _book(self, intent: Intent, trade: VenueTrade) -> None:
+        name = (intent.strategy, intent.symbol)
+        self.positions[name] = EXACT.add(self.positions[name], signed_change(trade, trade.symbol))
+        base, quote = trade.symbol.split(":")[0].split("/")
+        sign = 1 if trade.side == "buy" else -1
+        for currency, amount in (
+            (base, sign * trade.qty),
+            (quote, -sign * EXACT.multiply(trade.qty, trade.price)),
+            (trade.fee_currency, -trade.fee),
+        ):
+            self.balances[currency] = EXACT.add(self.balances[currency], amount)
+
+    def _cancel_wanted(self, event: ev.CancelWanted) -> None:
+        self._put(event.key, self.rules.cancel_wanted(self.orders[event.key], event.reason))
+
+    def _cancel_sending(self, event: ev.CancelSending) -> None:
+        self._put(event.key, replace(self.orders[event.key], cancel="sending"))
+
+    def _cancel_answered(self, event: ev.CancelAnswered) -> None:
+        key = self.by_client[event.client_id]
+        self._put(key, self.rules.cancel_answered(self.orders[key], event))
+
+    def _planned(self, event: ev.Planned) -> None:
+        key = plan_key(event.plan)
+        if key not in self.plans:
+            self.plans[key] = event.plan
+            self.plan_states[key] = PlanState()
+
+    def _exit_wanted(self, event: ev.ExitWanted) -> None:
+        state = self.plan_states[event.plan]
+        if not state.exit_reason:
+            self.plan_states[event.plan] = replace(state, exit_reason=event.reason)
+
+    def _repriced(self, event: ev.Repriced) -> None:
+        self.plan_states[event.plan] = replace(self.plan_states[event.plan], price=event.price)
+
+    def _adjusted(self, event: ev.Adjusted) -> None:
+        self.balances[event.currency] = EXACT.add(self.balances[event.currency], event.amount)
+
+    def _valued(self, event: ev.Valued) -> None:
+        day = event.time // DAY_MS
+        start = self.worth.day_start if self.worth is not None and day == self._day else event.equity
+        peak = max(self.worth.peak, event.equity) if self.worth is not None else event.equity
+        self._day, self.worth = day, Worth(event.equity, start, peak)
+
+    def _halted(self, event: ev.Halted) -> None:
+        self.halted = self.halted or event.reason
+
+    def _resumed(self, event: ev.Resumed) -> None:
+        del event
+        self.halted = ""
+
+    def _paused(self, event: ev.Paused) -> None:
+        self.quiet_until = max(self.quiet_until, event.until)
+
+    def _degraded(self, event: ev.Degraded) -> None:
+        if not self.degraded:
+            self.degraded = event.reason
+            self.episodes.append((event.time, event.reason))
+
+    def _recovered(self, event: ev.Recovered) -> None:
+        if self.degraded:
+            self.degraded = ""
+            self.episodes.append((event.time, ""))
+
+
+_SIDES = ("buy", "sell")

@@ -1,0 +1,173 @@
+"""The order machine: a book, and what follows from it. Events in, effects out; no clock, no network, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.orders import events as ev
+from itb.live.orders.book import Book
+from itb.live.orders.ids import client_id
+from itb.live.orders.intent import Intent
+from itb.live.orders.limits import Limits
+from itb.live.orders.plans import Bracket, EndOrder, EndPlan
+from itb.live.orders.rules import Rules
+from itb.live.orders.state import OrderState, Phase
+from itb.market.instrument import Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """An effect: journal that this order leaves, then send it once."""
+
+    sending: ev.Sending
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """An effect: journal that this cancel leaves, then send it once."""
+
+    key: str
+    symbol: str
+    client_id: str
+
+
+Effect: TypeAlias = Send | Cancel
+
+
+class Machine:
+    """Decides what may be sent. Everything it knows is in its book, so it can be rebuilt from the journal."""
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        rules: Rules | None = None,
+        *,
+        instruments: Mapping[str, Instrument] | None = None,
+        window_ms: int = 5_000,
+    ) -> None:
+        self.book = Book(rules)
+        self.limits = limits or Limits()
+        self.instruments: dict[str, Instrument] = dict(instruments or {})
+        self.window_ms = window_ms
+        self._done: set[str] = set()
+
+    def follow_ups(self, now: int) -> Iterator[ev.Event]:
+        """Give what follows from the book at this moment; the caller takes each in before asking for the next."""
+        yield from self._of_worth(now)
+        for key in [key for key in self.book.plans if key not in self._done]:
+            yield from self._of_plan(key, now)
+        judged: set[str] = set()  # symbols whose next order to leave has passed: the others wait for it
+        for key in list(self.book.active):
+            yield from self._of_order(key, now, judged)
+
+    def _of_worth(self, now: int) -> Iterator[ev.Event]:
+        why = self.limits.halt(self.book.worth) if self.book.worth is not None else None
+        if why and not self.book.halted:
+            yield ev.Halted(now, why)
+
+    def _of_plan(self, key: str, now: int) -> Iterator[ev.Event]:
+        book, plan = self.book, self.book.plans[key]
+        state, legs = book.plan_states[key], book.legs_of(key)
+        instrument = self.instruments.get(plan.intent.symbol)
+        if instrument is None:
+            return
+        if plan.is_done(state, legs, instrument):
+            self._done.add(key)
+            return
+        for move in plan.moves(state, legs, instrument, now):
+            if isinstance(move, Intent):
+                yield ev.Asked(now, move)
+            elif isinstance(move, EndOrder):
+                yield ev.CancelWanted(now, move.key, move.reason)
+            elif isinstance(move, EndPlan):
+                yield ev.ExitWanted(now, key, move.reason)
+            elif not book.halted:
+                yield ev.Halted(now, move.reason)
+
+    def _of_order(self, key: str, now: int, judged: set[str]) -> Iterator[ev.Event]:
+        order = self.book.orders[key]
+        if order.phase is Phase.WAITING:
+            why = self._too_late(order, now)
+            if not why and order.intent.symbol not in judged:
+                why = self.refusal(order)
+            if why:
+                yield ev.Refused(now, key, why)
+            else:
+                judged.add(order.intent.symbol)
+        elif order.phase is Phase.OPEN and not order.cancel and self._is_over_time(order, now):
+            yield ev.CancelWanted(now, key, "timeout")
+
+    @staticmethod
+    def _is_over_time(order: OrderState, now: int) -> bool:
+        timeout = order.intent.timeout_ms
+        return timeout > 0 and now >= order.opened_at + timeout
+
+    @staticmethod
+    def _too_late(order: OrderState, now: int) -> str | None:
+        if order.cancel:
+            return "cancelled before it was sent"
+        if order.intent.is_stale(now):
+            return f"not sent within {order.intent.max_age_ms} ms of its decision"
+        return None
+
+    def refusal(self, order: OrderState) -> str | None:
+        """Why filters or limits keep an order from being sent, or ``None``."""
+        instrument = self.instruments.get(order.intent.symbol)
+        if instrument is None:
+            return None
+        why = instrument.refusal(order.intent.qty, order.intent.worst_price)
+        if why:
+            return why
+        return self.limits.refusal(order.intent, self.book.exposure(order.intent), halted=self.book.halted)
+
+    def effects(self, now: int, *, is_open: bool) -> Iterator[Effect]:
+        """Give what is to be sent now; nothing new while the gate is shut, or the symbol has an order in doubt."""
+        for key in list(self.book.active):
+            order = self.book.orders[key]
+            if order.cancel == "wanted" and order.phase is Phase.OPEN:
+                yield Cancel(key, order.intent.symbol, order.client_id)
+        if not is_open:
+            return
+        blocked = self.doubtful_symbols()
+        leaving = 0
+        for key in list(self.book.active):
+            order = self.book.orders[key]
+            if order.phase is not Phase.WAITING or order.intent.symbol in blocked:
+                continue
+            if order.intent.symbol not in self.instruments:
+                continue
+            if self.limits.must_wait([*self.book.sent, *([now] * leaving)], now):
+                return
+            blocked.add(order.intent.symbol)  # one at a time: the next is judged by what became of this one
+            leaving += 1
+            yield self._send(order, now)
+
+    def doubtful_symbols(self) -> set[str]:
+        """Give the symbols in which the fate of an order is unknown."""
+        orders = (self.book.orders[key] for key in self.book.active)
+        return {order.intent.symbol for order in orders if order.is_doubtful}
+
+    def _send(self, order: OrderState, now: int) -> Send:
+        key = order.intent.key
+        name = client_id(self.book.owner, key, len(order.attempts) + 1)
+        return Send(ev.Sending(now, key, name, now, self.window_ms), order.intent)
+
+    def touched(self, symbol: str, price: Decimal, now: int) -> Iterator[ev.Event]:
+        """Give what follows from a price: targets that we watch ourselves."""
+        for key, plan in self.book.plans.items():
+            if isinstance(plan, Bracket) and plan.intent.symbol == symbol and plan.is_target(price):
+                is_held = any(order.filled for orders in self.book.legs_of(key).values() for order in orders)
+                if is_held and not self.book.plan_states[key].exit_reason:
+                    yield ev.ExitWanted(now, key, "target")
+
+    def news(
+        self, now: int, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()
+    ) -> list[ev.Event]:
+        """Turn what the venue told into events, leaving out what is foreign or known."""
+        seen: list[ev.Event] = [e for e in (ev.Saw(now, order) for order in orders) if self.book.is_news(e)]
+        return seen + [e for e in (ev.Traded(now, trade) for trade in trades) if self.book.is_news(e)]
