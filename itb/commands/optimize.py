@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from itb.commands.options import Flag, Options, Out, command, progress_bar
+from itb.errors import RunError
 
 app = typer.Typer(help="Search settings, and judge what was found.", rich_markup_mode=None)
 
@@ -31,6 +32,10 @@ def optimize(
 
     shown = {"--sampler": sampler, "--objective": objective}
     asked = run.Asked(trials, more, timeout, jobs, study, storage)
+    if walk_forward and open_holdout:
+        raise RunError("--open-holdout opens it for the settings that a search picks; --walk-forward picks none")
+    if trials is not None and more is not None:
+        raise RunError("--trials says how many in all, --more how many beside those that are there; name one of them")
     with progress_bar(options) as progress:
         workspace = options.market(progress=progress, **shown)
         if walk_forward:

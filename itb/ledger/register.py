@@ -116,6 +116,19 @@ class Register:
             for row in rows:
                 _insert(database, "looks", row)
 
+    def count_up(self, look: Look) -> None:
+        """Enter those trials of a run that were not entered before; ``look.trials`` is how many it has by now.
+
+        A run is known by market, ``run_id`` and ``command``. Several processes may count the same run up: each of its
+        trials is entered once.
+        """
+        known = "SELECT COALESCE(SUM(trials), 0) FROM looks WHERE market = ? AND run_id = ? AND command = ?"
+        with self._writing() as database:
+            (counted,) = database.execute(known, (look.market, look.run_id, look.command)).fetchone()
+            if look.trials > counted:
+                row = {**vars(look), "metrics": _to_json(look.metrics), "trials": look.trials - counted}
+                _insert(database, "looks", row)
+
     def looks(self, market: str | None = None, from_ms: int | None = None, to_ms: int | None = None) -> list[Look]:
         """Give the looks at ``market`` (every market without one) whose range overlaps ``[from_ms, to_ms)``, in order.
 

@@ -43,6 +43,8 @@ class ScoredCandidate:
 
     def sweep(self, settings: ThresholdSettings) -> Sweep:
         """Give the sweep over the score that settings read; an empty name means the only one."""
+        if settings.score not in ("", *self.sweeps):
+            raise ValueError(f"strategy.score: no score {settings.score!r}; there is {', '.join(self.sweeps)}")
         return self.sweeps[settings.score] if settings.score else next(iter(self.sweeps.values()))
 
     def trade(self, parameters: Values, *, until_day: int | None = None) -> Performance:

@@ -238,6 +238,18 @@ class Space:
                 seen.add(key)
                 yield point
 
+    def standing(self, dimension: Dimension, value: Value) -> dict[str, Value]:
+        """Give a point where a dimension has a value: what it waits for, and what then comes with it."""
+        given: dict[str, Value] = {dimension.name: value}
+        condition, others = dimension.when, {other.name: other for other in self.dimensions}
+        while condition is not None:
+            given[condition.name] = condition.values[0]
+            condition = others[condition.name].when
+        for other in self.dimensions:
+            if other.when is not None and other.name not in given and is_active(other, given):
+                given[other.name] = other.at(0.0)
+        return given
+
     def shares(self, values: Values) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Give a point as shares in [0, 1], one for each dimension; NaN for one that does not exist there."""
         return np.array(

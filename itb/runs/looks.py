@@ -31,28 +31,32 @@ def enter_look(
     command: str,
     metrics: Mapping[str, float | int | None],
     trials: int = 1,
+    is_counted_up: bool = False,
 ) -> None:
     """Enter figures on the bars of a window into the register; call it before they are shown.
 
-    ``trials`` counts the settings whose figures are shown side by side.
+    ``trials`` counts the settings whose figures are shown side by side; with ``is_counted_up`` it counts all that the
+    run has by now, and those that were entered before are not entered again.
     """
-    workspace.register.add(
-        Look(
-            time=workspace.clock(),
-            run_id=run_id,
-            command=command,
-            market=market.name,
-            symbol=market.bars.symbol,
-            timeframe=str(market.bars.timeframe),
-            from_ms=int(window.open_time[0]),
-            to_ms=int(window.close_time[-1]),
-            fingerprint=market.fingerprint,
-            config_hash=config_hash(workspace.config),
-            metrics=metrics,
-            holdout_seen=market.holdout_seen,
-            trials=trials,
-        )
+    look = Look(
+        time=workspace.clock(),
+        run_id=run_id,
+        command=command,
+        market=market.name,
+        symbol=market.bars.symbol,
+        timeframe=str(market.bars.timeframe),
+        from_ms=int(window.open_time[0]),
+        to_ms=int(window.close_time[-1]),
+        fingerprint=market.fingerprint,
+        config_hash=config_hash(workspace.config),
+        metrics=metrics,
+        holdout_seen=market.holdout_seen,
+        trials=trials,
     )
+    if is_counted_up:
+        workspace.register.count_up(look)
+    else:
+        workspace.register.add(look)
 
 
 def look_note(number: int) -> tuple[str, Tone]:

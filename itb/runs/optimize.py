@@ -25,7 +25,7 @@ from itb.runs.looks import earlier_looks, enter_look
 from itb.runs.said import Said
 from itb.runs.search_judge import Judged, judge_search
 from itb.runs.search_space import applied
-from itb.runs.study import Asked, Study, help_study, open_study
+from itb.runs.study import Asked, Study, begun_study, help_study, open_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from itb.runs.workspace import Workspace
 
 __all__ = ["Asked", "apply", "optimize", "walk_forward", "worker"]
+
+
+_NO_SEAL = "data.holdout_from is not set, so nothing is sealed; set it before the search, then search again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,9 @@ def optimize(workspace: Workspace, asked: Asked, *, open_holdout: bool = False) 
     """Search every configured symbol: to the asked number of trials, going on with what is there."""
     from itb.runs.search_report import drawn
 
+    if open_holdout and workspace.config.data.holdout_from is None:
+        raise RunError(_NO_SEAL)
+    refuse_one_name(workspace, asked)
     lines: list[str] = []
     told, blocks = [], []
     is_wrong = False
@@ -90,9 +96,9 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
         workspace.report(state.done, state.total, f"{objective.name}{found}")
 
     try:
-        worker = study.work(desk, total, listen)
+        study.work(desk, total, study.listener(desk, listen))
     finally:
-        _register(study, desk)
+        study.count(desk)
     records = tuple(desk.records())
     desk.close()
     workspace.report(0, 1, "judging")
@@ -109,7 +115,6 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
         )
     except ValueError as error:
         raise RunError(f"study {study.name!r}: {error}") from None
-    del worker
     done = Searched(study, records, judged)
     _write(done)
     workspace.report(1, 1, "judging")
@@ -120,6 +125,10 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
     """Search again before each window and trade the next; one out-of-sample curve, and how the parameters drift."""
     from itb.runs.search_report import write_walk_forward
 
+    for name, is_asked in (("--more", asked.more is not None), ("--jobs", asked.jobs > 1)):
+        if is_asked:
+            raise RunError(f"--walk-forward searches each window alone, to --trials: leave {name} out")
+    refuse_one_name(workspace, asked)
     lines: list[str] = []
     told = []
     for symbol in workspace.config.data.symbols:
@@ -129,16 +138,20 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
         desks: list[Desk] = []
 
         def desk_of(window: int, search: Any, study: Study = study, desks: list[Desk] = desks) -> Desk:
+            if desks:
+                study.count(desks[-1])
             desks.append(study.desk(f".window{window:03d}", search))
             return desks[-1]
 
         def listen(state: Told, desks: list[Desk] = desks, searches: int = searches) -> None:
             workspace.report(state.done, state.total, f"search {len(desks)} of {searches}")
 
-        made = reoptimise(study.search, study.sides, desk_of, trials=trials, listener=listen, stop=study.stop())
-        for desk in desks:
-            _register(study, desk)
-            desk.close()
+        try:
+            made = reoptimise(study.search, study.sides, desk_of, trials=trials, listener=listen, stop=study.stop())
+        finally:
+            for desk in desks:
+                study.count(desk)
+                desk.close()
         if not any(choice.record for choice in made):
             raise RunError(f"study {study.name!r}: no window had a trial that keeps the constraints; loosen [search]")
         nested = carried(made, study.sides.of) if study.config.strategy.name == "MLThreshold" else joined(made)
@@ -156,14 +169,13 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
 
 def worker(workspace: Workspace, asked: Asked) -> Said:
     """Help with a study that another process or machine has begun."""
-    symbol = workspace.config.data.symbols[0]
-    trials = help_study(workspace, symbol, asked)
+    trials = help_study(*begun_study(workspace, asked), asked)
     return Said({"study": asked.name, "trials": trials}, (f"study {asked.name}: {trials:,} trials are finished",))
 
 
 def apply(workspace: Workspace, asked: Asked, trial: int | None = None, out: Path | None = None) -> Said:
     """Write what the search picks on all unsealed data (or one of its trials) as a config for backtest and live."""
-    study = open_study(workspace, workspace.config.data.symbols[0], asked, command="optimize apply")
+    study = open_study(*begun_study(workspace, asked), asked, command="optimize apply")
     desk = study.desk()
     records = desk.records()
     desk.close()
@@ -197,23 +209,12 @@ def _config_text(study: Study, record: Record) -> str:
     return dump_toml(applied(study.config, record.parameters))
 
 
-def _register(study: Study, desk: Desk) -> None:
-    """Enter the trials that were not yet counted, those of a run that was killed included, before any is shown."""
-    records = desk.records()
-    name = desk.study.study_name
-    known = sum(look.trials for look in study.workspace.register.looks(study.market.name) if look.run_id == name)
-    new = len(records) - known
-    if new > 0:
-        window = study.market.bars.slice(study.sides.start, None)
-        best = max((r.values[0] for r in records if r.is_feasible and r.values), default=math.nan)
-        enter_look(
-            study.workspace,
-            study.market,
-            window,
-            run_id=name,
-            command="optimize",
-            metrics={study.search.objectives[0].name: best},
-            trials=new,
+def refuse_one_name(workspace: Workspace, asked: Asked) -> None:
+    """Refuse to give the studies of several symbols one name."""
+    symbols = workspace.config.data.symbols
+    if asked.name and len(symbols) > 1:
+        raise RunError(
+            f"study {asked.name!r}: is one study, {len(symbols)} symbols make as many; name one --symbol, too"
         )
 
 
@@ -307,9 +308,7 @@ def _holdout(workspace: Workspace, done: Searched) -> tuple[dict[str, Any], str]
 
     study = done.study
     if study.config.data.holdout_from is None:
-        raise RunError(
-            "data.holdout_from is not set, so nothing is sealed; set it before the search, then search again"
-        )
+        raise RunError(_NO_SEAL)
     opened = replace(workspace, config=applied(study.config, done.judged.best.parameters), include_holdout=True)
     symbol = study.market.bars.symbol
     outcome = compute_outcome(opened, symbol, study.name, command="optimize --open-holdout")

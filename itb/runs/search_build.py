@@ -12,10 +12,9 @@ from itb.config import stages
 from itb.config.columns import columns
 from itb.mlmodels.calibrated import known_scores
 from itb.optimize.candidate import BacktestCandidate, ScoredCandidate
-from itb.optimize.space import Choice
 from itb.optimize.sweep import Sweep
 from itb.runs.model import score_columns, walk_forward
-from itb.runs.search_space import applied
+from itb.runs.search_space import applied, cornered
 from itb.runs.strategy import choose_strategy
 from itb.runs.training_tables import training_tables
 from itb.runs.venue import build_venue
@@ -94,8 +93,7 @@ def first_bar(config: Config, bars: Bars, space: Space) -> int:
     for dimension in space.model:
         if dimension.name.split(".")[0] not in _LONGER:
             continue
-        values = dimension.choices if isinstance(dimension, Choice) else (dimension.at(0.0), dimension.at(1.0))
-        late += max(_speaks(applied(config, {dimension.name: value}), bars) for value in values) - usual
+        late += max(_speaks(corner, bars) for corner in cornered(config, space, dimension)) - usual
     return min(usual + late, len(bars) - 1)
 
 

@@ -168,7 +168,7 @@ def _nobody(records: Sequence[Record], search: Search) -> str:
         )
         limit = getattr(search.constraints, name)
         return (
-            f"none of {len(records)} trials keeps search.{name} = {limit:g}; the nearest misses it by {least:.3g}. "
+            f"none of {len(records)} trials keeps search.{name} = {limit:g}; the nearest misses it by {least:.6g}. "
             f"Loosen it, or widen search.space"
         )
     why = next((record.reason for record in records if record.reason), "no trial was run")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from itb.config import parts
 from itb.config.check import check
 from itb.config.load import with_values
-from itb.config.messages import unknown_key
+from itb.config.messages import unknown_key, unknown_name
 from itb.errors import ConfigError
 from itb.optimize.space import GRID_POINTS, Choice, Condition, Dimension, FloatRange, IntRange, Space
 
@@ -40,20 +40,18 @@ def search_space(config: Config, ranges: ScoreRanges) -> Space:
         raise ConfigError(config.complaint(("search", "space"), str(error))) from None
     for dimension in dimensions:
         _try(config, space, dimension)
+        if dimension.name == "strategy.score" and isinstance(dimension, Choice):
+            strange = [str(score) for score in dimension.choices if score not in ranges]
+            if strange and config.strategy.name == "MLThreshold":
+                raise ConfigError(
+                    config.complaint(("search", "space", dimension.name), unknown_name("score", strange[0], ranges))
+                )
     return space
 
 
 def _try(config: Config, space: Space, dimension: Dimension) -> None:
     """Build a config with each end of a dimension (each of its choices), where its condition holds."""
-    values = dimension.choices if isinstance(dimension, Choice) else (dimension.at(0.0), dimension.at(1.0))
-    holds: dict[str, Value] = {}
-    condition = dimension.when
-    while condition is not None:
-        holds[condition.name] = condition.values[0]
-        parent = condition.name
-        condition = next(other.when for other in space.dimensions if other.name == parent)
-    for value in values:
-        changed = applied(config, {**holds, dimension.name: value})
+    for changed in cornered(config, space, dimension):
         if not dimension.name.startswith(_TRADE):
             check(changed)
         elif ":" not in config.strategy.name:
@@ -62,6 +60,13 @@ def _try(config: Config, space: Space, dimension: Dimension) -> None:
             key = dimension.name.removeprefix(_TRADE)
             if key not in known:
                 raise ConfigError(config.complaint(("search", "space", dimension.name), unknown_key(key, known)))
+
+
+def cornered(config: Config, space: Space, dimension: Dimension) -> Iterator[Config]:
+    """Give a config for each end of a dimension (each of its choices), where its condition holds."""
+    values = dimension.choices if isinstance(dimension, Choice) else (dimension.at(0.0), dimension.at(1.0))
+    for value in values:
+        yield applied(config, space.standing(dimension, value))
 
 
 def default_space(config: Config, ranges: ScoreRanges) -> dict[str, dict[str, Any]]:
@@ -115,7 +120,7 @@ def _flat(tables: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
     """Walk nested tables (``[search.space.strategy]``) and dotted names (``"strategy.buy_threshold"``) alike."""
     for key, item in tables.items():
         name = f"{at}.{key}" if at else key
-        if isinstance(item, Mapping) and not set(item) & set(_KEYS):
+        if isinstance(item, Mapping) and item and not set(item) & set(_KEYS):
             yield from _flat(item, name)
         else:
             yield name, item
@@ -157,9 +162,13 @@ def _made(name: str, told: Mapping[str, Any], when: Condition | None) -> Dimensi
         if not isinstance(told["choices"], list):
             raise ValueError(f"choices must be a list, was {told['choices']!r}")
         return Choice(name, tuple(_packed(value) for value in told["choices"]), when)
-    for key in ("low", "high"):
-        if not isinstance(told.get(key), int | float) or isinstance(told.get(key), bool):
-            raise TypeError(f"{key} must be a number, was {told.get(key)!r}")
+    for key, kind in (("low", int | float), ("high", int | float), ("step", int | float), ("points", int)):
+        is_left_out = key not in told and key in ("step", "points")
+        if not is_left_out and (not isinstance(told.get(key), kind) or isinstance(told.get(key), bool)):
+            what = "a whole number" if kind is int else "a number"
+            raise TypeError(f"{key} must be {what}, was {told.get(key)!r}")
+    if not isinstance(told.get("log", False), bool):
+        raise TypeError(f"log must be true or false, was {told['log']!r}")
     low, high, step = told["low"], told["high"], told.get("step")
     log, points = bool(told.get("log", False)), int(told.get("points", GRID_POINTS))
     if isinstance(low, int) and isinstance(high, int) and (step is None or isinstance(step, int)):

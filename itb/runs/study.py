@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import multiprocessing
+import os
+import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from itb.config.dump import config_hash
-from itb.errors import ConfigError, RunError
+from itb.config.load import with_values
+from itb.errors import ConfigError, ItbError, RunError
 from itb.market.bars import utc
 from itb.optimize.candidate import search_days
-from itb.optimize.desk import Desk, open_desk
+from itb.optimize.desk import Desk, open_desk, stored_plan
 from itb.optimize.objectives import OBJECTIVES, Constraints, Windows
-from itb.optimize.search import Listener, Search, Worker
+from itb.optimize.search import Listener, Search, Told, Worker, best_of
 from itb.optimize.storage import storage_of
+from itb.runs.looks import enter_look
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges
 from itb.runs.search_build import ModelSides, first_bar
@@ -31,6 +37,10 @@ if TYPE_CHECKING:
     from itb.config import Config
     from itb.runs.market import Market
     from itb.runs.workspace import Workspace
+
+
+_COUNT_EVERY_S = 2.0
+_WAYS = ("objectives", "sampler", "trade_sides", "min_trades", "max_drawdown", "seed", "prune")
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class Study:
     folder: Path
     plan: dict[str, Any]
     asked: Asked
+    digest: str = ""
 
     @property
     def config(self) -> Config:
@@ -82,6 +93,41 @@ class Study:
         )
         opened.is_shared = self.asked.jobs > 1 or local is None
         return opened
+
+    def count(self, desk: Desk) -> None:
+        """Enter the trials that the register does not know, those of a run that was killed included.
+
+        Called before any figure of them is shown, and by whoever works on the study.
+        """
+        records = desk.records()
+        if not records:
+            return
+        first = self.search.objectives[0]
+        best = best_of(records, first)
+        enter_look(
+            self.workspace,
+            self.market,
+            self.market.bars.slice(self.sides.start, None),
+            run_id=desk.study.study_name + self.digest,
+            command="optimize",
+            metrics={first.name: math.nan if best is None or not best.values else best.values[0]},
+            trials=len(records),
+            is_counted_up=True,
+        )
+
+    def listener(self, desk: Desk, listen: Listener | None = None) -> Listener:
+        """Count trials every few seconds while they are found, and before ``listen`` hears of them."""
+        counted = [-1, -_COUNT_EVERY_S]
+
+        def heard(state: Told) -> None:
+            now = time.monotonic()
+            if state.done and state.done != counted[0] and now - counted[1] >= _COUNT_EVERY_S:
+                self.count(desk)
+                counted[:] = [state.done, now]
+            if listen is not None:
+                listen(state)
+
+        return heard
 
     def total(self, desk: Desk) -> int:
         """How many trials there shall be."""
@@ -178,7 +224,7 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
     folder = config.runs_root / "studies" / name
     folder.mkdir(parents=True, exist_ok=True)
     sides = ModelSides(replace(workspace, progress=None), market, space, start)
-    return Study(workspace, market, search, sides, name, folder, plan, asked)
+    return Study(workspace, market, search, sides, name, folder, plan, asked, f"#{digest}" if asked.name else "")
 
 
 def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | None = None) -> int:
@@ -187,10 +233,33 @@ def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | Non
     desk = study.desk()
     desk.is_shared = True
     wanted = study.total(desk) if total is None else total
-    Worker(study.search, desk, study.sides, partial(_tell, workspace), study.stop()).work(wanted)
+    try:
+        listener = study.listener(desk, partial(_tell, workspace))
+        Worker(study.search, desk, study.sides, listener, study.stop()).work(wanted)
+    finally:
+        study.count(desk)
     finished = len(desk.records())
     desk.close()
     return finished
+
+
+def begun_study(workspace: Workspace, asked: Asked) -> tuple[Workspace, str]:
+    """Look up a study that exists; give a workspace with its way of searching, and its symbol (without a name: ours).
+
+    So a study that was begun with ``--sampler`` or ``--objective`` is gone on with without naming them again. Raises
+    :class:`RunError` where there is no study of this name.
+    """
+    if not asked.name:
+        return workspace, workspace.config.data.symbols[0]
+    root = workspace.config.runs_root / "studies"
+    folder = root / asked.name
+    if not asked.storage and not (folder / "journal.log").is_file():
+        there = ", ".join(sorted(file.parent.name for file in root.glob("*/journal.log"))) or "none yet"
+        raise RunError(f"study {asked.name!r}: not found in {root}; there is {there}")
+    plan = stored_plan(storage_of(asked.storage, folder), asked.name)
+    told = {f"search.{key}": plan["search"][key] for key in _WAYS}
+    told["search.windows"] = int(plan["windows"].split()[0])
+    return replace(workspace, config=with_values(workspace.config, told, f"study {asked.name}")), plan["symbol"]
 
 
 def _tell(workspace: Workspace, told: Any) -> None:
@@ -199,16 +268,26 @@ def _tell(workspace: Workspace, told: Any) -> None:
 
 def _help(config: Config, symbol: str, asked: Asked, name: str, total: int) -> None:
     """Be a helper process."""
-    import os
     import signal
 
-    from itb.config.load import with_values
     from itb.runs.workspace import Workspace
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends its helpers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(1)
     alone = with_values(config, {"walkforward.workers": 1}, "search")
-    help_study(Workspace(alone), symbol, replace(asked, name=name), total)
+    try:
+        help_study(Workspace(alone), symbol, replace(asked, name=name), total)
+    except ItbError as error:
+        print(f"itb: a helper has ended: {error}", file=sys.stderr)  # noqa: T201  (the first process goes on)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, ``kill -9`` included; what is stored is whole."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _objective(config: Config, name: str) -> Any:

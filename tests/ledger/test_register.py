@@ -81,6 +81,20 @@ def test_looks_are_added_all_or_none(register: Register) -> None:
     assert len(register.looks()) == 1
 
 
+def test_trials_of_a_run_are_counted_up_and_none_twice(register: Register) -> None:
+    for trials in (3, 3, 10, 8):
+        register.count_up(replace(LOOK, run_id="study", command="optimize", trials=trials))
+    register.add(replace(LOOK, run_id="study", command="optimize --open-holdout", trials=1))
+    register.count_up(replace(LOOK, run_id="study", command="optimize", trials=12))
+
+    assert [(look.command, look.trials) for look in register.looks()] == [
+        ("optimize", 3),
+        ("optimize", 7),
+        ("optimize --open-holdout", 1),
+        ("optimize", 2),
+    ]
+
+
 def test_entries_can_neither_be_changed_nor_deleted(register: Register) -> None:
     register.add(LOOK)
     register.seal("BTC", 5, time=1, run_id="r")

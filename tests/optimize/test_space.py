@@ -27,6 +27,24 @@ def dimensions(draw):
     }[kind]()
 
 
+def test_what_a_dimension_waits_for_and_what_comes_with_it_stand_beside_it():
+    space = Space(
+        model=(
+            Choice("a", (1, 2)),
+            Choice("b", ("x", "y"), when=Condition("a", (2,))),
+            IntRange("c", 3, 5, when=Condition("b", ("y",))),
+            FloatRange("d", 0.5, 1.0),
+        )
+    )
+    a, b, c, d = space.dimensions
+
+    assert space.standing(a, 1) == {"a": 1}
+    assert space.standing(a, 2) == {"a": 2, "b": "x"}
+    assert space.standing(b, "y") == {"a": 2, "b": "y", "c": 3}
+    assert space.standing(c, 5) == {"a": 2, "b": "y", "c": 5}
+    assert space.standing(d, 1.0) == {"d": 1.0}
+
+
 @given(dimension=dimensions(), share=st.floats(0, 1))
 def test_any_share_gives_a_value_that_optuna_knows(dimension, share):
     value = dimension.at(share)

@@ -1,13 +1,19 @@
 """`itb optimize` on a small built-in market, through the command line."""
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from itb.config import load_config
 from itb.errors import ConfigError, RunError
+from itb.runs.market import load_market
 from itb.runs.model import score_ranges
 from itb.runs.optimize import Asked, apply, optimize, walk_forward, worker
+from itb.runs.search_build import first_bar
 from itb.runs.search_space import applied, default_space, search_space
 from itb.runs.workspace import Workspace
 
@@ -176,6 +182,11 @@ def test_holdout_is_opened_once_and_recorded(tmp_path):
         ("search.space.model.num_leaves={low=4, hgih=8}", 'unknown key; did you mean "high"'),
         ("search.space.model.num_leaves=5", "expected a table with low and high, or choices; was 5"),
         ("search.space.label.horizon={low=4}", "high must be a number, was None"),
+        ("search.space.strategy.buy_threshold={}", "low must be a number, was None"),
+        ("search.space.model.num_leaves={low=4, high=8, points='x'}", "points must be a whole number, was 'x'"),
+        ("search.space.strategy.stop_loss={low=0, high=1, step='x'}", "step must be a number, was 'x'"),
+        ("search.space.strategy.stop_loss={low=0.1, high=1.0, log='x'}", "log must be true or false, was 'x'"),
+        ("search.space.strategy.score=['nope']", 'strategy.score: unknown score "nope"; expected one of'),
         ("search.objectives=['sharp']", 'did you mean "sharpe"'),
         ("search.windows=900", "windows must be at least 2 and at most the"),
     ],
@@ -185,6 +196,105 @@ def test_wrong_spaces_are_named(settings, message, tmp_path):
         optimize(workspace(tmp_path, settings), Asked(trials=2))
 
     assert message in str(refused.value)
+
+
+def test_conditional_settings_delay_the_first_day_as_they_do_where_they_hold(tmp_path):
+    kinds = "search.space.calibration.method=['none', 'platt']"
+    rows = "search.space.calibration.min_rows={low=100, high=300, when={'calibration.method'='platt'}}"
+    searched = workspace(tmp_path, kinds, rows, "calibration.min_rows=50")
+    fixed = workspace(tmp_path, "calibration.method=platt", "calibration.min_rows=300")
+    market = load_market(searched, "BTC/USDT", run_id="r", command="c")
+
+    first, slowest = (
+        first_bar(one.config, market.bars, search_space(one.config, score_ranges(one.config)))
+        for one in (searched, fixed)
+    )
+
+    assert slowest <= first < len(market.bars) - 1
+
+
+def test_study_that_is_not_there_is_neither_helped_nor_applied(folder, found):
+    for call in (worker, apply):
+        with pytest.raises(RunError, match=rf"study 'nobody': not found in .*; there is .*{found['study']}"):
+            call(workspace(folder), Asked(name="nobody"))
+    assert not (folder / "runs" / "studies" / "nobody").exists()
+    with pytest.raises(RunError, match="study 'nobody': not found; the storage has none yet"):
+        worker(workspace(folder), Asked(name="nobody", storage=f"sqlite:///{folder / 'empty.db'}"))
+
+
+def test_study_is_gone_on_with_in_the_way_it_was_begun(tmp_path):
+    asked = Asked(trials=8, name="mine")
+    other = ("search.sampler=random", "search.objectives=['calmar']", "search.seed=3", "search.windows=5")
+    first = optimize(workspace(tmp_path, *other), asked).data["studies"][0]
+    base = workspace(tmp_path)
+    base = Workspace(base.config.of(None, tmp_path, base.config.origins))
+
+    assert apply(base, Asked(name="mine")).data["trial"] == first["best"]["trial"]
+    assert worker(base, Asked(trials=10, name="mine")).data["trials"] == 10
+    assert sum(look.trials for look in base.register.looks()) == 10
+
+
+def test_trials_of_an_opened_holdout_count_beside_those_of_the_search(tmp_path):
+    sealed = workspace(tmp_path, "data.holdout_from=2023-04-15")
+    optimize(sealed, Asked(trials=4), open_holdout=True)
+    optimize(sealed, Asked(trials=8))
+
+    counted = [look.trials for look in sealed.register.looks() if look.command == "optimize"]
+
+    assert sum(counted) == 8
+
+
+@pytest.mark.parametrize(
+    ("call", "asked", "message"),
+    [
+        (walk_forward, Asked(more=3), "leave --more out"),
+        (walk_forward, Asked(jobs=2), "leave --jobs out"),
+        (optimize, Asked(name="x"), "2 symbols make as many; name one --symbol"),
+    ],
+)
+def test_what_cannot_go_together_is_refused_before_anything_is_searched(call, asked, message, tmp_path):
+    both = workspace(tmp_path, "data.symbols=['BTC/USDT', 'ETH/USDT']")
+
+    with pytest.raises(RunError, match=message):
+        call(both, asked)
+
+
+def test_killed_search_leaves_no_helper_behind(tmp_path):
+    """Nobody would tell an orphan to stop."""
+    more = [f"runs.root={tmp_path / 'runs'}", *SETTINGS, *SPACE, "search.trade_sides=1", "search.sampler=random"]
+    line = ["optimize", "--trials", "100000", "--jobs", "2", *(part for one in more for part in ("--set", one))]
+    begun = subprocess.Popen(
+        [sys.executable, "-c", "from itb.cli import main; main()", *line], stderr=subprocess.PIPE, text=True
+    )
+    helpers = []
+    for _ in range(600):
+        helpers = [one for one in _children(begun.pid) if "spawn_main" in _line(one)]
+        if helpers and begun.poll() is None:
+            break
+        time.sleep(0.05)
+    begun.kill()
+    begun.communicate()
+
+    assert helpers
+    for _ in range(400):
+        if not any("spawn_main" in _line(one) for one in helpers):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the helper goes on alone")
+
+
+def _children(process):
+    try:
+        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _line(process):
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def test_lists_and_tables_travel_through_a_space():
