@@ -138,7 +138,7 @@ class Exchange:
         route = ROUTES.get((call.method, call.path))
         if route is None:
             return _refusal(RefusedError(refusals.UNKNOWN_PATH))
-        target, wall = f"{call.method} {call.path}", self.wall()
+        target, wall = f"{call.method} {call.path}", self._wall()
         try:
             self.meter.count(route.weight, wall, is_order="order" in route.moments)
             kind = self._strike(route, target, wall)

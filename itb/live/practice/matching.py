@@ -101,10 +101,8 @@ class Matching:
 
     def _drop_partner(self, order: Order, tape: Tape, now: int) -> None:
         partner = self._partner(order)
-        if partner is None or not partner.is_open:
-            return
-        order.reserved, partner.reserved = order.reserved + partner.reserved, ZERO
-        self.finish(partner, tape, now, "EXPIRED")
+        if partner is not None and partner.is_open:
+            self.finish(partner, tape, now, "EXPIRED")  # what it held is there for the order that acts
 
 
 def _way(order: Order, start: Decimal, low: Decimal, high: Decimal, *, jumps: bool) -> Decimal:

@@ -89,7 +89,7 @@ class Settlement:
     def settle(self, order: Order, fill: tuple[int, int, Decimal, Decimal], rules: Instrument, *, maker: bool) -> Fill:
         """Book one execution ``(id, time, price, qty)``."""
         number, time, price, qty = fill
-        wallet, reserved = self.wallet, order.reserved
+        wallet = self.wallet
         self.release(order, rules)
         notional = down(times(price, qty))
         rate = self.terms.maker_fee if maker else self.terms.taker_fee
@@ -103,10 +103,10 @@ class Settlement:
         order.filled += qty
         order.spent += notional
         order.updated = time
-        if order.rest:
-            paid = qty if not order.is_buy else notional + (fee if asset == rules.quote else ZERO)
-            left = order.level if order.is_limit else price
-            self.reserve(order, max(ZERO, min(self.need(order, left, order.rest), reserved - paid)), rules)
+        if order.rest and order.is_limit:
+            self.reserve(
+                order, self.need(order, order.level, order.rest), rules
+            )  # never more than it had, less its cost
         return done
 
     def _fee(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_UP
 from decimal import Decimal as D
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from itb.live.practice.orders import Ask, Order
 from itb.live.practice.refusals import RefusedError
@@ -110,6 +113,37 @@ def test_the_stop_of_a_pair_comes_before_its_target_when_a_bar_touches_both() ->
     stop, target = pair.legs
     assert (stop.status, prices(stop), target.status) == ("FILLED", [("96", "1")], "EXPIRED")
     assert (pair.state, venue.wallet.locked("BTC")) == ("ALL_DONE", D(0))
+
+
+@pytest.mark.parametrize(("high", "low", "price"), [(107.0, 100.0, "106"), (100.0, 93.0, "94")])
+def test_a_pair_that_buys_holds_the_money_of_its_dearer_leg(high: float, low: float, price: str) -> None:
+    rows: Rows = [*CALM, (100.0, high, low, 100.0, 8.0)]
+    venue = venue_of(rows, FREE, {"USDT": D(106)})
+    legs = ask("BUY", "LIMIT_MAKER", price="94"), ask("BUY", "STOP_LOSS_LIMIT", stop="106", price="106")
+    pair = venue.place_pair(*legs)
+    assert (venue.wallet.locked("USDT"), venue.wallet.free("USDT")) == (D(106), D(0))
+    venue.advance(START + 2 * MINUTE)
+    assert [fill for leg in pair.legs for fill in prices(leg)] == [(price, "1")]
+    assert (venue.wallet.locked("USDT"), venue.wallet.free("USDT")) == (D(0), D(106) - D(price))
+
+
+@given(
+    cents=st.integers(9000, 9900),
+    units=st.integers(10_000, 900_000),
+    fee=st.sampled_from([D("0.001"), D("0.00075"), D("0.0123")]),
+    piece=st.sampled_from([D("0.1"), D("0.37"), D("0.9")]),
+)
+def test_an_order_that_locks_the_last_cent_can_pay_for_all_its_pieces(cents: int, units: int, fee: D, piece: D) -> None:
+    price, qty = D(cents) / 100, D(units) / 100_000
+    need = (price * qty * (1 + fee)).quantize(D("1e-8"), ROUND_UP)
+    venue = venue_of([*CALM, *[(99.0, 99.0, 89.0, 89.0, 8.0)] * 40], Terms(fee, fee, "quote"), {"USDT": need})
+    venue.matching.slice_of = lambda _order, rest: rest * piece
+    order = venue.place(ask("BUY", "LIMIT", str(qty), price=str(price)))
+    assert venue.wallet.free("USDT") == 0
+    venue.advance(START + 40 * MINUTE)
+    assert len(order.fills) > 1
+    assert venue.wallet.totals()["BTC"] == order.filled
+    assert venue.wallet.totals()["USDT"] >= 0
 
 
 def test_cancelling_one_leg_cancels_the_pair() -> None:

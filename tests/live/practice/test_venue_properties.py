@@ -36,14 +36,14 @@ def bar_rows(draw: Callable[..., Any], count: int = 6) -> Rows:
 
 
 @st.composite
-def asks(draw: Callable[..., Any], kinds: tuple[str, ...] = KINDS) -> Ask:
+def asks(draw: Callable[..., Any], kinds: tuple[str, ...] = KINDS, fraction: int = 100_000) -> Ask:
     kind = draw(st.sampled_from(kinds))
     level = st.integers(88, 112).map(D)
     return Ask(
         "BTCUSDT",
         draw(st.sampled_from(("BUY", "SELL"))),
         kind,
-        D(draw(st.integers(1, 900))) / 100,
+        D(draw(st.integers(1, 900_000))) / fraction,
         price=draw(level) if "LIMIT" in kind else D(0),
         stop=draw(level) if kind.startswith(("STOP", "TAKE")) else D(0),
         tif=draw(st.sampled_from(("GTC", "GTC", "IOC", "FOK"))) if kind == "LIMIT" else "GTC",
@@ -55,7 +55,7 @@ terms = st.builds(
     taker_fee=st.sampled_from([D(0), D("0.001"), D("0.0123")]),
     maker_fee=st.sampled_from([D(0), D("0.00075")]),
     fee_currency=st.sampled_from(["quote", "base", "BNB"]),
-    slippage=st.sampled_from([D(0), D("0.0005")]),
+    slippage=st.sampled_from([D(0), D("0.000123456")]),
     volume_share=st.sampled_from([None, D(1), D("0.37")]),
 )
 steps = st.lists(
@@ -73,7 +73,7 @@ steps = st.lists(
 def tapes(rows: Rows, coin: Rows, tick: D = D("0.01")) -> list[Tape]:
     coins: Bars = bars_of(coin, "BNB/USDT")
     return [
-        Tape(bars_of(rows), Instrument("BTC/USDT", tick=tick, step=D("0.01"), min_notional=D(0)), START),
+        Tape(bars_of(rows), Instrument("BTC/USDT", tick=tick, step=D("0.00001"), min_notional=D(0)), START),
         Tape(coins, Instrument("BNB/USDT"), START),
     ]
 
@@ -115,7 +115,7 @@ def check_money(venue: Venue) -> None:
         expected["BTC"] += sign * fill.qty
         expected["USDT"] -= sign * fill.notional
         expected[fill.fee_asset] -= fill.fee
-        assert abs(fill.notional - fill.price * fill.qty) < D("1e-8")
+        assert 0 <= fill.price * fill.qty - fill.notional < D("1e-8")
     wallet = venue.wallet
     assert {name: amount for name, amount in expected.items() if amount} == {
         name: amount for name, amount in wallet.totals().items() if amount
@@ -179,7 +179,7 @@ class SlowMatcher:
         return self.seen
 
     def _volume(self, row: tuple[float, ...]) -> D:
-        return D(10**9) if self.share is None else D(int(D(str(row[4])) * self.share * 100)) / 100
+        return D(10**9) if self.share is None else D(str(row[4])) * self.share
 
     def _jump(self, price: int) -> None:
         crossed = [(-abs(self._level(o) - price), o["id"], o) for o in self.orders if self._acts(o, price)]
