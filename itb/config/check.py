@@ -67,5 +67,20 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
 
 def _matches(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: columns(config)
+    yield lambda: _balance(config)
     for stage in (stages.abstention, stages.calibration, stages.conformal, stages.stack, stages.thresholds):
         yield partial(stage, config)
+
+
+def _balance(config: Config) -> None:
+    """Refuse to even out the classes of labels that have none: every number would be a class of its own."""
+    from itb.mlmodels.labels.trade_classes import has_trade_classes
+
+    section = config.training
+    where = "class_balance" if section.class_balance != "none" else "weights"
+    if where == "weights" and "class_balance" not in section.weights:
+        return
+    for column in columns(config):
+        if not column.label.is_binary and not has_trade_classes(column.label):
+            message = f"{column.label.name} is a number and has no classes to balance; leave it out, or the label"
+            raise ConfigError(config.complaint(("training", where), message))

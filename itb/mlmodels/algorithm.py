@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,13 +71,23 @@ class Algorithm(Protocol):
 def settings_of(part: object) -> dict[str, Any]:
     """Give the class and the fields of a part, and of parts in it, so that a fingerprint can tell two of them apart.
 
-    Raises ``TypeError`` for anything but a dataclass: its settings could not be seen, and stale results would be
+    Of a part that is not itb's own the code counts too: the file that it is written in. Raises ``TypeError`` for
+    anything but a dataclass: its settings could not be seen, and stale results would be
     taken for its own.
     """
     if not is_dataclass(part) or isinstance(part, type):
         raise TypeError(f"{type(part).__qualname__} must be a frozen dataclass, so that its settings can be told apart")
     name = f"{type(part).__module__}.{type(part).__qualname__}"
-    return {"class": name, **{field.name: _plain(getattr(part, field.name)) for field in fields(part)}}
+    return {"class": name, **_code(type(part)), **{one.name: _plain(getattr(part, one.name)) for one in fields(part)}}
+
+
+def _code(kind: type) -> dict[str, str]:
+    if kind.__module__.partition(".")[0] == "itb":
+        return {}
+    try:
+        return {"code": hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()}
+    except (OSError, TypeError):  # written in no file
+        return {}
 
 
 def _plain(value: object) -> Any:

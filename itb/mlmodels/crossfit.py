@@ -78,8 +78,8 @@ def cross_scores(
 ) -> CrossScores:
     """Fit every split of ``cut`` and put its scores together to paths.
 
-    Only training rows with all features are learned from. A split whose labels are all equal, or that has fewer than
-    ``min_train_rows``, leaves NaN and a note. Raises :class:`ModelError` when no split could be fitted.
+    Only training rows with all features are learned from. A split whose labels are all equal or lack a class, or that
+    has fewer than ``min_train_rows``, leaves NaN and a note. Raises :class:`ModelError` when no split could be fitted.
     """
     check_can_learn(algorithm, table.label_name, is_binary=table.is_binary, has_classes=table.has_classes)
     algorithm = for_label(algorithm, has_classes=table.has_classes)
@@ -94,11 +94,15 @@ def cross_scores(
         if len(rows) < max(1, min_train_rows) or (labels == labels[0]).all():
             notes.append(f"fit {split.number}: {len(rows)} rows to learn from, too few or all alike: not fitted")
         else:
-            model, _, note = training.teach(algorithm, data.lesson(rows), seed)
-            notes += [f"fit {split.number}: {told}" for told in (model.note, note) if told]
-            for (start, stop), path in zip(split.spans, path_ids[split.number], strict=True):
-                scores[path, start:stop] = score_rows(model, table.features[start:stop])
-            fitted += 1
+            try:
+                model, _, note = training.teach(algorithm, data.lesson(rows), seed)
+            except ModelError as error:  # a class is absent from these rows
+                notes.append(f"fit {split.number}: {error}: not fitted")
+            else:
+                notes += [f"fit {split.number}: {told}" for told in (model.note, note) if told]
+                for (start, stop), path in zip(split.spans, path_ids[split.number], strict=True):
+                    scores[path, start:stop] = score_rows(model, table.features[start:stop])
+                fitted += 1
         if progress is not None:
             progress(split.number + 1, len(path_ids), f"fold {'+'.join(map(str, split.tested))}")
     if not fitted:

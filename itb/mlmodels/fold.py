@@ -17,7 +17,7 @@ from itb.mlmodels.by_class import CLASS_NAMES, ByClass
 from itb.mlmodels.files import write_whole
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.registry import Manifest, check_model, save_model
-from itb.mlmodels.training import Taught, Training
+from itb.mlmodels.training import ClassLostError, Taught, Training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,10 @@ def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
         lesson, bins = data.lesson(rows), _bins(job, data)
         if bins is not None:
             bins.check(lesson.features, job.feature_names)
-        result = _score(job, data, number, rows, job.training.teach(job.algorithm, lesson, job.seed, bins))
+        try:
+            result = _score(job, data, number, rows, job.training.teach(job.algorithm, lesson, job.seed, bins))
+        except ClassLostError as error:
+            result = _nothing(job, data, number, str(error), len(rows))
     write_whole(job.path(number), _pack(result))
     return result
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
+from itb.errors import ModelError
 from itb.market.bars import FloatArray, IntArray
 from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model
 from itb.mlmodels.bins import Binned, Bins
@@ -17,6 +18,12 @@ from itb.mlmodels.uniqueness import label_spans, sequential_bootstrap
 from itb.mlmodels.weights import Product, SampleWeights, balanced_rows
 
 Balance = Literal["none", "weights", "rows"]
+
+_MOST_CLASSES = 3
+
+
+class ClassLostError(ModelError):
+    """Of the rows to learn from, those of a whole class were left out."""
 
 
 class Taught(NamedTuple):
@@ -78,15 +85,19 @@ class Training:
     def teach(self, algorithm: Algorithm, lesson: Lesson, seed: int, bins: Bins | None = None) -> Taught:
         """Fit; an algorithm that learns in no steps takes no notice of early stopping.
 
-        ``bins`` are those to use, if the algorithm has any.
+        ``bins`` are those to use, if the algorithm has any. Raises :class:`ClassLostError` where no row is left of a
+        class: weighed by nothing, or not drawn.
         """
         if self.early_stopping is None or not isinstance(algorithm, Stepwise):
             return Taught(self._fit(algorithm, lesson, seed, bins))
         cut = self.early_stopping.cut(lesson)
+        try:
+            shown, weights = (lesson, None) if cut is None else self._shown(cut[0], seed)
+        except ClassLostError:
+            cut = None
         if cut is None:
             note = "nothing to stop early by (too few rows, or no closes to trade at): trained to the last step"
             return Taught(self._fit(algorithm, lesson, seed, bins), note=note)
-        shown, weights = self._shown(cut[0], seed)
         stage = self.early_stopping.best(algorithm, shown, weights, cut[1], seed)
         if not self.early_stopping.refit:
             return Taught(stage.model(), stage.steps)
@@ -110,6 +121,7 @@ class Training:
             places = np.arange(len(lesson)) if places is None else places
             places = places[weights[places] > 0]
         if places is not None:
+            _refuse_lost_class(lesson.labels, lesson.labels[places])
             lesson, weights = lesson.take(places), None if weights is None else weights[places]
         if self.class_balance == "weights":
             weights = balanced(lesson.labels, np.ones(len(lesson)) if weights is None else weights)
@@ -122,3 +134,13 @@ class Training:
             spans = label_spans(lesson.rows, lesson.known_at)
             return np.sort(sequential_bootstrap(*spans, np.random.default_rng(seed)))
         return None
+
+
+def _refuse_lost_class(labels: FloatArray, left: FloatArray) -> None:
+    classes, still = np.unique(labels), np.unique(left)
+    if len(still) < len(classes) <= _MOST_CLASSES:
+        lost = " and ".join(f"{one:g}" for one in np.setdiff1d(classes, still))
+        raise ClassLostError(
+            f"no row of class {lost} is left of {len(labels)}: none was drawn, or all weigh nothing; raise "
+            "training.oldest_weight, or lengthen the training window"
+        )

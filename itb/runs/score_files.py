@@ -34,12 +34,12 @@ def read_score_file(path: Path) -> Mapping[str, WalkForwardScores | Retrospectiv
     try:
         table = pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
         times = table["timestamp"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_numpy()
+        names = [name for name in table.column_names if name != "timestamp" and not name.endswith(_BESIDE)]
+        values = {name: np.array(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64) for name in names}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: not a file of scores ({error}); `itb predict` writes one") from None
-    names = [name for name in table.column_names if name != "timestamp" and not name.endswith(_BESIDE)]
     found: dict[str, WalkForwardScores | RetrospectiveScores] = {}
-    for name in names:
+    for name, scores in values.items():
         kind = RetrospectiveScores if f"{name}{IN_SAMPLE}" in table.column_names else WalkForwardScores
-        scores = np.array(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
         found[name] = kind(name, -np.inf, np.inf, times, scores)
     return found

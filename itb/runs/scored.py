@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -52,6 +53,14 @@ class ScoredMarket:
     def learned(self, column: str) -> WalkForwardResult | None:
         """Give the walk-forward of a column, ``None`` for one that a stage has added."""
         return next((result for result in self.walked if result.column == column), None)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 of every score column: of what the stages made, which no walk-forward's own fingerprint knows."""
+        digest = hashlib.sha256(repr(list(self.scores)).encode())
+        for source in self.scores.values():
+            digest.update(np.ascontiguousarray(source.batch(), dtype=np.float64).tobytes())
+        return digest.hexdigest()
 
     def first_score(self, columns: frozenset[str]) -> int:
         """Open time of the first bar at which each of ``columns`` has had a score; other columns do not count.

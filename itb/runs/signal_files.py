@@ -67,7 +67,7 @@ def _of_market(workspace: Workspace, symbol: str, out: Path | None) -> dict[str,
     scored = score_columns(workspace, market)
     signals = parts.signal_set(config)
     columns = {name: source.batch() for name, source in scored.scores.items() if name not in signals.names}
-    file = output(workspace, "signals", market, out, [walked.fingerprint for walked in scored.walked], signals)
+    file = output(workspace, "signals", market, out, scored.fingerprint, signals)
     return _written(file, market.bars.label, signals, market.bars.open_time, columns)
 
 

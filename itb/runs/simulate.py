@@ -181,7 +181,7 @@ def _bench(workspace: Workspace, tape: Tape) -> _Bench:
     notes = ["Parameters chosen here are chosen on the prices that they are judged by: later bars say what they earn."]
     if section.fill == "close":
         notes.append("Deals are made at the close of the flag's own bar, at which nobody can trade any more.")
-    text = repr((signals, section.fill, start, stop, config.costs))
+    text = repr((signals, needed, section.fill, start, stop, config.costs))
     return _Bench(
         workspace,
         _grid(workspace, signals),

@@ -68,7 +68,7 @@ def load_tape(workspace: Workspace, symbol: str, bars: Path | None, scores: Path
 def _trained(workspace: Workspace, market: Market) -> Tape:
     scored = score_columns(workspace, market)
     columns = {name: source.batch() for name, source in scored.scores.items()}
-    return Tape(market, columns, repr([walked.fingerprint for walked in scored.walked]))
+    return Tape(market, columns, scored.fingerprint)
 
 
 def _from_file(workspace: Workspace, symbol: str, path: Path, run_id: str) -> Tape:

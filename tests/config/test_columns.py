@@ -141,3 +141,17 @@ def test_classes_have_columns_of_their_own_beside_the_difference(project: Path) 
         "first_hit_10up5low30_logistic_sell": (0.0, 1.0),
     }
     assert 'give the label view = "buy" or "sell"' in complaint("label.kind=first_hit", "model.algorithm=svc")
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ('training.class_balance="rows"', "training.class_balance"),
+        ('training.weights=["uniqueness", "class_balance"]', "training.weights"),
+    ],
+)
+def test_a_label_without_classes_is_not_balanced(settings, where):
+    number = ["label={kind='future_return', horizon=6, alias='top'}", "model.algorithm=linear", settings]
+    with pytest.raises(ConfigError, match=f"{where}: top is a number and has no classes to balance"):
+        check(load_config(overrides=number, environ={}))
+    check(load_config(overrides=["model.algorithm=logistic", settings], environ={}))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from backtrader import Strategy
@@ -8,8 +10,11 @@ from itb.indicators.score import ScoreSource
 from itb.mlmodels.cpcv import CombinatorialPurged
 from itb.mlmodels.crossfit import cross_scores
 from itb.mlmodels.kfold import PurgedKFold
+from itb.mlmodels.labels import LabelColumn
 from itb.mlmodels.linear import Logistic
 from itb.mlmodels.retrospective import RetrospectiveScores, refuse_retrospective
+from itb.mlmodels.training import Training
+from itb.mlmodels.weights import TimeDecay
 
 
 def test_a_fold_is_scored_by_a_model_of_the_other_folds(table):
@@ -27,6 +32,17 @@ def test_every_path_has_a_score_for_every_complete_row(table):
     assert found.scores.shape == (3, len(table))
     assert (np.isfinite(found.scores) == table.complete).all()
     assert all(quality.headline[1] > 0.6 for quality in found.qualities())
+
+
+def test_a_fold_that_loses_a_class_stays_unscored_and_says_so(make_table):
+    table = make_table(300)
+    values = np.where(np.arange(300) < 150, table.label.values, 0.0)
+    table = replace(table, label=LabelColumn.after(values, 4))
+    training = Training(weights=(TimeDecay(-0.4),))  # the fold that learns from the older half keeps its newest ones
+    found = cross_scores(table, Logistic(), PurgedKFold(folds=4), training=training)
+    assert any("no row of class 1 is left" in note for note in found.notes)
+    assert np.isfinite(found.scores).any()
+    assert np.isnan(found.scores[0, table.complete]).any()
 
 
 def test_progress_counts_the_fits(table):

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itb.errors import ModelError
-from itb.mlmodels.algorithm import Algorithm
+from itb.mlmodels.algorithm import Algorithm, settings_of
 from itb.mlmodels.algorithms import ALGORITHMS
 from itb.mlmodels.boosting import LightGbm
 from itb.mlmodels.forests import RandomForest
+from itb.mlmodels.labels import LabelColumn
 from itb.mlmodels.latest import fit_latest
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.linear import Linear, Logistic
@@ -21,6 +22,7 @@ from itb.mlmodels.training import Training
 from itb.mlmodels.uniqueness import average_uniqueness
 from itb.mlmodels.walkforward import WalkForward
 from itb.mlmodels.weights import ClassBalance, TimeDecay, UniquenessWeights
+from itb.strategies.loading import import_file
 
 WALK = WalkForward(train_bars=200, refit_every=120, min_train_rows=20)
 SMALL: dict[str, dict[str, object]] = {
@@ -288,3 +290,41 @@ def test_reused_bins_are_refused_for_a_feature_that_drifts_away(table, tmp_path)
 def test_a_training_that_makes_no_sense_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Training(**arguments)
+
+
+@pytest.mark.parametrize("algorithm", [Logistic(), Svc(), LightGbm(rounds=3, min_data_in_leaf=5)])
+def test_a_refit_whose_rows_of_one_class_all_weigh_nothing_leaves_the_earlier_model(algorithm, make_table, tmp_path):
+    table = make_table(600)
+    values = np.where(np.arange(600) < 260, table.label.values, 0.0)  # ones in the first window, then never again
+    table = replace(table, label=LabelColumn.after(values, 4))
+    for number, early in enumerate((None, EarlyStopping())):
+        training = Training(weights=(TimeDecay(-0.6),), early_stopping=early)
+        result = replace(WALK, training=training).run(table, algorithm, tmp_path / str(number))
+        lost = [fold.note for fold in result.folds if fold.note.startswith("no row of class 1 is left")]
+        assert lost
+        assert result.folds[0].entry.promoted
+        assert np.isfinite(result.scores[result.folds[0].block.test_start :]).all()
+
+
+def test_early_stopping_that_would_lose_a_class_is_left_out_and_says_so():
+    lesson = lesson_of(200)
+    labels = np.isin(np.arange(200), np.r_[0:30, 160:170]) + 0.0  # in the old half and in the tail
+    lesson = replace(lesson, labels=labels)
+    training = Training(weights=(TimeDecay(-0.5),), early_stopping=EarlyStopping())
+    told = training.teach(LightGbm(rounds=3, min_data_in_leaf=5), lesson, 1)
+    assert told.steps is None
+    assert "trained to the last step" in told.note
+
+
+def test_an_own_algorithm_is_kept_apart_when_its_code_changes(tmp_path):
+    file = tmp_path / "mine.py"
+
+    def settings(body):
+        file.write_text(f"from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Mine:\n    {body}\n")
+        module = import_file(file, "here")
+        return settings_of(module.Mine())
+
+    first, same, other = settings("c: int = 1"), settings("c: int = 1"), settings("c: int = 1\n    # another fit")
+    assert first == same
+    assert {key for key in first if first[key] != other[key]} == {"code"}
+    assert "code" not in settings_of(Logistic())

@@ -29,7 +29,9 @@ class Abstention:
     """Let a score be NaN where the dissimilarity index (FreqAI's) of its row is ``dissimilarity`` or more.
 
     The index compares the row with the rows that the very model which speaks learned from
-    (:class:`itb.mlmodels.dissimilarity.Dissimilarity`); of these ``most_rows``, drawn by ``seed``, are kept.
+    (:class:`itb.mlmodels.dissimilarity.Dissimilarity`); of these ``most_rows``, drawn by ``seed``, are kept. With
+    a pooled model each coin is compared with its own rows: those of the last model that learned from any, and before
+    there was one the coin has no score.
     """
 
     dissimilarity: float = 1.0
@@ -56,7 +58,7 @@ class Abstention:
     def keep(self, walked: WalkForwardResult, column: ScoreColumn, folder: Path) -> tuple[ScoreColumn, ModelTimeline]:
         """Silence scores, and write the ground of every model that speaks into ``folder``."""
         grounds = tuple(self._grounds(walked))
-        parts = (_part(fold, ground) for fold, ground in grounds if fold.entry.promoted)
+        parts = (_part(fold, ground) for fold, ground in grounds if fold.entry.promoted and fold.rows > 1)
         timeline = keep_parts(StageKind(NAME, "dissimilarity", asdict(self), ".npz"), column, parts, folder, self.seed)
         return column.with_scores(self._silenced(walked, column, grounds)), timeline
 
@@ -65,16 +67,16 @@ class Abstention:
     ) -> FloatArray:
         scores = np.array(column.scores)
         for fold, ground in grounds:
-            if ground is not None:
-                block = slice(fold.block.test_start, fold.block.test_stop)
-                scores[block] = ground.abstain(scores[block], walked.table.features[block])
+            block = slice(fold.block.test_start, fold.block.test_stop)
+            silent = np.full(len(scores[block]), np.nan)
+            scores[block] = silent if ground is None else ground.abstain(scores[block], walked.table.features[block])
         return scores
 
     def _grounds(self, walked: WalkForwardResult) -> Iterator[tuple[Fold, KnownGround | None]]:
         """Give each refit with the ground of the model that speaks after it."""
         speaking = None
         for fold in walked.folds:
-            if fold.entry.promoted:
+            if fold.entry.promoted and fold.rows > 1:
                 speaking = self.ground(walked.table.features[fold.learned_rows])
             yield fold, speaking
 

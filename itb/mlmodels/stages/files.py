@@ -52,9 +52,9 @@ class ScoreFiles:
     def score(self, open_time: int, features: FloatMatrix) -> FloatArray:
         """Score it as a strategy sees it: abstained from, and calibrated, where the run did so."""
         scores = self.raw(open_time, features)
-        ground = self._spoken(abstention.NAME, open_time, KnownGround.load)
-        if ground is not None:
-            scores = ground.abstain(scores, features)
+        if abstention.NAME in self._kept:
+            ground = self._spoken(abstention.NAME, open_time, KnownGround.load)
+            scores = np.full(len(scores), np.nan) if ground is None else ground.abstain(scores, features)
         if calibration.NAME not in self._kept:
             return scores
         calibrated = self._spoken(calibration.NAME, open_time, load_calibrated)

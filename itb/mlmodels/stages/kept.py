@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from itb.mlmodels.registry import Manifest, check_model, save_content
@@ -43,10 +43,13 @@ class StageKind:
 def keep_parts(
     kind: StageKind, column: ScoreColumn, parts: Iterable[FittedPart], folder: Path, seed: int = 0
 ) -> ModelTimeline:
-    """Write every part with a manifest and its hash into ``folder/<stage>``, and ``folder/<stage>.json`` about them."""
+    """Write every part with a manifest and its hash into ``folder/<stage>``, and ``folder/<stage>.json`` about them.
+
+    A coin of a pool may have no bar where a model was fitted or speaks: see :func:`heard_parts`.
+    """
     timeline = ModelTimeline(column.name, column.low, column.high, (column.name,))
     times = column.open_time
-    for part in parts:
+    for part in heard_parts(parts, len(times)):
         manifest = Manifest(
             column=column.name,
             label=column.label_name,
@@ -74,6 +77,30 @@ def keep_parts(
     if not (path.exists() and ModelTimeline.load(path).begins_with(timeline)):  # it may have been continued live
         timeline.save(path)
     return timeline
+
+
+def heard_parts(parts: Iterable[FittedPart], bars: int) -> Iterator[FittedPart]:
+    """Leave out what was fitted before a column's first of ``bars`` bars or speaks after its last.
+
+    Of parts that were fitted in one hole of the column, and so after the same bar, the last one counts.
+
+    >>> told = [(-1, 0, b""), (3, 4, b"a"), (3, 4, b"b"), (3, 4, b""), (7, 8, b"c")]
+    >>> parts = [FittedPart(fit_bar, start, fit_bar, 0, content, "") for fit_bar, start, content in told]
+    >>> [(one.fit_bar, one.content) for one in heard_parts(parts, 8)]
+    [(3, b'b')]
+    """
+    waiting: FittedPart | None = None
+    for part in parts:
+        if part.fit_bar < 0 or part.speaks_from >= bars:
+            continue
+        if waiting is None or part.fit_bar > waiting.fit_bar:
+            if waiting is not None:
+                yield waiting
+            waiting = part
+        elif part.content:
+            waiting = replace(part, speaks_from=waiting.speaks_from)
+    if waiting is not None:
+        yield waiting
 
 
 def content_at(timeline: ModelTimeline, open_time: int, folder: Path) -> bytes | None:
