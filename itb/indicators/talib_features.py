@@ -20,6 +20,7 @@ from itb.indicators.talib_table import (
     Parameters,
     TalibFunction,
     talib_function,
+    talib_lookback,
     talib_warmup,
 )
 from itb.indicators.window_relative import RelBase, RelFunc, WindowRelative
@@ -38,6 +39,7 @@ class _Call:
     change_over: int
     names: tuple[str, ...]
     kinds: tuple[str, ...]
+    first: int
     warmup: int
 
 
@@ -63,7 +65,9 @@ class TalibFeatures(ColumnFamily):
     turn into ``value / close - 1``, distances (ATR, MACD, MOM, STDDEV) into ``value / close``, VAR into ``value /
     close^2``, each with ``_rel_close`` added to its name. Pure numbers (RSI, ADX, CORREL) stay as they are.
 
-    NaN in the first rows (see :mod:`itb.indicators.talib_table` for each function's warm-up), where TA-Lib gives
+    NaN in the first rows, up to TA-Lib's own first value; with ``settled`` up to the row where older bars no longer
+    matter (see :mod:`itb.indicators.talib_table` for each function's warm-up): EMA, RSI, ATR, MACD and their like
+    remember for about 30 periods, and on a live window they are always settled. NaN too where TA-Lib gives
     infinity or no number (division by 0, ACOS of a price), and where ``relative`` is 0. An input with a NaN inside is
     refused. Some functions are computed here, because TA-Lib's numbers depend on where the history starts: MAXINDEX,
     MININDEX and MINMAXINDEX give how many bars ago the extreme was (the latest of equals), not its place in the array,
@@ -88,6 +92,7 @@ class TalibFeatures(ColumnFamily):
     rel_func: RelFunc = ""
     percentage: bool = False
     log: bool = False
+    settled: bool = False
 
     def __post_init__(self) -> None:
         require("functions", self.functions)
@@ -168,11 +173,12 @@ class TalibFeatures(ColumnFamily):
             parts = [*inputs, function.name, output if len(kinds) > 1 else "", str(window) if window else ""]
             parts += [f"{key}{value}" for key, value in given.items()]
             names.append(relative_name("_".join(part for part in parts if part), kind, self.relative))
-        warmup = max(map(series_warmup, inputs)) + (
-            0 if _is_itself(function, window) else talib_warmup(function.name, parameters)
-        )
         change_over = window if function.name in CUMULATIVE else 0
-        return _Call(function, inputs, parameters, change_over, tuple(names), kinds, warmup + change_over)
+        first = warmup = max(map(series_warmup, inputs)) + change_over
+        if not _is_itself(function, window):
+            first += talib_lookback(function.name, parameters)
+            warmup += talib_warmup(function.name, parameters)
+        return _Call(function, inputs, parameters, change_over, tuple(names), kinds, first, warmup)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -207,7 +213,7 @@ class TalibFeatures(ColumnFamily):
         own = _OWN if self._related.changes_nothing else _OWN | _LINES
         for output, kind in zip(_outputs(call, arrays, own), call.kinds, strict=True):
             column = relative_to(_as_column(call, output), kind, bars, self.relative)
-            column[: call.warmup] = np.nan
+            column[: call.warmup if self.settled else call.first] = np.nan
             yield column
 
 

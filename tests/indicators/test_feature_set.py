@@ -54,7 +54,7 @@ class TestFeatureSet:
         np.testing.assert_allclose(features.tail(hourly, n), features.compute(hourly)[-n:], rtol=2e-7, atol=1e-12)
 
     def test_tail_of_a_short_history_is_nan_where_it_is_too_short(self, features: FeatureSet, hourly: Bars) -> None:
-        rows = features.tail(hourly.head(20), 3)
+        rows = features.tail(hourly.head(12), 3)
         assert rows.shape == (3, 7)
         assert np.isnan(rows[:, 0]).all()
         assert np.isfinite(rows[:, -1]).all()

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,20 @@ def test_values_are_those_of_talib_after_the_warmup(hourly: Bars) -> None:
         assert np.array_equal(column[start:], oracle[start:])
 
 
-def test_each_column_is_nan_for_its_own_warmup_only(hourly: Bars) -> None:
-    computed = TalibFeatures(("SMA", "EMA"), windows=(10, 20))(hourly)
-    assert np.isnan(computed).sum(axis=0).tolist() == [9, 19, 9 + 300, 19 + 600]
+def test_each_column_is_nan_up_to_its_first_value_or_until_it_is_settled(hourly: Bars) -> None:
+    first = TalibFeatures(("SMA", "EMA", "RSI"), windows=(10, 20))
+    settled = replace(first, settled=True)
+    assert np.isnan(first(hourly)).sum(axis=0).tolist() == [9, 19, 9, 19, 10, 20]
+    assert np.isnan(settled(hourly)).sum(axis=0).tolist() == [9, 19, 9 + 300, 19 + 600, 10 + 300, 20 + 600]
+    assert first.warmup == settled.warmup
+
+
+def test_first_values_are_those_of_talib(hourly: Bars) -> None:
+    computed = TalibFeatures(("EMA", "RSI", "MACD", "ATR"), windows=(14,))(hourly)
+    high, low, close = hourly.high, hourly.low, hourly.close
+    expected = [talib.EMA(close, 14), talib.RSI(close, 14), *talib.MACD(close), talib.ATR(high, low, close, 14)]
+    for column, oracle in zip(computed.T, expected, strict=True):
+        assert np.array_equal(column, oracle, equal_nan=True)
 
 
 def test_integer_outputs_are_nan_while_warming_up(hourly: Bars) -> None:
