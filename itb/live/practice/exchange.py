@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from itb.live.practice import refusals
@@ -18,7 +19,6 @@ from itb.live.practice.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from decimal import Decimal
 
     from itb.live.practice.orders import Order
     from itb.live.practice.venue import Venue
@@ -67,8 +67,8 @@ class Exchange:
         Market time at which the replay ends; time then stands still.
     faults, guard, meter
         What goes wrong, who may ask, how often.
-    clock
-        Seconds that never go back, and wall milliseconds: for tests.
+    wall
+        Wall time, milliseconds; another one for tests.
     """
 
     def __init__(
@@ -235,8 +235,6 @@ class Exchange:
         return Reply(reply.body, broken=kind)
 
     def _piece(self, order: Order, qty: Decimal) -> Decimal:
-        from decimal import Decimal
-
         if self.faults.strike(f"order {order.id}", self.venue.now, "fill") is None:
             return qty
         least, more = _PIECE

@@ -128,7 +128,6 @@ class OrderList:
     cid: str
     time: int
     legs: tuple[Order, Order]
-    status: str = "EXEC_STARTED"
 
     @property
     def state(self) -> str:

@@ -68,9 +68,7 @@ BAD_OCO = Words(-1013, "The relationship of the prices for the orders is not cor
 UNKNOWN_ORDER = Words(-2011, "Unknown order sent.")
 NO_SUCH_ORDER = Words(-2013, "Order does not exist.")
 NO_SUCH_LIST = Words(-2018, "Order list does not exist.")
-NEITHER_ID = Words(
-    -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
-)  # the real wording names both
+NEITHER_ID = Words(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
 TOO_MANY_ORDERS = Words(-1015, "Too many new orders; current limit is 100 orders per 10 SECOND.", 429)
 
 
