@@ -107,6 +107,7 @@ class Dealer(Desk):
                 return
             if self.clock() >= self._next_poll or not self.is_reconciled:
                 await self._poll()
+            await self._learn_filters()
             self._decide()
             if self.clock() >= self.book.quiet_until:
                 await self._act()
@@ -125,6 +126,16 @@ class Dealer(Desk):
                 break
         self._commit()
 
+    async def _learn_filters(self) -> None:
+        """Ask for the filters of every symbol that something is wanted in; without them nothing is sent."""
+        try:
+            for symbol in sorted(self.machine.symbols() - self.machine.instruments.keys()):
+                if self.clock() >= self.book.quiet_until:
+                    self.machine.instruments[symbol] = await self.gateway.instrument(symbol)
+        except port.NoAnswerError as error:
+            self._hush(error.retry_at)
+            self._commit()
+
     async def _act(self) -> None:
         now = self.clock()
         effects = list(self.machine.effects(now, is_open=self.shut_because() is None))
@@ -137,6 +148,7 @@ class Dealer(Desk):
         await asyncio.gather(*(self._perform(effect) for effect in effects))
         self.reach("dealer.before_answers")
         self._commit()
+        self._next_poll = min(self._next_poll, self.clock() + self.pace.poll_ms)
         self.reach("dealer.after_answers")
 
     async def _perform(self, effect: Effect) -> None:
@@ -221,8 +233,6 @@ class Dealer(Desk):
             held = await gateway.balances()
             self._note(ev.Opened(self.clock(), self.owner, tuple((b.currency, b.total) for b in held)))
             self._commit()
-        for symbol in {order.intent.symbol for order in book.unsettled()} - self.machine.instruments.keys():
-            self.machine.instruments[symbol] = await gateway.instrument(symbol)
         venue_time = await gateway.server_time()
         found = sort_orders(book, await gateway.open_orders())
         self._tell(orders=found.ours)

@@ -18,7 +18,7 @@ def owner_prefix(owner: str) -> str:
     """Give the beginning of every client id of one bot on one account; all other orders are foreign.
 
     >>> owner_prefix("demo")
-    'itbjkcnm5-'
+    'itbvxjlvv-'
     """
     return f"{PREFIX}{_code(owner, _OWNER)}-"
 

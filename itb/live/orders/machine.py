@@ -157,6 +157,11 @@ class Machine:
         name = client_id(self.book.owner, key, len(order.attempts) + 1)
         return Send(ev.Sending(now, key, name, now, self.window_ms), order.intent)
 
+    def symbols(self) -> set[str]:
+        """Give the symbols that something is wanted in."""
+        plans = {plan.intent.symbol for key, plan in self.book.plans.items() if key not in self._done}
+        return plans | {self.book.orders[key].intent.symbol for key in self.book.active}
+
     def touched(self, symbol: str, price: Decimal, now: int) -> Iterator[ev.Event]:
         """Give what follows from a price: targets that we watch ourselves."""
         for key, plan in self.book.plans.items():

@@ -1,0 +1,154 @@
+"""Plans step by step: what is witnessed decides, and a resting stop is never sold past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from itb.live.gateways.faults import FaultPlan
+from itb.live.orders.limits import Limits
+from itb.live.orders.plans import Bracket, Chase, Slices, slice_qty
+from itb.live.orders.state import Phase
+from itb.market.costs import Costs
+from tests.live.rehearsal import BTC, OPENING, Rehearsal
+
+
+@pytest.fixture
+def rehearsal(journal_file: Path) -> Iterator[Rehearsal]:
+    with Rehearsal(journal_file, costs=Costs(fee_currency="base"), limits=Limits()) as rehearsal:
+        rehearsal.pulse()
+        yield rehearsal
+
+
+def bracket(rehearsal: Rehearsal, **fields: Any) -> str:
+    entry = rehearsal.intent("market", "buy", "0.01")
+    plan = Bracket("main", entry, Decimal("19500.00"), Decimal("20500.00"))
+    return rehearsal.dealer.plan(replace(plan, **fields))
+
+
+def phases(rehearsal: Rehearsal, plan: str) -> dict[str, list[Phase]]:
+    return {role: [order.phase for order in orders] for role, orders in rehearsal.book.legs_of(plan).items()}
+
+
+def test_a_stop_rests_for_what_the_entry_brought_less_the_fee(rehearsal: Rehearsal) -> None:
+    plan = bracket(rehearsal)
+    rehearsal.pulse(4)
+    (stop,) = rehearsal.book.legs_of(plan)["stop"]
+    assert stop.phase is Phase.OPEN
+    assert stop.intent.qty == Decimal("0.00999")  # 0.01 less 10 bps, on the step
+    assert rehearsal.engine.locked("BTC") == Decimal("0.00999")
+
+
+def test_a_target_cancels_the_stop_and_sells_what_is_left(rehearsal: Rehearsal) -> None:
+    plan = bracket(rehearsal)
+    rehearsal.pulse(4)
+    rehearsal.engine.quote("BTC/USDT", Decimal("20600.00"))
+    rehearsal.dealer.touch("BTC/USDT", Decimal("20600.00"))
+    rehearsal.pulse(6)
+    assert phases(rehearsal, plan) == {"entry": [Phase.FILLED], "stop": [Phase.CANCELED], "exit": [Phase.FILLED]}
+    assert rehearsal.engine.totals["BTC"] == OPENING["BTC"]  # 0.01 bought, 0.00001 fee, 0.00999 sold
+    assert rehearsal.violations() == []
+
+
+def test_a_stop_that_fills_while_it_is_cancelled_is_not_sold_a_second_time(rehearsal: Rehearsal) -> None:
+    plan = bracket(rehearsal)
+    rehearsal.pulse(4)
+    stop = rehearsal.book.legs_of(plan)["stop"][0]
+    rehearsal.dealer.close(plan, "signal")
+    rehearsal.engine.fill(stop.order_id, stop.intent.qty, Decimal(19490))
+    rehearsal.pulse(6)
+    assert phases(rehearsal, plan) == {"entry": [Phase.FILLED], "stop": [Phase.FILLED]}
+    assert rehearsal.violations() == []
+
+
+def test_nothing_is_sold_while_the_cancel_is_unknown(rehearsal: Rehearsal) -> None:
+    plan = bracket(rehearsal)
+    rehearsal.pulse(4)
+    rehearsal.dealer.close(plan, "signal")
+    rehearsal.gateway.plan = FaultPlan(per_mille=1_000, kinds=("timeout_after", "no_answer"))
+    rehearsal.pulse(30)
+    assert "exit" not in phases(rehearsal, plan)
+    rehearsal.gateway.heal()
+    rehearsal.pulse(60)
+    assert phases(rehearsal, plan)["exit"] == [Phase.FILLED]
+    assert rehearsal.violations() == []
+
+
+def test_a_plan_goes_on_after_a_new_life(rehearsal: Rehearsal) -> None:
+    plan = bracket(rehearsal)
+    for _ in range(12):
+        rehearsal.pulse()
+        rehearsal.die()
+        rehearsal.live()
+        if phases(rehearsal, plan).get("stop") == [Phase.OPEN]:
+            rehearsal.dealer.close(plan, "signal")
+    assert phases(rehearsal, plan) == {"entry": [Phase.FILLED], "stop": [Phase.CANCELED], "exit": [Phase.FILLED]}
+    assert rehearsal.violations() == []
+
+
+def test_a_chase_cancels_and_sends_the_rest_at_the_new_price(rehearsal: Rehearsal) -> None:
+    intent = rehearsal.intent("limit", "buy", "0.03", price=Decimal("19900.00"))
+    plan = rehearsal.dealer.plan(Chase("chase", intent))
+    rehearsal.pulse(2)
+    first = rehearsal.book.legs_of(plan)["chase"][0]
+    rehearsal.engine.fill(first.order_id, Decimal("0.01"), Decimal("19900.00"))
+    rehearsal.dealer.reprice(plan, Decimal("20010.00"))
+    rehearsal.pulse(8)
+    first, second = rehearsal.book.legs_of(plan)["chase"]
+    assert (first.phase, first.filled) == (Phase.CANCELED, Decimal("0.01"))
+    assert (second.phase, second.filled) == (Phase.FILLED, Decimal("0.02"))
+    assert rehearsal.violations() == []
+
+
+def test_slices_go_one_after_the_other(rehearsal: Rehearsal) -> None:
+    parts = slice_qty(Decimal("0.03"), Decimal(20_000), BTC, part_notional=Decimal(200), most=5)
+    plan = rehearsal.dealer.plan(Slices("large", rehearsal.intent(qty="0.03"), parts))
+    rehearsal.pulse(12)
+    assert [order.filled for order in rehearsal.book.legs_of(plan)["part"]] == [Decimal("0.01")] * 3
+    assert rehearsal.violations() == []
+
+
+@given(
+    qty=st.decimals("0.001", "100", places=5), price=st.decimals(1, 100_000, places=2),
+    part=st.decimals(10, 10_000, places=0), most=st.integers(1, 30),
+)  # fmt: skip
+def test_slices_add_up_and_none_is_refused(qty: Decimal, price: Decimal, part: Decimal, most: int) -> None:
+    parts = slice_qty(qty, price, BTC, part_notional=part, most=most)
+    assert sum(parts) == BTC.quantise(qty)
+    assert len(parts) <= most
+    if len(parts) > 1:
+        assert [BTC.refusal(part, price) for part in parts] == [None] * len(parts)
+
+
+def test_limits_refuse_halt_and_let_positions_be_reduced(journal_file: Path) -> None:
+    limits = Limits(max_order_notional=Decimal(500), max_orders_per_minute=3, max_daily_loss=Decimal("0.05"))
+    with Rehearsal(journal_file, limits=limits) as rehearsal:
+        dealer = rehearsal.dealer
+        large, short = dealer.ask(rehearsal.intent(qty="0.1")), dealer.ask(rehearsal.intent(side="sell"))
+        small = dealer.ask(rehearsal.intent(qty="0.02"))
+        rehearsal.pulse(4)
+        orders = rehearsal.book.orders
+        assert "above limits.max_order_notional" in orders[large].reason
+        assert "short positions are off" in orders[short].reason
+        assert orders[small].phase is Phase.FILLED
+        dealer.value(Decimal(1_000))
+        dealer.value(Decimal(949))
+        rehearsal.pulse()
+        assert "limits.max_daily_loss is 5.00 %" in rehearsal.book.halted
+        more, less = dealer.ask(rehearsal.intent()), dealer.ask(rehearsal.intent(side="sell"))
+        rehearsal.pulse(3)
+        assert "trading is halted" in orders[more].reason
+        assert orders[less].phase is Phase.FILLED
+        waiting = [dealer.ask(rehearsal.intent(side="sell", qty="0.001")) for _ in range(4)]
+        rehearsal.pulse(6)
+        assert sum(orders[key].phase is Phase.WAITING for key in waiting) == 3
+        rehearsal.pulse(1, 61_000)
+        rehearsal.pulse(8)
+        assert [orders[key].phase for key in waiting][:2] == [Phase.FILLED] * 2
