@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from itb.errors import JournalError
 from itb.live.gateways.port import VenueTrade
@@ -54,11 +54,15 @@ def test_it_waits_for_the_disk_at_each_commit(journal_file: Path) -> None:
         assert journal._connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
 
 
+def add_a_table(connection: Connection) -> None:
+    connection.execute(text("CREATE TABLE more (a INTEGER)"))
+
+
 def test_a_newer_or_damaged_journal_is_refused(journal_file: Path) -> None:
     Journal(journal_file).close()
     engine = create_engine(f"sqlite:///{journal_file}")
     with engine.begin() as connection:
-        assert migrate(connection, [*STEPS, lambda c: c.execute(text("CREATE TABLE more (a)"))]) == 2
+        assert migrate(connection, [*STEPS, add_a_table]) == 2
     engine.dispose()
     with pytest.raises(JournalError, match="its tables have version 2, this itb knows up to 1"):
         Journal(journal_file)

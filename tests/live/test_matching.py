@@ -27,8 +27,8 @@ def order(side: str, kind: str, qty: str, price: str = "", stop: str = "", name:
     )  # fmt: skip
 
 
-def bar(*prices: float, volume: str = "0", time: int = 0) -> PriceBar:
-    return PriceBar(time, *(Decimal(str(price)) for price in prices), Decimal(volume))
+def bar(first: int, high: int, low: int, last: int, volume: str = "0") -> PriceBar:
+    return PriceBar(0, Decimal(first), Decimal(high), Decimal(low), Decimal(last), Decimal(volume))
 
 
 def test_a_market_order_slips_and_pays_the_taker_fee() -> None:
@@ -80,7 +80,7 @@ def test_a_resting_order_locks_what_it_may_spend_and_pays_the_maker_fee() -> Non
     venue.submit(order("buy", "limit", "2", "90"))
     assert (venue.free("USDT"), venue.locked("USDT")) == (Decimal(820), Decimal(180))
     venue.quote("BTC/USDT", Decimal(90))
-    assert (venue.trades[0].fee, venue.locked("USDT")) == (Decimal("0.09"), 0)
+    assert (venue.trades[0].fee, venue.locked("USDT")) == (Decimal("0.09"), Decimal(0))
 
 
 def test_a_bar_gives_no_more_than_its_share_of_the_volume() -> None:
