@@ -92,7 +92,14 @@ class TsfreshFeatures(ColumnFamily):
         absent = [name for name in needed if name not in known]
         if absent:
             raise FeatureError(f"tsfresh's {function} needs parameters: {', '.join(absent)}; name them in parameters")
-        return lambda window: found(window, **known)
+
+        def told(window: FloatArray) -> Any:
+            try:
+                return found(window, **known)
+            except Exception as error:  # whatever a calculator makes of its parameters
+                raise FeatureError(f"tsfresh's {function}: {type(error).__name__}: {error}") from error
+
+        return told
 
 
 def _by_window(values: FloatArray, window: int, calculator: Callable[[FloatArray], Any]) -> FloatArray:

@@ -36,10 +36,17 @@ def write_whole(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> N
 def sweep_drafts(folder: Path, now: float | None = None) -> int:
     """Remove drafts (files and folders) that a killed process left more than an hour ago; give how many."""
     newest = (time.time() if now is None else now) - _ABANDONED_S
-    drafts = [path for path in folder.rglob("*.draft") if path.stat().st_mtime < newest]
+    drafts = [path for path in folder.rglob("*.draft") if _changed(path) < newest]
     for draft in drafts:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:
             draft.unlink(missing_ok=True)
     return len(drafts)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process has just finished it
+        return float("inf")

@@ -23,6 +23,7 @@ from itb.mlmodels.split_scores import split_scores
 from itb.runs.inputs import file_hash
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.outputs import output
+from itb.runs.pool import is_pooled
 from itb.runs.said import Said
 from itb.runs.steps import facts_of, markets, stamps, title
 from itb.runs.training_tables import training_tables
@@ -95,6 +96,8 @@ def evaluate(workspace: Workspace, out: Path | None = None) -> Said:
             lines.append(f"{title(market)}: {one.column}: {_summary(one)}")
             lines += [f"  {note}" for note in one.notes[:3]]
             rows += [(market.bars.symbol, *row) for row in _rows(one)]
+        if is_pooled(workspace):
+            lines.append("  each coin by models of its own: training.pooled is not evaluated")
         if marked:
             lines.append("  retrospective: models had learned from later bars; steadiness is judged, money is not")
         lines += [f"  {note}" for note in notes] + [f"  scores in {file.path}"]

@@ -1,5 +1,7 @@
 import builtins
 import importlib.util
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,19 @@ def test_wrong_parameters_are_refused() -> None:
         TsfreshFeatures(("os.system",), (30,))
     with pytest.raises(ValueError, match="windows must be at least 1 bar, was 0"):
         TsfreshFeatures(("skewness",), (0,))
+
+
+def test_a_calculator_that_fails_is_told_in_one_line(hourly: Bars, monkeypatch: pytest.MonkeyPatch) -> None:
+    def share(window: Any, parts: float) -> float:
+        return float(len(window) // parts)
+
+    calculators = SimpleNamespace(share=share)
+    vars(share)["fctype"] = "simple"
+    monkeypatch.setitem(sys.modules, "tsfresh", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "tsfresh.feature_extraction", SimpleNamespace(feature_calculators=calculators))
+    assert TsfreshFeatures(("share",), (4,), parameters={"parts": 2})(hourly)[-1, 0] == 2
+    with pytest.raises(FeatureError, match="tsfresh's share: ZeroDivisionError: "):
+        TsfreshFeatures(("share",), (4,), parameters={"parts": 0})(hourly)
 
 
 @needs_tsfresh

@@ -143,7 +143,9 @@ def test_drafts_of_killed_processes_are_swept_after_an_hour(tmp_path):
     (tmp_path / "models.1.draft").mkdir()
     (tmp_path / "models.1.draft" / "x").write_text("x")
     (tmp_path / "a.json.1.draft").write_text("x")
+    (tmp_path / "gone.draft").symlink_to(tmp_path / "nothing")  # listed, and away when it is looked at
     assert sweep_drafts(tmp_path) == 0
+    (tmp_path / "gone.draft").unlink()
     later = (tmp_path / "a.json.1.draft").stat().st_mtime + 4000
     assert sweep_drafts(tmp_path, now=later) == 2
     assert list(tmp_path.iterdir()) == []

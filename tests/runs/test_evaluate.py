@@ -92,3 +92,12 @@ def test_looks_are_entered_and_a_missing_file_is_named(workspace):
         evaluate(workspace("evaluation.split=file"))
     with pytest.raises(ConfigError, match=r"evaluation.*test_folds must be from 1 to 1"):
         evaluate(workspace("evaluation.split=cpcv", "evaluation.folds=2"))
+
+
+def test_it_is_said_that_pooled_training_is_not_evaluated(workspace):
+    alone, pooled = (
+        evaluate(workspace(f"training.pooled={told}", "data.symbols=['BTC/USDT', 'ETH/USDT']"))
+        for told in ("false", "true")
+    )
+    assert [sum("training.pooled is not" in line for line in said.lines) for said in (alone, pooled)] == [0, 2]
+    assert alone.data["evaluated"][0]["scores"] == pooled.data["evaluated"][0]["scores"]
