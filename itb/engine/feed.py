@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars
 
 
-def _bt_timeframe(minutes: int) -> tuple[int, int]:
+def bt_timeframe(minutes: int) -> tuple[int, int]:
+    """Give backtrader's name for a bar of so many minutes: its unit and how many of them."""
     if minutes % (DAY_MS // 60_000) == 0:
         return bt.TimeFrame.Days, minutes // (DAY_MS // 60_000)
     return bt.TimeFrame.Minutes, minutes
@@ -44,7 +45,7 @@ class BarsFeed(bt.feed.DataBase):
         self.bars = bars
         self.scores: Mapping[str, Any] = self.p.scores or {}
         self._name = self._name or bars.symbol
-        self.p.timeframe, self.p.compression = _bt_timeframe(bars.timeframe.minutes)
+        self.p.timeframe, self.p.compression = bt_timeframe(bars.timeframe.minutes)
         self._timeframe, self._compression = self.p.timeframe, self.p.compression
 
     def preload(self) -> None:

@@ -34,7 +34,8 @@ class BarRules:
     give_up_ms
         How long after its close a bar that no answer holds is taken as missing. Failed requests prove nothing.
     retry_ms, retry_most_ms
-        First and longest pause before asking again; doubles.
+        First and longest pause before asking again; doubles. A bar that is awaited is asked for at least four times
+        before it is given up.
     agree_ms
         How long stream and request may tell different bars before the request counts.
     page
@@ -122,7 +123,8 @@ class BarSchedule:
         self._streamed: dict[int, Bar] = {}
         self._asked: BarRequest | None = None
         self._ask_at = first + rules.timeframe.ms + float(rules.delay_ms)
-        self._tries = 0
+        self._tries = 0  # without the awaited bar
+        self._failures = 0
         self._is_out = False
         self._refused = False
 
@@ -168,7 +170,8 @@ class BarSchedule:
         if not self._is_out:
             self._is_out = True
             self._tell(outcome, "outage", self.next_time, now, why)
-        self._ask_at = now + self._pause()
+        self._failures += 1
+        self._ask_at = now + self._pause(self._failures, self.rules.retry_most_ms)
         return outcome
 
     def page(self, rows: Sequence[Bar], now: float) -> Outcome:
@@ -177,6 +180,7 @@ class BarSchedule:
         if asked is None:
             raise ValueError(f"{self.symbol}: an answer came that nobody waits for")
         outcome = Outcome()
+        self._failures = 0
         if self._is_out:
             self._is_out, self._tries = False, 0
             self._tell(outcome, "recovered", self.next_time, now)
@@ -195,10 +199,8 @@ class BarSchedule:
     def _tell(self, outcome: Outcome, kind: EventKind, open_time: int, at: float, detail: str = "") -> None:
         outcome.events.append(BarEvent(kind, self.symbol, open_time, at, detail))
 
-    def _pause(self) -> float:
-        pause: float = min(self.rules.retry_most_ms, self.rules.retry_ms * 2 ** min(self._tries, 20))
-        self._tries += 1
-        return pause
+    def _pause(self, count: int, most: float) -> float:
+        return min(most, self.rules.retry_ms * 2.0 ** min(count - 1, 20))
 
     def _read(self, rows: Sequence[Bar], outcome: Outcome, now: float) -> dict[int, Bar]:
         found: dict[int, Bar] = {}
@@ -308,7 +310,10 @@ class BarSchedule:
         elif outcome.deliveries:
             self._ask_at = max(now, self._earliest(closed))
         else:
-            again = max(now + self._pause(), self._earliest(closed))
+            self._tries += 1
+            # The bar is awaited: ask often enough to decide on it in time.
+            most = max(self.rules.retry_ms, min(self.rules.retry_most_ms, self.rules.give_up_ms / 4))
+            again = max(now + self._pause(self._tries, most), self._earliest(closed))
             # A bar that is awaited is given up in time, not when the pause happens to end.
             self._ask_at = min(again, closed + rules.give_up_ms) if now < closed + rules.give_up_ms else again
         if self.next_time in self._streamed and self.next_time not in found:

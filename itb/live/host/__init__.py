@@ -1,0 +1,1 @@
+"""backtrader live: the feed, the loop and the guard around a strategy."""
