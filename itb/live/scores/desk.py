@@ -1,0 +1,257 @@
+"""The score desk of one symbol: features once a bar, every column's score, and a check of what was said before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from itb.live.scores.speaking import SpeakingColumn
+
+if TYPE_CHECKING:
+    from itb.indicators.feature_set import FeatureSet, ModelInput
+    from itb.live.episodes import Episodes
+    from itb.market.bars import Bars, FloatArray, IntArray
+
+Cause: TypeAlias = Literal["same", "feature rounding", "features", "model", "late model"]
+_ROUNDING = 1e-5  # of a feature's value: some last bits of float32
+
+
+class Window(Protocol):
+    """Bars that grow: what :class:`itb.live.host.growing.GrowingBars` offers."""
+
+    @property
+    def open_time(self) -> IntArray: ...
+    def __len__(self) -> int: ...
+    def until(self, stop: int, n: int) -> Bars: ...
+    def place(self, open_time: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Columns made of score columns, such as signals: ``compute`` takes whole arrays and gives whole arrays.
+
+    ``warmup`` earlier rows decide a value. ``ranges`` are the declared ones, in the order of ``names``.
+    """
+
+    names: tuple[str, ...]
+    inputs: tuple[str, ...]
+    warmup: int
+    ranges: tuple[tuple[float, float], ...]
+    compute: Callable[[Mapping[str, FloatArray]], Mapping[str, FloatArray]]
+
+
+@dataclass
+class SelfCheck:
+    """How often a score computed again was what had been said, by cause; ``largest`` is the largest difference."""
+
+    counts: dict[Cause, int] = field(default_factory=dict)
+    largest: float = 0.0
+
+    @property
+    def checked(self) -> int:
+        """How many were computed again."""
+        return sum(self.counts.values())
+
+    def add(self, cause: Cause, difference: float) -> None:
+        """Count one."""
+        self.counts[cause] = self.counts.get(cause, 0) + 1
+        if np.isfinite(difference):
+            self.largest = max(self.largest, difference)
+
+
+class ScoreDesk:
+    """Scores of all columns for one symbol's bars; ``check`` earlier rows are computed again at each bar.
+
+    The window that features are computed on holds ``features.warmup`` bars before the rows that are wanted, by the
+    code of the batch. ``enrich`` adds columns of other sources to a window. Columns are asked in order, so a stack
+    stands behind what it reads. The history is scored at once, at the start.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        features: FeatureSet,
+        columns: Sequence[SpeakingColumn],
+        derived: Sequence[Derived] = (),
+        *,
+        episodes: Episodes,
+        check: int = 1,
+        enrich: Callable[[Bars], Bars] = lambda bars: bars,
+    ) -> None:
+        if check < 0:
+            raise ValueError(f"check must be 0 or more earlier bars, was {check}")
+        self._window, self._features, self._columns = window, features, tuple(columns)
+        self._derived, self._episodes, self._check, self._enrich = tuple(derived), episodes, check, enrich
+        names = [column.column for column in columns] + [name for one in derived for name in one.names]
+        self.said: dict[str, list[float]] = {name: [] for name in names}
+        self.check = SelfCheck()
+        self._spoke: deque[tuple[str | None, ...]] = deque(maxlen=check)
+        self._rows: deque[ModelInput] = deque(maxlen=check)
+        self.newest: ModelInput = np.full((0, len(features.names)), np.nan, dtype=np.float32)
+        if len(window):
+            self._score_history()
+
+    @property
+    def sources(self) -> Mapping[str, LiveScores]:
+        """Give each column as a source that a feed can carry."""
+        ranges = {one.column: (one.low, one.high) for one in self._columns}
+        ranges |= {name: own for one in self._derived for name, own in zip(one.names, one.ranges, strict=True)}
+        return {name: LiveScores(self, name, *ranges[name]) for name in self.said}
+
+    @property
+    def scored(self) -> int:
+        """How many bars have been scored."""
+        return len(next(iter(self.said.values()))) if self.said else 0
+
+    def at(self, column: str, open_time: int) -> float:
+        """Give a column's score of the bar that opened at a time, as it was said then; NaN if there is no such bar."""
+        place = self._window.place(open_time)
+        while place >= 0 and place >= self.scored:
+            self._score_next()
+        return self.said[column][place] if place >= 0 else np.nan
+
+    def column(self, column: str) -> FloatArray:
+        """Give all that was said, bar by bar."""
+        return np.array(self.said[column], dtype=np.float64)
+
+    # -- scoring
+
+    def _score_history(self) -> None:
+        count = len(self._window)
+        times = self._window.open_time[:count]
+        rows = self._compute(count, count - 1)
+        found: dict[str, FloatArray] = {}
+        for column in self._columns:
+            inputs = rows if not column.files.inputs else _side_by_side(found, column.files.inputs)
+            found[column.column] = column.batch(times, inputs)
+        for one in self._derived:
+            found |= one.compute(found)
+        for name, said in self.said.items():
+            said.extend(found[name].tolist())
+        self._remember(rows[max(0, count - self._check) :], times[max(0, count - self._check) :].tolist())
+
+    def _score_next(self) -> None:
+        place = self.scored
+        times = self._window.open_time
+        now, before = int(times[place]), int(times[place - 1]) if place else 0
+        bar_ms = now - before if place else 0
+        for column in self._columns:
+            column.refresh(before, max(bar_ms, 1))
+        again = min(self._check, place, len(self._rows))
+        rows = self._compute(place + 1, again)
+        if again:
+            self._compare(place, rows[:-1], times[place - again : place].tolist())
+        found: dict[str, float] = {}
+        for column in self._columns:
+            row = rows[-1:] if not column.files.inputs else _row(found, column.files.inputs)
+            found[column.column] = column.score(now, row)
+        self.newest = rows[-1:]
+        for name, value in found.items():
+            self.said[name].append(value)
+        for one in self._derived:
+            self._derive(one)
+        self._remember(rows[-1:], [now])
+
+    def _derive(self, one: Derived) -> None:
+        tails = {name: np.array(self.said[name][-(one.warmup + 1) :], dtype=np.float64) for name in one.inputs}
+        try:
+            made = one.compute(tails)
+            values = [float(made[name][-1]) for name in one.names]
+            self._episodes.well(f"{one.names[0]}: derived")
+        except Exception as error:  # noqa: BLE001  a signal of the user's own may raise anything
+            told = f"{', '.join(one.names)}: {type(error).__name__}: {error}"
+            self._episodes.trouble(f"{one.names[0]}: derived", told)
+            values = [np.nan] * len(one.names)
+        for name, value in zip(one.names, values, strict=True):
+            self.said[name].append(value)
+
+    def _compute(self, stop: int, again: int) -> ModelInput:
+        """Compute the features of bar ``stop - 1`` and of ``again`` bars before it; NaN if that fails."""
+        try:
+            window = self._enrich(self._window.until(stop, self._features.warmup + 1 + again))
+            rows = self._features.compute(window)[-(again + 1) :]
+            self._episodes.well("features")
+        except Exception as error:  # noqa: BLE001  a feature of the user's own may raise anything
+            self._episodes.trouble("features", f"features: {type(error).__name__}: {error}")
+            rows = np.full((again + 1, len(self._features.names)), np.nan, dtype=np.float32)
+        return rows
+
+    def _remember(self, rows: ModelInput, times: Sequence[int]) -> None:
+        for row, time in zip(rows, times, strict=True):
+            entries = [column.entry_at(time) for column in self._columns]
+            self._rows.append(row[None, :])
+            self._spoke.append(tuple(None if entry is None else entry.file for entry in entries))
+
+    # -- looking back
+
+    def _compare(self, place: int, rows: ModelInput, times: Sequence[int]) -> None:
+        """Score earlier bars again and compare with what was said then."""
+        again = len(times)
+        for back, time in enumerate(times):
+            at = place - again + back
+            then, files = self._rows[len(self._rows) - again + back], self._spoke[len(self._spoke) - again + back]
+            for number, column in enumerate(self._columns):
+                if column.files.inputs:
+                    continue  # it follows from the columns that it reads
+                self._compare_one(column, files[number], at, time, rows[back : back + 1], then)
+
+    def _compare_one(
+        self, column: SpeakingColumn, file: str | None, at: int, time: int, row: ModelInput, then: ModelInput
+    ) -> None:
+        said = self.said[column.column][at]
+        entry = column.entry_at(time)
+        if (None if entry is None else entry.file) != file:
+            self.check.add("late model", np.nan)
+            return
+        if entry is None or (np.isnan(said) and not np.isfinite(row).all()):
+            return
+        value = column.score(time, row)
+        key = f"{column.column}: self-check"
+        if value == said or (np.isnan(value) and np.isnan(said)):
+            self.check.add("same", 0.0)
+            self._episodes.well(key)
+            return
+        cause = _cause(row, then)
+        self.check.add(cause, abs(value - said))
+        if cause != "feature rounding":
+            told = (
+                f"{column.column}: {said!r} was said {len(self.said[column.column]) - at} bars ago, now it is {value!r}"
+            )
+            self._episodes.trouble(key, f"{told} (cause: {cause})")
+
+
+def _cause(now: ModelInput, then: ModelInput) -> Cause:
+    if np.array_equal(now, then, equal_nan=True):
+        return "model"
+    near = np.isclose(now, then, rtol=_ROUNDING, atol=1e-7, equal_nan=True)
+    return "feature rounding" if near.all() else "features"
+
+
+def _row(found: Mapping[str, float], names: Sequence[str]) -> ModelInput:
+    return np.array([[found[name] for name in names]], dtype=np.float32)
+
+
+def _side_by_side(found: Mapping[str, FloatArray], names: Sequence[str]) -> ModelInput:
+    return np.column_stack([found[name] for name in names]).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveScores:
+    """One column of a desk, as ``MLScore`` reads it."""
+
+    desk: ScoreDesk
+    column: str
+    low: float
+    high: float
+
+    def batch(self) -> FloatArray:
+        """Give what was said about every bar so far."""
+        return self.desk.column(self.column)
+
+    def at(self, open_time: int) -> float:
+        """Score the bar that has just closed, or give what was said about an earlier one."""
+        return self.desk.at(self.column, open_time)

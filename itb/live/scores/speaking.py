@@ -1,0 +1,185 @@
+"""One score column live: the model that speaks now, swapped at a bar boundary, silent when it cannot be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from itb.errors import ModelError
+from itb.market.bars import FloatArray, IntArray, utc
+from itb.mlmodels.registry import check_model
+from itb.mlmodels.stages.files import ScoreFiles
+from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.live.episodes import Episodes
+    from itb.mlmodels.algorithm import Algorithm, FloatMatrix
+
+_BESIDE = 1e-9  # how far a score may lie outside the declared range by rounding
+
+
+@dataclass(frozen=True)
+class ColumnFiles:
+    """Where a column's models are: the folder of its timeline, that of its stages, and what its model reads.
+
+    ``inputs`` are score columns (a stack reads them); empty reads the features. ``expires_after_ms``: a model that was
+    fitted longer ago says nothing; 0: it speaks until another one does.
+    """
+
+    models: Path
+    stages: Path | None = None
+    inputs: tuple[str, ...] = ()
+    algorithm: Algorithm | None = None
+    expires_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LateModel:
+    """A model that should have spoken from a bar on, but was there ``bars`` bars late: a cause of lost parity."""
+
+    column: str
+    file: str
+    speaks_from: int
+    bars: int
+
+
+@dataclass
+class SpeakingColumn:
+    """A score column from files. Any trouble with them gives NaN and is told once.
+
+    Raises :class:`itb.errors.ModelError` at the start when there is no timeline, or when the model that speaks first
+    learned from other features: that must stop a start, not a running bot.
+    """
+
+    files: ColumnFiles
+    feature_names: tuple[str, ...]
+    episodes: Episodes
+    late: list[LateModel] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stamp = self._look()
+        self.timeline = ModelTimeline.load(self.files.models / "timeline.json")
+        self._scores = ScoreFiles(self.files.models, self.files.stages, self.files.algorithm)
+        self.column = self.timeline.column
+        wanted = self.files.inputs or self.feature_names
+        if tuple(self.timeline.feature_names) != tuple(wanted):
+            raise ModelError(
+                f"{self.column}: its models learned from {len(self.timeline.feature_names)} columns "
+                f"({', '.join(self.timeline.feature_names[:3])} ...), but {len(wanted)} are computed "
+                f"({', '.join(wanted[:3])} ...); restore the features it was trained with, or train again"
+            )
+        self.low, self.high = self.timeline.low, self.timeline.high
+        if self.files.stages is not None and (self.files.stages / "calibration.json").exists():
+            self.low, self.high = 0.0, 1.0
+
+    def check(self) -> None:
+        """Read every model that may still speak; raise :class:`itb.errors.ModelError` if one is missing or altered."""
+        for entry in self.timeline.entries:
+            if entry.promoted:
+                check_model(self.files.models / entry.file)
+
+    def entry_at(self, open_time: int) -> TimelineEntry | None:
+        """Give the refit that speaks at a bar."""
+        return self.timeline.entry_at(open_time)
+
+    def refresh(self, last_scored: int, bar_ms: int) -> None:
+        """Take a timeline that was continued, before the bar after ``last_scored`` is scored: all of it or nothing.
+
+        A file that is not whole, or does not continue what is known, is told once and left alone.
+        """
+        stamp = self._look()
+        if stamp == self._stamp:
+            return
+        try:
+            timeline = ModelTimeline.load(self.files.models / "timeline.json")
+            new = self._new_entries(timeline)
+            for entry in new:
+                if entry.promoted:
+                    check_model(self.files.models / entry.file)
+            scores = ScoreFiles(self.files.models, self.files.stages, self.files.algorithm)
+        except (ModelError, OSError) as error:
+            self.episodes.trouble(f"{self.column}: refresh", str(error))
+            return
+        self._stamp = stamp
+        for entry in new:
+            if entry.promoted and entry.speaks_from <= last_scored:
+                count = (last_scored - entry.speaks_from) // bar_ms + 1
+                self.late.append(LateModel(self.column, entry.file, entry.speaks_from, count))
+                self.episodes.trouble(
+                    f"{self.column}: late",
+                    f"{self.column}: the model that speaks from {utc(entry.speaks_from)} on came {count} bars late",
+                )
+            elif entry.promoted:
+                self.episodes.well(f"{self.column}: late")
+        self.timeline, self._scores = timeline, scores
+        self.episodes.well(f"{self.column}: refresh")
+
+    def _new_entries(self, timeline: ModelTimeline) -> tuple[TimelineEntry, ...]:
+        if not timeline.begins_with(self.timeline):
+            raise ModelError(f"{self.column}: the timeline does not continue the one in use; it is left alone")
+        return timeline.entries[len(self.timeline.entries) :]
+
+    def score(self, open_time: int, row: FloatMatrix) -> float:
+        """Score one bar's row (shape 1 x columns); NaN where nobody speaks or nothing can be trusted."""
+        entry = self.entry_at(open_time)
+        if entry is None:
+            return np.nan
+        limit = self.files.expires_after_ms
+        if limit and open_time - entry.known_at > limit:
+            told = f"{self.column}: the model fitted at {utc(entry.known_at)} has expired; train a new one"
+            self.episodes.trouble(f"{self.column}: expired", told)
+            return np.nan
+        self.episodes.well(f"{self.column}: expired")
+        if not np.isfinite(row).all():
+            names = [self._names[place] for place in np.flatnonzero(~np.isfinite(row[0]))]
+            told = f"{self.column}: {len(names)} inputs have no number, {names[0]} first: no score"
+            self.episodes.trouble(f"{self.column}: inputs", told)
+            return np.nan
+        self.episodes.well(f"{self.column}: inputs")
+        try:
+            score = float(self._scores.score(open_time, row)[0])
+        except Exception as error:  # noqa: BLE001  a model file may fail in any way, and must not stop the rest
+            self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
+            return np.nan
+        if not (np.isnan(score) or self.low - _BESIDE <= score <= self.high + _BESIDE) or np.isinf(score):
+            told = f"{self.column}: the model says {score:g}, declared is {self.low:g} to {self.high:g}: no score"
+            self.episodes.trouble(f"{self.column}: model", told)
+            return np.nan
+        self.episodes.well(f"{self.column}: model")
+        return score
+
+    def batch(self, open_time: IntArray, rows: FloatMatrix) -> FloatArray:
+        """Score many bars at once, each by the model that spoke then; the bits of :meth:`score`."""
+        found = np.full(len(open_time), np.nan)
+        begins = sorted({entry.speaks_from for entry in (*self.timeline.entries, *self._stage_entries())})
+        cuts = [0, *np.searchsorted(open_time, begins).tolist(), len(open_time)]
+        for start, stop in pairwise(cuts):
+            if start >= stop or self.entry_at(int(open_time[start])) is None:
+                continue
+            try:
+                found[start:stop] = self._scores.score(int(open_time[start]), rows[start:stop])
+            except Exception as error:  # noqa: BLE001  as above
+                self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
+        return found
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.files.inputs or self.feature_names
+
+    def _stage_entries(self) -> tuple[TimelineEntry, ...]:
+        folder = self.files.stages
+        names = [] if folder is None else [folder / f"{name}.json" for name in ("abstention", "calibration")]
+        return tuple(entry for path in names if path.exists() for entry in ModelTimeline.load(path).entries)
+
+    def _look(self) -> tuple[tuple[int, int, int], ...]:
+        """See whether a file may have changed, without reading it."""
+        names = [self.files.models / "timeline.json"]
+        if self.files.stages is not None:
+            names += [self.files.stages / f"{name}.json" for name in ("abstention", "calibration")]
+        stats = [path.stat() for path in names if path.exists()]
+        return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats)
