@@ -43,8 +43,9 @@ def fit_latest(
     table.refuse_unusable()
     last = len(table) - 1
     start = max(table.first_complete, last - walk.train_bars + 1) if walk.mode == "sliding" else table.first_complete
+    first = walk.blocks(table)[:1] if walk.training.reuse_bins else ()  # whose bins the refits of a walk-forward use
     block = Block(
-        number=0,
+        number=len(first),
         fit_bar=last,
         train_start=start,
         known_until=last - walk.embargo_bars,
@@ -56,7 +57,7 @@ def fit_latest(
         column=column or column_name(table.label_name, algorithm),
         label_name=table.label_name,
         feature_names=table.feature_names,
-        blocks=(block,),
+        blocks=(*first, block),
         holdback_bars=0,
         min_train_rows=walk.min_train_rows,
         every_nth_row=walk.every_nth_row,
@@ -65,7 +66,7 @@ def fit_latest(
         folder=folder,
         training=walk.training,
     )
-    result = fit_fold(job, FoldData.of(table), 0)
+    result = fit_fold(job, FoldData.of(table), block.number)
     if not result.manifest:
         raise ModelError(
             f"{job.column}: nothing was trained: {result.note}. Load more bars, or shorten walkforward.train."

@@ -92,13 +92,14 @@ class EarlyStopping:
         return learned, tail
 
     def best(self, algorithm: Stepwise, learned: Lesson, weights: FloatArray | None, tail: Lesson, seed: int) -> Stage:
-        """Learn until it no longer helps, and give the best stage: of equals the earliest."""
-        best, highest = None, -np.inf
+        """Learn until it no longer helps; give the best stage, of equals the earliest, the last if none is judged."""
+        last, best, highest = None, None, -np.inf
         for stage in algorithm.learn(learned.features, learned.labels, seed, weights, tail.features):
             worth = self.judge(stage.scores, tail, is_classifier=algorithm.is_classifier)
-            if best is None or worth > highest:
-                best, highest = stage, worth if np.isfinite(worth) else -np.inf
-            elif stage.steps - best.steps >= self.patience:
+            last = stage
+            if np.isfinite(worth) and worth > highest:
+                best, highest = stage, worth
+            elif best is not None and stage.steps - best.steps >= self.patience:
                 break
-        assert best is not None, "an algorithm takes at least one step"
-        return best
+        assert last is not None, "an algorithm takes at least one step"
+        return best or last

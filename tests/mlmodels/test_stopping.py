@@ -201,3 +201,10 @@ def test_the_sigmoid_of_a_machine_is_fitted_without_rows_whose_label_reaches_int
 def test_a_stopping_rule_that_makes_no_sense_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         EarlyStopping(**arguments)
+
+
+def test_steps_of_which_none_can_be_judged_are_all_taken():
+    lesson = lesson_of()
+    stopping = EarlyStopping(Rank(), patience=2)  # one score for all rows has no order
+    told = stopping.best(Scripted((0.0,) * 9), lesson, None, lesson, 1)
+    assert told.steps == 9
