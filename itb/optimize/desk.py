@@ -233,7 +233,8 @@ def worker_name(process: int | None = None) -> str:
     """Name a process so that a later one with the same number is not taken for it; empty where there is none."""
     number = os.getpid() if process is None else process
     try:
-        started = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[19]
+        told_as = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        started = "gone" if told_as[0] == "Z" else told_as[19]  # a dead one that nobody has waited for
     except OSError:
         started = "" if process is None or _is_alive(number) else "gone"
     return f"{socket.gethostname()}|{number}|{started}"

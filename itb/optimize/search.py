@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from itb.optimize.proposals import GridProposer, Known, Proposer, SamplerName, p
 from itb.optimize.space import Space, Values
 
 BATCH_S = 0.2
+LARGEST_GRID = 1_000_000
 BEAT_S = 20.0
 
 
@@ -81,6 +83,11 @@ class Search:
             raise ValueError("objectives must name at least one")
         if self.trade_sides < 1:
             raise ValueError(f"trade_sides must be at least 1, was {self.trade_sides}")
+        if self.sampler == "grid" and (most := math.prod(len(d.grid()) for d in self.space.dimensions)) > LARGEST_GRID:
+            raise ValueError(
+                f"the grid has up to {most:,} points, at most {LARGEST_GRID:,} can be walked; give its ranges fewer "
+                f"points, or take sampler 'qmc'"
+            )
         _ = self.proposers
 
     @property

@@ -10,14 +10,18 @@ import numpy as np
 
 from itb.config import stages
 from itb.config.columns import columns
+from itb.config.messages import unknown_key
+from itb.config.plugins import load_plugins
+from itb.errors import ConfigError
 from itb.mlmodels.calibrated import known_scores
-from itb.optimize.candidate import BacktestCandidate, ScoredCandidate
+from itb.optimize.candidate import BacktestCandidate, ScoredCandidate, own
 from itb.optimize.sweep import Sweep
 from itb.runs.model import score_columns, walk_forward
 from itb.runs.search_space import applied, cornered
 from itb.runs.strategy import choose_strategy
 from itb.runs.training_tables import training_tables
 from itb.runs.venue import build_venue
+from itb.strategies.loading import load_strategy
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
 if TYPE_CHECKING:
@@ -79,6 +83,20 @@ class ModelSides:
             for name, source in scored.scores.items()
         }
         return ScoredCandidate(sweeps, ThresholdSettings(**chosen.settings))
+
+
+def refuse_strange_settings(config: Config, space: Space) -> None:
+    """Refuse a setting that a strategy of a person's own does not have; the others were refused with the space.
+
+    Raises :class:`ConfigError` that names it.
+    """
+    if ":" not in config.strategy.name:
+        return
+    known = list(load_strategy(config.strategy.name, config.folder, load_plugins(config)).params._getkeys())
+    for dimension in space.trade:
+        name = next(iter(own({dimension.name: 0})))
+        if name not in known:
+            raise ConfigError(config.complaint(("search", "space", dimension.name), unknown_key(name, known)))
 
 
 def first_bar(config: Config, bars: Bars, space: Space) -> int:

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,12 @@ from itb.optimize.storage import storage_of
 from itb.runs.looks import enter_look
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges
-from itb.runs.search_build import ModelSides, first_bar
+from itb.runs.search_build import ModelSides, first_bar, refuse_strange_settings
 from itb.runs.search_space import search_space
 from itb.runs.strategy import check_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from itb.config import Config
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 
 _COUNT_EVERY_S = 2.0
+_WAIT_S = 0.5
 _WAYS = ("objectives", "sampler", "trade_sides", "min_trades", "max_drawdown", "seed", "prune")
 
 
@@ -132,18 +134,20 @@ class Study:
     def total(self, desk: Desk) -> int:
         """How many trials there shall be."""
         if self.asked.more is not None:
-            return len(desk.records()) + self.asked.more
+            wanted: int | None = len(desk.records()) + self.asked.more
+        else:
+            wanted = self.asked.trials
         if self.search.sampler == "grid":
             size = self.search.grid_size()
-            return size if self.asked.trials is None else min(self.asked.trials, size)
-        return self.config.search.trials if self.asked.trials is None else self.asked.trials
+            return size if wanted is None else min(wanted, size)
+        return self.config.search.trials if wanted is None else wanted
 
     def work(self, desk: Desk, total: int, listener: Listener | None) -> Worker:
         """Fill the study, in as many processes as are asked for; give the worker of this one."""
         stop = self.stop()
         worker = Worker(self.search, desk, self.sides, listener, stop)
         if self.asked.jobs == 1:
-            worker.work(total)
+            self._finish(worker, desk, total)
             return worker
         own = replace(self.asked, jobs=1)
         start = multiprocessing.get_context("spawn")
@@ -151,19 +155,27 @@ class Study:
             start.Process(target=_help, args=(self.config, self.market.bars.symbol, own, self.name, total), daemon=True)
             for _ in range(self.asked.jobs - 1)
         ]
-        for helper in helpers:
-            helper.start()
+        with _no_script():
+            for helper in helpers:
+                helper.start()
         try:
             worker.work(total)
             for helper in helpers:
                 helper.join()
-            worker.work(total)  # what a helper that died left behind
+            self._finish(worker, desk, total)  # what a helper that died left behind
         finally:
             for helper in helpers:
                 if helper.is_alive():
                     helper.terminate()
                 helper.join()
         return worker
+
+    def _finish(self, worker: Worker, desk: Desk, total: int) -> None:
+        """Work until the study is full; where others have the last blocks, wait for them."""
+        worker.work(total)
+        while len(desk.records()) < total and not worker.stop():
+            time.sleep(_WAIT_S)
+            worker.work(total)
 
     def stop(self) -> Callable[[], bool]:
         """Ask whether the time is over."""
@@ -182,6 +194,7 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
     check_settings(config)
     objectives = tuple(_objective(config, name) for name in config.search.objectives)
     space = search_space(config, score_ranges(config))
+    refuse_strange_settings(config, space)
     workspace.report(0, 1, "loading the market")
     market = load_market(workspace, symbol, run_id=asked.name or "optimize", command=command)
     start = first_bar(config, market.bars, space)
@@ -224,7 +237,9 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
     folder = config.runs_root / "studies" / name
     folder.mkdir(parents=True, exist_ok=True)
     sides = ModelSides(replace(workspace, progress=None), market, space, start)
-    return Study(workspace, market, search, sides, name, folder, plan, asked, f"#{digest}" if asked.name else "")
+    return Study(
+        workspace, market, search, sides, name, folder, plan, asked, "" if name.endswith(digest) else f"#{digest}"
+    )
 
 
 def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | None = None) -> int:
@@ -280,6 +295,21 @@ def _help(config: Config, symbol: str, asked: Asked, name: str, total: int) -> N
         help_study(Workspace(alone), symbol, replace(asked, name=name), total)
     except ItbError as error:
         print(f"itb: a helper has ended: {error}", file=sys.stderr)  # noqa: T201  (the first process goes on)
+
+
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """Let processes that are spawned inside not run the person's script again; helpers need nothing of it."""
+    script: Any = sys.modules["__main__"]
+    kept = {name: getattr(script, name) for name in ("__file__", "__spec__") if hasattr(script, name)}
+    script.__spec__ = None
+    if "__file__" in kept:
+        del script.__file__
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(script, name, value)
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,14 @@ def test_grid_visits_every_point_once(studies, tmp_path):
 
     points = [tuple(record.parameters.values()) for record in opened.records()]
     assert points == [(rate, buy) for rate in (0.1, 0.2) for buy in space.trade[0].grid()]
+
+
+def test_grid_that_nobody_could_walk_is_refused_with_its_size(studies):
+    wide = Space(trade=tuple(FloatRange(f"strategy.s{number}", 0, 1) for number in range(9)))
+
+    with pytest.raises(ValueError, match="the grid has up to 1,953,125 points, at most 1,000,000 can be walked"):
+        studies.search("grid", space=wide)
+    assert studies.search("qmc", space=wide).sampler == "qmc"
 
 
 def test_tpe_finds_more_than_chance(studies, tmp_path):
@@ -173,6 +182,16 @@ def test_other_space_or_data_under_the_same_name_is_refused(studies, tmp_path):
     assert stored_plan(storage, "study")["data"] == "d"
     with pytest.raises(RunError, match="study 'nobody': not found; the storage has study"):
         stored_plan(storage, "nobody")
+
+
+def test_dead_process_that_nobody_waited_for_is_dead():
+    begun = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    alive = worker_name(begun.pid)
+    begun.kill()
+    os.waitid(os.P_PID, begun.pid, os.WEXITED | os.WNOWAIT)
+
+    assert worker_name(begun.pid) != alive
+    begun.communicate()
 
 
 def test_slow_trials_tell_that_their_worker_is_alive(studies, tmp_path):

@@ -10,11 +10,13 @@ import pytest
 
 from itb.config import load_config
 from itb.errors import ConfigError, RunError
+from itb.optimize.desk import Block, worker_name
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges
 from itb.runs.optimize import Asked, apply, optimize, walk_forward, worker
 from itb.runs.search_build import first_bar
 from itb.runs.search_space import applied, default_space, search_space
+from itb.runs.study import open_study
 from itb.runs.workspace import Workspace
 
 SETTINGS = [
@@ -131,9 +133,46 @@ def test_worker_helps_a_study_in_a_database(folder, tmp_path):
 
 
 def test_two_processes_share_a_study_and_double_nothing(folder):
-    told = optimize(workspace(folder, "search.seed=9"), Asked(trials=16, jobs=2)).data["studies"][0]
+    given = workspace(folder, "search.seed=9")
+    told = optimize(given, Asked(trials=16, jobs=2)).data["studies"][0]
 
     assert told["trials"] == 16
+    assert sum(look.trials for look in given.register.looks() if look.run_id.startswith(told["study"])) == 16
+
+
+def test_search_waits_for_a_block_that_another_works_on(folder):
+    """It would judge a study that is not full."""
+    given = workspace(folder, "search.seed=11", "search.sampler=random")
+    study = open_study(given, "BTC/USDT", Asked(trials=8))
+    other = study.desk()
+    living = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(2)"])
+    other.owner = worker_name(living.pid)
+    other.claim(lambda: Block(0, {"model.num_leaves": 4}, other.owner, other.clock()))
+
+    told = optimize(given, Asked(trials=8)).data["studies"][0]
+
+    assert living.wait() == 0
+    assert told["trials"] == 8
+
+
+SCRIPT = """
+from pathlib import Path
+from itb.config import load_config
+from itb.runs.optimize import Asked, optimize
+from itb.runs.workspace import Workspace
+print("begun")
+given = Workspace(load_config(overrides={settings!r}, environ={{}}))
+print(optimize(given, Asked(trials=8, jobs=2)).data["studies"][0]["trials"])
+"""
+
+
+def test_helpers_do_not_run_the_script_again(folder, tmp_path):
+    settings = [f"runs.root={folder / 'runs'}", *SETTINGS, *SPACE, "search.seed=12"]
+    (tmp_path / "script.py").write_text(SCRIPT.format(settings=settings))
+
+    told = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=True)
+
+    assert (told.stdout, told.stderr) == ("begun\n8\n", "")
 
 
 def test_other_data_under_the_same_name_is_refused(folder, found):
@@ -295,6 +334,23 @@ def _line(process):
         return Path(f"/proc/{process}/cmdline").read_text()
     except OSError:
         return ""
+
+
+OWN = """
+import backtrader as bt
+class Eager(bt.Strategy):
+    params = (("up", 0.52),)
+    def next(self):
+        pass
+"""
+
+
+def test_setting_that_an_own_strategy_does_not_have_is_named(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    named = [f"strategy.name={tmp_path / 'own.py'}:Eager", "search.space={'strategy.upp'={low=0.5, high=0.6}}"]
+
+    with pytest.raises(ConfigError, match=r'search.space.strategy.upp: unknown key; did you mean "up"'):
+        optimize(workspace(tmp_path, *named), Asked(trials=2))
 
 
 def test_lists_and_tables_travel_through_a_space():
