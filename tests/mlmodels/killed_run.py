@@ -70,7 +70,7 @@ def tell_workers(folder: Path) -> None:
         if done == 1:
             print(json.dumps([child.pid for child in multiprocessing.active_children()]), flush=True)
 
-    WALK.run(learnable(), LightGbm(rounds=400, min_data_in_leaf=20), folder, workers=2, progress=tell)
+    WALK.run(learnable(), LightGbm(rounds=400, min_data_in_leaf=20), folder, workers=3, progress=tell)
 
 
 if __name__ == "__main__":
