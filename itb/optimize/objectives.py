@@ -10,8 +10,12 @@ from typing import Literal
 
 import numpy as np
 
+from itb.ledger.equity import drawdown
+from itb.ledger.metrics import day_figures
 from itb.market.bars import FloatArray
+from itb.optimize import sharpe_statistics
 from itb.optimize.performance import Performance
+from itb.optimize.sharpe_statistics import Moments
 
 Direction = Literal["maximize", "minimize"]
 
@@ -78,13 +82,12 @@ def annual_return(performance: Performance) -> float:
 
 def sharpe(performance: Performance) -> float:
     """Give the mean over the deviation of daily returns (n - 1), times sqrt(365); NaN for a flat line."""
-    return _mean_over(performance.daily, _deviation(performance.daily)) * math.sqrt(YEAR)
+    return day_figures(performance.daily)["sharpe"] if len(performance.daily) else _NAN
 
 
 def sortino(performance: Performance) -> float:
     """Give the mean over the root of the mean squared loss of daily returns, times sqrt(365)."""
-    downside = math.sqrt(float(np.mean(np.minimum(performance.daily, 0.0) ** 2))) if len(performance.daily) else 0.0
-    return _mean_over(performance.daily, downside) * math.sqrt(YEAR)
+    return day_figures(performance.daily)["sortino"] if len(performance.daily) else _NAN
 
 
 def max_drawdown(performance: Performance) -> float:
@@ -132,13 +135,7 @@ def probabilistic_sharpe(performance: Performance) -> float:
     days = performance.daily
     if len(days) < 3 or not days.std() > 0:
         return _NAN
-    centred = (days - days.mean()) / days.std()
-    skew, kurtosis = float(np.mean(centred**3)), float(np.mean(centred**4))
-    ratio = float(days.mean()) / _deviation(days)
-    spread = 1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
-    if not spread > 0:
-        return _NAN
-    return 0.5 * (1.0 + math.erf(ratio * math.sqrt((len(days) - 1) / spread) / math.sqrt(2.0)))
+    return sharpe_statistics.probabilistic_sharpe(Moments.of(days))
 
 
 def worst_window(parts: Sequence[Performance]) -> float:
@@ -228,5 +225,4 @@ def _mean_over(values: FloatArray, spread: float) -> float:
 
 
 def _underwater(performance: Performance) -> FloatArray:
-    equity = np.cumprod(1.0 + performance.daily)
-    return np.asarray(equity / np.maximum(np.maximum.accumulate(equity), 1.0) - 1.0)
+    return drawdown(np.asarray(np.cumprod(1.0 + performance.daily)), 1.0)

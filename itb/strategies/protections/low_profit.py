@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from itb.ledger.trades import Trade
-from itb.market.span import Span
-from itb.strategies.protections.protection import Scope, refuse_limit, span
+from itb.strategies.protections.protection import OfRecentTrades, Scope
 
 
 @dataclass(frozen=True)
-class LowProfitSymbol:
+class LowProfitSymbol(OfRecentTrades):
     """Forbid entries of a symbol whose recent trades returned too little in sum; fractions are fractions.
 
     Parameters
@@ -31,27 +30,9 @@ class LowProfitSymbol:
     """
 
     name: ClassVar[str] = "low_profit_symbol"
-    refuses_reversal: ClassVar[bool] = False
 
-    lookback: int | str = 24
-    trade_limit: int = 4
-    stop_duration: int | str = 12
     required_profit: float = 0.0
     only_per_side: bool = False
-
-    def __post_init__(self) -> None:
-        _ = self.looks_back, self.stops_for
-        refuse_limit(self.trade_limit)
-
-    @property
-    def looks_back(self) -> Span:
-        """How long ago trades may have ended to be looked at."""
-        return span("lookback", self.lookback)
-
-    @property
-    def stops_for(self) -> Span:
-        """How long entries are forbidden."""
-        return span("stop_duration", self.stop_duration)
 
     def triggers(self, recent: Sequence[Trade]) -> Scope | None:
         """Forbid entries of the symbol, or of one side of it, when its trades returned too little."""

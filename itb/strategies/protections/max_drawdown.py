@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from itb.ledger.trades import Trade
-from itb.market.span import Span
-from itb.strategies.protections.protection import Scope, refuse_limit, span
+from itb.strategies.protections.protection import OfRecentTrades, Scope
 
 
 @dataclass(frozen=True)
-class MaxDrawdown:
+class MaxDrawdown(OfRecentTrades):
     """Forbid every entry while recent trades, one after the other, lost too much; fractions are fractions.
 
     The returns of the trades, each a fraction of its entry's worth, are added up in the order in which they ended; the
@@ -34,28 +33,14 @@ class MaxDrawdown:
     """
 
     name: ClassVar[str] = "max_drawdown"
-    refuses_reversal: ClassVar[bool] = False
 
     lookback: int | str = 48
-    trade_limit: int = 4
-    stop_duration: int | str = 12
     max_allowed_drawdown: float = 0.1
 
     def __post_init__(self) -> None:
-        _ = self.looks_back, self.stops_for
-        refuse_limit(self.trade_limit)
+        super().__post_init__()
         if not self.max_allowed_drawdown >= 0:
             raise ValueError(f"max_allowed_drawdown must be a fraction of 0 or more, was {self.max_allowed_drawdown}")
-
-    @property
-    def looks_back(self) -> Span:
-        """How long ago trades may have ended to be looked at."""
-        return span("lookback", self.lookback)
-
-    @property
-    def stops_for(self) -> Span:
-        """How long entries are forbidden."""
-        return span("stop_duration", self.stop_duration)
 
     def triggers(self, recent: Sequence[Trade]) -> Scope | None:
         """Forbid every entry when recent trades lost more than is allowed."""

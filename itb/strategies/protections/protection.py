@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from itb.ledger.trades import Side, Trade
@@ -54,7 +55,27 @@ def span(key: str, value: int | str) -> Span:
         raise ValueError(f'{key} must be a length such as "12h" or a number of bars above 0, was {value!r}') from None
 
 
-def refuse_limit(trade_limit: int) -> None:
-    """Refuse a number of trades below one."""
-    if trade_limit < 1:
-        raise ValueError(f"trade_limit must be at least 1 trade, was {trade_limit}")
+@dataclass(frozen=True)
+class OfRecentTrades:
+    """What protections share that judge the trades of a stretch of time, and then forbid entries for another."""
+
+    refuses_reversal: ClassVar[bool] = False
+
+    lookback: int | str = 24
+    trade_limit: int = 4
+    stop_duration: int | str = 12
+
+    def __post_init__(self) -> None:
+        _ = self.looks_back, self.stops_for
+        if self.trade_limit < 1:
+            raise ValueError(f"trade_limit must be at least 1 trade, was {self.trade_limit}")
+
+    @property
+    def looks_back(self) -> Span:
+        """How long ago trades may have ended to be looked at."""
+        return span("lookback", self.lookback)
+
+    @property
+    def stops_for(self) -> Span:
+        """How long entries are forbidden."""
+        return span("stop_duration", self.stop_duration)

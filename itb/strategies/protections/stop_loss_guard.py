@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from itb.ledger.trades import Trade
-from itb.market.span import Span
-from itb.strategies.protections.protection import Scope, refuse_limit, span
+from itb.strategies.protections.protection import OfRecentTrades, Scope
 
 STOPS = frozenset({"stop", "trailing", "liquidation"})
 """Reasons of an exit that count as a stop-loss."""
 
 
 @dataclass(frozen=True)
-class StopLossGuard:
+class StopLossGuard(OfRecentTrades):
     """Forbid entries after so many trades that a stop ended with too small a profit; fractions are fractions.
 
     Parameters
@@ -35,28 +34,10 @@ class StopLossGuard:
     """
 
     name: ClassVar[str] = "stop_loss_guard"
-    refuses_reversal: ClassVar[bool] = False
 
-    lookback: int | str = 24
-    trade_limit: int = 4
-    stop_duration: int | str = 12
     required_profit: float = 0.0
     only_per_symbol: bool = False
     only_per_side: bool = False
-
-    def __post_init__(self) -> None:
-        _ = self.looks_back, self.stops_for
-        refuse_limit(self.trade_limit)
-
-    @property
-    def looks_back(self) -> Span:
-        """How long ago trades may have ended to be looked at."""
-        return span("lookback", self.lookback)
-
-    @property
-    def stops_for(self) -> Span:
-        """How long entries are forbidden."""
-        return span("stop_duration", self.stop_duration)
 
     def triggers(self, recent: Sequence[Trade]) -> Scope | None:
         """Forbid entries when the last of enough losing stops has just filled."""
