@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +126,24 @@ def hostile(full: ReportData) -> ReportData:
         scenarios=Table((bad, bad), ((bad, bad),)), ambiguous=Table((bad,), ((bad,),)),
         rejected=((bad, 1),), manifest={bad: {bad: bad}},
     )  # fmt: skip
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--virtual-time-budget=20000", "--enable-logging=stderr",
+]  # fmt: skip
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[[Path, int], subprocess.CompletedProcess[str]]:
+    """Open a page of so many pixels in a headless browser; its document comes back, and what its console said."""
+    if BROWSER is None:
+        pytest.skip("no chromium here: the page's script is checked where there is one")
+
+    def open_page(path: Path, height: int) -> subprocess.CompletedProcess[str]:
+        own = [f"--window-size=1280,{height}", f"--user-data-dir={tmp_path / 'profile'}"]
+        command = [str(BROWSER), *QUIET, *own, "--dump-dom", path.as_uri()]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+    return open_page

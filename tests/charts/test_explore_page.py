@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +28,6 @@ from itb.charts.explore_figures import likeness_figure
 from itb.charts.explore_page import render_explore
 from itb.charts.explore_scores import _spread, both_calibrations_figure, profit_figure, weights_figure
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--virtual-time-budget=20000", "--enable-logging=stderr",
-    "--window-size=1280,9000",
-]  # fmt: skip
 BAD = '</script><img src=x onerror="alert(1)">\'&<b>'
 
 
@@ -158,11 +152,9 @@ def test_dots_that_lie_apart_stay_on_their_line_and_crowds_stay_in_their_lane() 
     assert len(_spread(np.zeros(0))) == 0
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium here: the page's script is checked where there is one")
-def test_browser_draws_every_figure_of_the_page(tmp_path: Path) -> None:
+def test_browser_draws_every_figure_of_the_page(tmp_path: Path, browse: Callable[..., Any]) -> None:
     path = tmp_path / "page.html"
     path.write_text(render_explore(replace(page(BAD), columns=page(BAD).columns[:2])))
-    command = [str(BROWSER), *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
-    seen = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    seen = browse(path, 9000)
     assert seen.stdout.count('class="plot js-plotly-plot"') == 4 + 2 * 6
     assert not re.findall(r"CONSOLE.*", seen.stderr)
