@@ -226,6 +226,7 @@ def training(config: Config) -> Training:
             train_rows_max=section.train_rows_max,
             early_stopping=stopping,
             reuse_bins=section.reuse_bins,
+            coin_scaling=section.coin_scaling,
         )
 
     return tell(config, ("training",), make, list(type(section).model_fields))

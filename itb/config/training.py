@@ -40,6 +40,11 @@ class TrainingSection(Section):
         description="Train one model on the rows of all `data.symbols` and let it score each; else each coin has a "
         "model of its own.",
     )
+    coin_scaling: Literal["none", "standard", "robust"] = Field(
+        default="none",
+        description="In a pooled training, scale each coin's features by its own training rows: mean and deviation, or "
+        "median and the range between the 5 % and 95 % quantiles.",
+    )
     train_rows_max: Count = Field(default=0, description="Learn from so many of the newest rows at most; 0: from all.")
     early_stopping: Literal["none", "loss", "rank", "trading"] = Field(
         default="none",
@@ -64,7 +69,12 @@ class TrainingSection(Section):
     )
 
     @model_validator(mode="after")
-    def _refuse_mixed_closes(self) -> Self:
+    def _refuse_what_pools_differ_in(self) -> Self:
+        if self.coin_scaling != "none" and not self.pooled:
+            raise ValueError(
+                f'coin_scaling must be "none" where pooled is not set, was "{self.coin_scaling}": a model of one coin '
+                "scales by model.scaling"
+            )
         if self.pooled and self.early_stopping == "trading":
             raise ValueError(
                 'early_stopping must be "none", "loss" or "rank" where pooled is set, was "trading": the rows of '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from itb.errors import ModelError
 from itb.mlmodels.algorithm import complete_rows, score_rows, settings_of
 from itb.mlmodels.bins import Binned, Bins
 from itb.mlmodels.by_class import CLASS_NAMES, ByClass
+from itb.mlmodels.coin_scales import CoinScales, enough_rows
 from itb.mlmodels.files import write_whole
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.registry import Manifest, check_model, save_model
@@ -34,7 +35,10 @@ PackedMarks = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FoldJob:
-    """What all refits of one walk-forward share, small enough to be sent to a worker process."""
+    """What all refits of one walk-forward share, small enough to be sent to a worker process.
+
+    ``coins`` are those whose rows take turns, in a pool.
+    """
 
     algorithm: Algorithm
     column: str
@@ -48,6 +52,7 @@ class FoldJob:
     seed: int
     folder: Path
     training: Training = field(default_factory=Training)
+    coins: tuple[str, ...] = ()
 
     def path(self, number: int) -> Path:
         """Where a refit's result is kept."""
@@ -56,6 +61,19 @@ class FoldJob:
     @property
     def models(self) -> Path:
         return self.folder / "models"
+
+    @property
+    def by_coin(self) -> bool:
+        """Whether features are scaled coin by coin."""
+        return bool(self.coins) and self.training.coin_scaling != "none"
+
+    def places(self, rows: IntArray) -> IntArray:
+        """Say whose each row of a pool is, as a place among ``coins``."""
+        return rows % len(self.coins)
+
+    def read(self, features: FloatMatrix, rows: IntArray, scales: CoinScales | None) -> FloatMatrix:
+        """Give features as a model reads them; ``rows`` are their positions in the table."""
+        return features if scales is None else scales.rows(features, self.places(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +133,12 @@ def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
     if refusal:
         result = _nothing(job, data, number, refusal, len(rows))
     else:
-        lesson, bins = data.lesson(rows), _bins(job, data)
+        (lesson, scales), bins = _lesson(job, data, rows), _bins(job, data)
         if bins is not None:
             bins.check(lesson.features, job.feature_names)
         try:
-            result = _score(job, data, number, rows, job.training.teach(job.algorithm, lesson, job.seed, bins))
+            taught = job.training.teach(job.algorithm, lesson, job.seed, bins)
+            result = _score(job, data, number, rows, taught, scales)
         except ClassLostError as error:
             result = _nothing(job, data, number, str(error), len(rows))
     write_whole(job.path(number), _pack(result))
@@ -151,7 +170,17 @@ def _training_rows(job: FoldJob, data: FoldData, block: Block) -> IntArray:
         return rows
     first = int(rows[0])
     complete = complete_rows(data.features[first : int(rows[-1]) + 1])
-    return job.training.newest(np.asarray(rows[complete[rows - first]], dtype=np.int64))
+    rows = job.training.newest(np.asarray(rows[complete[rows - first]], dtype=np.int64))
+    return rows[enough_rows(job.places(rows), len(job.coins))] if job.by_coin else rows
+
+
+def _lesson(job: FoldJob, data: FoldData, rows: IntArray) -> tuple[Lesson, CoinScales | None]:
+    """Give the rows to learn from, scaled coin by coin if that is asked for, and by what."""
+    lesson = data.lesson(rows)
+    if not job.by_coin:
+        return lesson, None
+    scales = CoinScales.fit(lesson.features, job.places(rows), job.coins, job.training.coin_scaling)
+    return replace(lesson, features=job.read(lesson.features, rows, scales)), scales
 
 
 def _bins(job: FoldJob, data: FoldData) -> Bins | None:
@@ -160,7 +189,7 @@ def _bins(job: FoldJob, data: FoldData) -> Bins | None:
         return None
     if "bins" not in data.found:
         rows = _training_rows(job, data, job.blocks[0])
-        data.found["bins"] = job.algorithm.bins(data.lesson(rows).features, job.seed) if len(rows) else None
+        data.found["bins"] = job.algorithm.bins(_lesson(job, data, rows)[0].features, job.seed) if len(rows) else None
     return data.found["bins"]
 
 
@@ -193,8 +222,14 @@ def _nothing(job: FoldJob, data: FoldData, number: int, note: str, rows: int) ->
     )
 
 
-def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, taught: Taught) -> FoldResult:
+def _score(
+    job: FoldJob, data: FoldData, number: int, rows: IntArray, taught: Taught, scales: CoinScales | None
+) -> FoldResult:
     block, model = job.blocks[number], taught.model
+
+    def read(rows: IntArray | slice) -> FloatMatrix:
+        return job.read(data.features[rows], np.arange(len(data.open_time))[rows], scales)
+
     note = "; ".join(part for part in (model.note, taught.note) if part)
     stopped = {} if taught.steps is None else {"stopped_after_steps": taught.steps}
     manifest = Manifest(
@@ -210,20 +245,19 @@ def _score(job: FoldJob, data: FoldData, number: int, rows: IntArray, taught: Ta
         known_at=int(data.open_time[block.fit_bar]),
         note=note,
     )
-    known = data.features[block.train_start : block.fit_bar + 1]
-    newest = known[-4 * RECENT_ROWS :]
+    newest = read(slice(max(block.train_start, block.fit_bar + 1 - 4 * RECENT_ROWS), block.fit_bar + 1))
     return FoldResult(
         number=number,
-        manifest=save_model(model, job.algorithm, manifest, job.models),
+        manifest=save_model(model, job.algorithm, manifest, job.models, scales),
         note=note,
         rows=len(rows),
         first_row=int(rows[0]),
         last_row=int(rows[-1]),
         last_known=int(data.known_at[rows].max()),
         importance=model.importance,
-        test=score_rows(model, data.features[block.test_start : block.test_stop]),
+        test=score_rows(model, read(slice(block.test_start, block.test_stop))),
         recent=score_rows(model, newest[complete_rows(newest)][-RECENT_ROWS:]),
-        held=score_rows(model, data.features[block.holdback_rows(data.known_at, job.holdback_bars)]),
+        held=score_rows(model, read(block.holdback_rows(data.known_at, job.holdback_bars))),
         learned=pack_rows(rows),
     )
 

@@ -65,6 +65,7 @@ def fit_latest(
         seed=seed,
         folder=folder,
         training=walk.training,
+        coins=table.coins,
     )
     result = fit_fold(job, FoldData.of(table), block.number)
     if not result.manifest:

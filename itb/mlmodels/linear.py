@@ -45,7 +45,7 @@ class ScaledLinear:
     @cached_property
     def _numbers(self) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         *scaler, linear = (step for _, step in self.pipeline.steps)
-        weights = np.ravel(linear.coef_).astype(np.float64)
+        (weights,) = np.atleast_2d(linear.coef_).astype(np.float64)  # ValueError where there is a row for each class
         mean, scale = scalers.scale_numbers(scaler[0] if scaler else None, len(weights))
         return mean, scale, weights, float(np.ravel(linear.intercept_)[0])
 

@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PooledTable(TrainingTable):
-    """Rows of ``coins`` coins on one raster: row t x coins + c is coin c at time t, empty where it has no bar."""
-
-    coins: int = 1
+    """Rows of ``coins`` on one raster: of n coins, row t x n + c is coin c at time t, empty where it has no bar."""
 
     @property
     def first_complete(self) -> int:
         """The first row of the first time at which any coin has every feature."""
-        return super().first_complete // self.coins * self.coins
+        return super().first_complete // len(self.coins) * len(self.coins)
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class Pool:
             np.repeat(self.raster, self.coins),
             one.timeframe,
             has_classes=one.has_classes,
-            coins=self.coins,
+            coins=tuple(self.tables),
         )
 
     def walk(self, walk: WalkForward) -> WalkForward:
@@ -143,7 +141,7 @@ class Pool:
         table = self.tables[symbol]
         place = np.searchsorted(self.raster, table.open_time) * self.coins + coin
         folds = tuple(self._fold(fold, table.open_time, place) for fold in result.folds)
-        return replace(result, scores=result.scores[place], table=table, folds=folds)
+        return replace(result, scores=result.scores[place], table=table, folds=folds, coin=symbol)
 
     def _fold(self, fold: Fold, times: IntArray, place: IntArray) -> Fold:
         """Count a refit in one coin's bars; ``place`` are its rows in the pool."""

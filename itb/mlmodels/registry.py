@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from itb.errors import ModelError
 from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model, score_rows
 from itb.mlmodels.algorithms import ALGORITHMS
+from itb.mlmodels.coin_scales import CoinScales
 from itb.mlmodels.files import write_whole
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from itb.market.bars import FloatArray
 
 _FORMAT = 1
+_SCALES = ".scales.npz"
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "skops")
 
 
@@ -30,6 +32,7 @@ class Manifest:
 
     ``trained_from`` and ``trained_until`` are the open times of the first and last bar it learned from, ``known_at``
     is the open time of the bar at whose close it was fitted (all UTC milliseconds). ``sha256`` is that of ``file``.
+    A model that scales coin by coin names its ``coins`` and the file of their ``scales``.
     """
 
     column: str
@@ -46,6 +49,9 @@ class Manifest:
     file: str = ""
     sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    coins: tuple[str, ...] = ()
+    scales: str = ""
+    scales_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,23 @@ class StoredModel:
 
     manifest: Manifest
     model: Model
+    scales: CoinScales | None = None
 
-    def scores(self, features: FloatMatrix) -> FloatArray:
-        """Score rows of features (NaN where one is missing); raise :class:`ModelError` if the schema differs."""
+    def read(self, features: FloatMatrix, coin: str = "") -> FloatMatrix:
+        """Give rows of a coin's features as the model reads them: scaled, where it was taught coin by coin."""
+        return features if self.scales is None else self.scales.of_coin(features, coin)
+
+    def scores(self, features: FloatMatrix, coin: str = "") -> FloatArray:
+        """Score rows of a coin's features (NaN where one is missing); raise :class:`ModelError` if the schema differs.
+
+        ``coin`` matters to a model that scales coin by coin, and must then be one of its own.
+        """
         if features.ndim != 2 or features.shape[1] != len(self.manifest.feature_names):
             raise ModelError(
                 f"model {self.manifest.column}: got features of shape {features.shape}, expected "
                 f"{len(self.manifest.feature_names)} columns, as it was trained with"
             )
-        return score_rows(self.model, features)
+        return score_rows(self.model, self.read(features, coin))
 
 
 @cache
@@ -77,8 +91,15 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def save_model(model: Model, algorithm: Algorithm, manifest: Manifest, folder: Path) -> str:
-    """Write a model and its manifest; give the manifest's file name, which is made from its content."""
+def save_model(
+    model: Model, algorithm: Algorithm, manifest: Manifest, folder: Path, scales: CoinScales | None = None
+) -> str:
+    """Write a model, its scales and its manifest; give the manifest's file name, which is made from its content."""
+    if scales is not None:
+        content = scales.to_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        write_whole(folder / f"{digest[:16]}{_SCALES}", content)
+        manifest = replace(manifest, coins=scales.coins, scales=f"{digest[:16]}{_SCALES}", scales_sha256=digest)
     return save_content(model.to_bytes(), algorithm.suffix, manifest, folder)
 
 
@@ -99,7 +120,7 @@ def save_content(content: bytes, suffix: str, manifest: Manifest, folder: Path) 
 
 
 def check_model(path: Path) -> tuple[Manifest, bytes]:
-    """Read the model file that a manifest names, without building the model; give both.
+    """Read the model file that a manifest names, without building the model; give both. Its scales are checked too.
 
     Raises :class:`ModelError` if a file is missing or altered.
     """
@@ -107,10 +128,9 @@ def check_model(path: Path) -> tuple[Manifest, bytes]:
     if path.stem != hashlib.sha256(text).hexdigest()[:16]:
         raise ModelError(f"{path}: the manifest was altered (its name no longer matches its content). Train again.")
     manifest = _parse(path, text)
-    content = _read(path.with_name(manifest.file))
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        raise ModelError(f"{path.with_name(manifest.file)}: the model was altered (sha256 differs). Train again.")
-    return manifest, content
+    if manifest.scales:
+        _read_whole(path.with_name(manifest.scales), manifest.scales_sha256)
+    return manifest, _read_whole(path.with_name(manifest.file), manifest.sha256)
 
 
 def load_model(path: Path, algorithm: Algorithm | None = None) -> StoredModel:
@@ -125,12 +145,16 @@ def load_model(path: Path, algorithm: Algorithm | None = None) -> StoredModel:
         model = algorithm.load(content)
     except ModelError as error:
         raise ModelError(f"{path.with_name(manifest.file)}: {error}") from None
+    scales = None
+    if manifest.scales:
+        kept = _read_whole(path.with_name(manifest.scales), manifest.scales_sha256)
+        scales = CoinScales.load(kept, manifest.coins, len(manifest.feature_names))
     if len(model.importance) != len(manifest.feature_names):
         raise ModelError(
             f"{path}: the model takes {len(model.importance)} features, its manifest names "
             f"{len(manifest.feature_names)}. Train again."
         )
-    return StoredModel(manifest, model)
+    return StoredModel(manifest, model, scales)
 
 
 def check_features(manifest: Manifest, names: tuple[str, ...]) -> None:
@@ -155,17 +179,25 @@ def _read(path: Path) -> bytes:
         raise ModelError(f"{path}: cannot be read ({error.strerror}). Run `itb walkforward` to train again.") from None
 
 
+def _read_whole(path: Path, sha256: str) -> bytes:
+    content = _read(path)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(f"{path}: the model was altered (sha256 differs). Train again.")
+    return content
+
+
 def _parse(path: Path, text: bytes) -> Manifest:
     try:
         fields = json.loads(text)
         if fields.pop("format") != _FORMAT:
             raise ModelError(f"{path}: written by another version of itb. Train again.")
         fields["feature_names"] = tuple(fields["feature_names"])
-        manifest = Manifest(**fields)
+        manifest = Manifest(**{**fields, "coins": tuple(fields.get("coins", ()))})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: not a model manifest ({error}). Train again.") from None
-    if not manifest.file or set(str(manifest.file)) & set("/\\"):
-        raise ModelError(f"{path}: names the file {manifest.file!r}, expected a file beside it. Train again.")
+    for file in (manifest.file, *([manifest.scales] if manifest.scales else [])):
+        if not file or set(str(file)) & set("/\\"):
+            raise ModelError(f"{path}: names the file {file!r}, expected a file beside it. Train again.")
     return manifest
 
 

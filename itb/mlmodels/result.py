@@ -50,7 +50,8 @@ class WalkForwardResult:
     """Out-of-sample scores of one column, and everything needed to judge and to repeat them.
 
     ``scores`` has one value per bar of the table, NaN where no model spoke. ``folder`` holds ``timeline.json`` and the
-    model files; ``fingerprint`` is that of data, settings, algorithm, seed and library versions.
+    model files; ``fingerprint`` is that of data, settings, algorithm, seed and library versions. ``coin`` is whose part
+    of a pool it is.
     """
 
     column: str
@@ -65,6 +66,7 @@ class WalkForwardResult:
     fingerprint: str
     fitted: int = field(default=0)
     algorithm: Algorithm | None = None
+    coin: str = ""
 
     @property
     def source(self) -> WalkForwardScores:
@@ -81,10 +83,11 @@ class WalkForwardResult:
         speaking, is_told = "", False
         for fold in self.folds:
             speaking = fold.entry.file if fold.entry.promoted else speaking
-            model = load_model(self.folder / speaking, self.algorithm).model if speaking else None
-            if isinstance(model, ClassModel):
+            stored = load_model(self.folder / speaking, self.algorithm) if speaking else None
+            model = None if stored is None else stored.model
+            if stored is not None and isinstance(model, ClassModel):
                 part = slice(fold.block.test_start, fold.block.test_stop)
-                features = self.table.features[part]
+                features = stored.read(self.table.features[part], self.coin)
                 rows = np.flatnonzero(complete_rows(features))
                 chances[:, part.start + rows] = model.chances(np.ascontiguousarray(features[rows])).T
                 is_told = True

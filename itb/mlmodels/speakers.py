@@ -66,11 +66,13 @@ def speak(
     *,
     in_sample: bool = False,
     start: int = 0,
+    coin: str = "",
 ) -> Spoken:
     """Score the rows from ``start`` on, each by the newest model that speaks then; earlier rows are NaN.
 
     ``in_sample`` lets the first model also score the bars before it speaks, those that it learned from among them.
-    Raises :class:`itb.errors.ModelError` when a model learned from other features.
+    ``coin`` is whose rows they are. Raises :class:`itb.errors.ModelError` when a model learned from other features, or
+    scales coin by coin and does not know this one.
     """
     scores = np.full(len(open_time), np.nan)
     who = np.full(len(open_time), NOBODY, dtype=np.int64)
@@ -83,7 +85,7 @@ def speak(
             continue
         stored = load_model(speakers[number].path)
         check_features(stored.manifest, feature_names)
-        scores[first:stop] = stored.scores(features[first:stop])
+        scores[first:stop] = stored.scores(features[first:stop], coin)
         who[first:stop] = number
     return Spoken(scores, who, seen & (who != NOBODY))
 

@@ -28,7 +28,8 @@ class TrainingTable:
     """Features (float32, one row per bar; a memory map is welcome), their names, one label, and the bars' open times.
 
     ``close`` is looked at where training is stopped by its trading result; ``has_classes`` says that the label is one
-    of -1 (sell), 0 (hold) and 1 (buy). Raises ``ValueError`` when lengths, types or names do not fit together.
+    of -1 (sell), 0 (hold) and 1 (buy); ``coins`` are those whose rows take turns, in a pool. Raises ``ValueError`` when
+    lengths, types or names do not fit together.
 
     >>> from itb.market.timeframe import Timeframe
     >>> label = LabelColumn.after(np.array([0.0, 1.0, 1.0]), horizon=1)
@@ -47,6 +48,7 @@ class TrainingTable:
     timeframe: Timeframe
     close: FloatArray | None = None
     has_classes: bool = False
+    coins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or self.features.dtype != np.float32:
@@ -93,7 +95,8 @@ class TrainingTable:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of everything in the table."""
-        digest = hashlib.sha256(repr((self.feature_names, self.label_name, self.is_binary, self.timeframe.ms)).encode())
+        told = (self.feature_names, self.label_name, self.is_binary, self.timeframe.ms, *self.coins)
+        digest = hashlib.sha256(repr(told).encode())
         for i in range(0, len(self.features), _CHUNK):
             digest.update(self.features[i : i + _CHUNK].tobytes())
         for column in (self.label.values, self.label.known_at, self.open_time):

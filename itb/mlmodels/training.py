@@ -13,6 +13,7 @@ from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model
 from itb.mlmodels.bins import Binned, Bins
 from itb.mlmodels.lesson import Lesson
 from itb.mlmodels.row_weights import balanced
+from itb.mlmodels.scaling import Scaling, check_scaling
 from itb.mlmodels.stopping import EarlyStopping, Stepwise
 from itb.mlmodels.uniqueness import label_spans, sequential_bootstrap
 from itb.mlmodels.weights import Product, SampleWeights, balanced_rows
@@ -53,7 +54,8 @@ class Training:
     as FollowUpward does. ``sequential_bootstrap`` draws as many rows as there are, each less likely the more its label
     overlaps with those drawn; the time it takes grows with the square of the rows. ``train_rows_max`` keeps the newest
     rows only (0: all of them). ``reuse_bins`` lets the refits of a walk-forward use the bins of its first
-    window (LightGBM).
+    window (LightGBM). ``coin_scaling`` scales the features of a pool coin by coin, see
+    :class:`itb.mlmodels.coin_scales.CoinScales`; where rows are those of one coin it does nothing.
 
     >>> from itb.mlmodels.linear import Logistic
     >>> features = np.arange(6, dtype=np.float32)[:, None]
@@ -69,6 +71,7 @@ class Training:
     train_rows_max: int = 0
     early_stopping: EarlyStopping | None = None
     reuse_bins: bool = False
+    coin_scaling: Scaling = "none"
 
     def __post_init__(self) -> None:
         if self.class_balance not in get_args(Balance):
@@ -77,6 +80,7 @@ class Training:
             raise ValueError('sequential_bootstrap must be false where class_balance = "rows" draws the rows')
         if self.train_rows_max < 0:
             raise ValueError(f"train_rows_max must be at least 0, was {self.train_rows_max}")
+        check_scaling(self.coin_scaling)
 
     def newest(self, rows: IntArray) -> IntArray:
         """Give the rows that may be learned from at all."""

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from itb.errors import ModelError
-from itb.mlmodels.algorithm import Algorithm, score_rows, settings_of
+from itb.market.bars import FloatArray, IntArray
+from itb.mlmodels.algorithm import Algorithm, FloatMatrix, score_rows, settings_of
 from itb.mlmodels.algorithms import check_can_learn, column_name
 from itb.mlmodels.by_class import for_label
 from itb.mlmodels.files import sweep_drafts, write_whole
@@ -132,6 +133,7 @@ class WalkForward:
             seed=seed,
             folder=home,
             training=self.training,
+            coins=table.coins,
         )
         self._describe(home, table, algorithm, seed, fingerprint)
         fitted = _fit_missing(job, table, workers, progress)
@@ -170,10 +172,8 @@ class WalkForward:
                 speaking = result.manifest
                 scores[block.test_start : block.test_stop] = result.test
             elif speaking:
-                earlier = load_model(job.models / speaking, job.algorithm).model
-                scores[block.test_start : block.test_stop] = score_rows(
-                    earlier, table.features[block.test_start : block.test_stop]
-                )
+                rows = np.arange(block.test_start, block.test_stop)
+                scores[rows] = _scores_of(job, speaking, table.features[block.test_start : block.test_stop], rows)
             entry = _entry(table, block, result, verdict)
             timeline = timeline.appended(entry)
             folds.append(_fold(block, entry, result))
@@ -199,7 +199,6 @@ class WalkForward:
         if not result.manifest:
             return Verdict(promoted=False, reason=result.note)
         rows = block.holdback_rows(table.label.known_at, self.promotion.holdback_bars)
-        earlier = load_model(job.models / speaking, job.algorithm) if speaking and len(rows) else None
         return self.promotion.decide(
             Evidence(
                 feature_names=check_model(job.models / result.manifest)[0].feature_names,
@@ -208,11 +207,17 @@ class WalkForward:
                 recent=result.recent,
                 labels=table.label.values[rows],
                 candidate=result.held,
-                incumbent=earlier.scores(table.features[rows]) if earlier else None,
+                incumbent=_scores_of(job, speaking, table.features[rows], rows) if speaking and len(rows) else None,
                 horizon=typical_reach(table.label.known_at),
                 seed=job.seed,
             )
         )
+
+
+def _scores_of(job: FoldJob, file: str, features: FloatMatrix, rows: IntArray) -> FloatArray:
+    """Score rows of the table by an earlier model."""
+    stored = load_model(job.models / file, job.algorithm)
+    return score_rows(stored.model, job.read(features, rows, stored.scales))
 
 
 def _fit_missing(job: FoldJob, table: TrainingTable, workers: int, progress: Progress | None) -> int:

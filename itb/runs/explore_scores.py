@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -171,7 +172,7 @@ def _thinned(spoken: Sequence[Spoken], most: int) -> list[Spoken]:
         rows = one.rows[-passed % each :: each]
         passed += len(one.rows)
         if len(rows):
-            kept.append(Spoken(one.model, rows))
+            kept.append(replace(one, rows=rows))
     return kept
 
 

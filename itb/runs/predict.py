@@ -121,7 +121,15 @@ class _Work:
         scored = 0
         for done, (column, models) in enumerate(speakers.items(), start=1):
             workspace.report(done, len(speakers) + 1, f"{column} of {bars.symbol}")
-            spoken = speak(models, matrix, features.names, bars.open_time, in_sample=self.asked.in_sample, start=start)
+            spoken = speak(
+                models,
+                matrix,
+                features.names,
+                bars.open_time,
+                in_sample=self.asked.in_sample,
+                start=start,
+                coin=bars.symbol,
+            )
             table |= _joined(column, before, spoken, [model.path.name for model in models], self.asked.in_sample, start)
             self.scores[column] = np.asarray(table[column].to_numpy(zero_copy_only=False), dtype=np.float64)
             scored += int(np.isfinite(spoken.scores).sum())

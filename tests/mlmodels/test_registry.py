@@ -103,6 +103,7 @@ def test_a_pickle_in_the_place_of_a_model_is_never_executed(path, tmp_path):
         ({"format": 99}, "another version of itb"),
         ({"algorithm": "oracle"}, "algorithm 'oracle', which is none of lightgbm"),
         ({"file": "../else.skops"}, "expected a file beside it"),
+        ({"scales": "../else.npz"}, "expected a file beside it"),
         ({"surprise": 1}, "not a model manifest"),
         ({"feature_names": ["a"]}, "takes 2 features, its manifest names 1"),
     ],

@@ -59,6 +59,12 @@ def test_the_scaler_is_kept_with_the_model(algorithm, scaling, rows):
     np.testing.assert_allclose(model.predict(rows[0]), expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("algorithm", [Logistic(scaling="none"), LogisticElasticNet(scaling="none")], ids=repr)
+def test_a_model_of_three_classes_comes_back_without_a_scaler_too(algorithm, rows):
+    model = algorithm.fit_classes(rows[0], np.arange(600) % 3 + 0.0, 1)
+    np.testing.assert_array_equal(algorithm.load(model.to_bytes()).predict(rows[0]), model.predict(rows[0]))
+
+
 @ALL
 def test_rows_that_count_twice_are_as_good_as_rows_that_are_there_twice(algorithm, rows):
     algorithm = (

@@ -6,10 +6,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from itb.errors import ConfigError
+from itb.config import parts
+from itb.errors import ConfigError, ModelError
 from itb.indicators.feature_set import FeatureSet
+from itb.mlmodels.registry import load_model
 from itb.runs.backtest import backtest
 from itb.runs.history import reproduce
+from itb.runs.market import load_market
 from itb.runs.predict import predict
 from itb.runs.project import check_config
 from itb.runs.steps import train, walk_forward
@@ -60,6 +63,39 @@ def test_one_model_is_trained_and_scores_new_bars_of_every_coin(workspace, tmp_p
     said = predict(workspace(*BOTH)).data["predictions"]
     assert [one["symbol"] for one in said] == ["ETH/USDT", "BTC/USDT"]
     assert {one["models"]["up_6_0bps_logistic"][0] for one in said} == {str(tmp_path / model["file"])}
+
+
+def test_coins_are_scaled_by_numbers_of_their_own_from_training_to_prediction(workspace, tmp_path):
+    scaled = (*BOTH, "training.coin_scaling=robust")
+    (model,) = train(workspace(*scaled, "data.to=2023-01-19")).data["models"]
+    stored = load_model(tmp_path / model["file"])
+    assert stored.manifest.coins == ("BTC/USDT", "ETH/USDT")
+    assert np.isfinite(stored.scales.centre).all()
+    assert not np.array_equal(stored.scales.size[0], stored.scales.size[1])
+    predict(workspace(*scaled))
+    for place, coin in enumerate(("BTC", "ETH")):
+        told = pq.read_table(tmp_path / "runs" / "predict" / f"{coin}_USDT-1h.parquet")["up_6_0bps_logistic"].to_numpy()
+        market = load_market(workspace(*scaled), f"{coin}/USDT", run_id="1", command="predict")
+        features = parts.feature_set(workspace(*scaled).config, market.bars.columns).compute(market.bars)
+        rows = np.flatnonzero(np.isfinite(told))
+        own = ((features[rows] - stored.scales.centre[place]) / stored.scales.size[place]).astype(np.float32)
+        np.testing.assert_array_equal(told[rows], stored.model.predict(own))
+    strange = workspace('data.symbols=["SOL/USDT"]')
+    with pytest.raises(ModelError, match="SOL/USDT: the model scales features coin by coin"):
+        predict(strange, [tmp_path / model["file"]])
+
+
+def test_a_pool_scaled_coin_by_coin_is_another_walk_forward_and_is_reproduced(workspace):
+    plain, scaled = workspace(*BOTH), workspace(*BOTH, "training.coin_scaling=standard")
+    prints = {walk_forward(place).data["walkforward"][0]["fingerprint"] for place in (plain, scaled)}
+    assert len(prints) == 2
+    eth, _ = backtest(scaled)
+    assert reproduce(scaled, eth.capsule.run_id).data["same"]
+
+
+def test_scaling_by_coin_is_refused_where_nothing_is_pooled(workspace):
+    with pytest.raises(ConfigError, match=r'coin_scaling: must be "none" where pooled is not set, was "robust"'):
+        check_config(workspace("training.coin_scaling=robust"))
 
 
 def test_stopping_by_trading_several_coins_at_once_is_refused(workspace):

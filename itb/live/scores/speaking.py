@@ -10,11 +10,13 @@ import numpy as np
 
 from itb.errors import ModelError
 from itb.market.bars import FloatArray, IntArray, utc
+from itb.mlmodels.coin_scales import check_coin
 from itb.mlmodels.registry import check_model
 from itb.mlmodels.stages.files import ScoreFiles
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from itb.live.episodes import Episodes
@@ -28,7 +30,8 @@ class ColumnFiles:
     """Where a column's models are: the folder of its timeline, that of its stages, and what its model reads.
 
     ``inputs`` are score columns (a stack reads them); empty reads the features. ``expires_after_ms``: a model that was
-    fitted longer ago says nothing; 0: it speaks until another one does.
+    fitted longer ago says nothing; 0: it speaks until another one does. ``coin``: whose scores these are, needed where
+    a pool's models scale coin by coin.
     """
 
     models: Path
@@ -36,6 +39,7 @@ class ColumnFiles:
     inputs: tuple[str, ...] = ()
     algorithm: Algorithm | None = None
     expires_after_ms: int = 0
+    coin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class SpeakingColumn:
     def __post_init__(self) -> None:
         self._stamp = self._look()
         self.timeline = ModelTimeline.load(self.files.models / "timeline.json")
-        self._scores = ScoreFiles(self.files.models, self.files.stages, self.files.algorithm)
+        self._scores = self._score_files()
         self.column = self.timeline.column
         wanted = self.files.inputs or self.feature_names
         if tuple(self.timeline.feature_names) != tuple(wanted):
@@ -78,10 +82,11 @@ class SpeakingColumn:
             self.low, self.high = 0.0, 1.0
 
     def check(self) -> None:
-        """Read every model that may still speak; raise :class:`itb.errors.ModelError` if one is missing or altered."""
-        for entry in self.timeline.entries:
-            if entry.promoted:
-                check_model(self.files.models / entry.file)
+        """Read every model that may still speak; raise :class:`itb.errors.ModelError` if one is missing or altered.
+
+        So it is if the newest of them scales coin by coin and does not know this one.
+        """
+        self._check(self.timeline.entries)
 
     def entry_at(self, open_time: int) -> TimelineEntry | None:
         """Give the refit that speaks at a bar."""
@@ -98,10 +103,8 @@ class SpeakingColumn:
         try:
             timeline = ModelTimeline.load(self.files.models / "timeline.json")
             new = self._new_entries(timeline)
-            for entry in new:
-                if entry.promoted:
-                    check_model(self.files.models / entry.file)
-            scores = ScoreFiles(self.files.models, self.files.stages, self.files.algorithm)
+            self._check(new)
+            scores = self._score_files()
         except (ModelError, OSError) as error:
             self.episodes.trouble(f"{self.column}: refresh", str(error))
             return
@@ -166,6 +169,15 @@ class SpeakingColumn:
             except Exception as error:  # noqa: BLE001  as above
                 self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
         return found
+
+    def _check(self, entries: Sequence[TimelineEntry]) -> None:
+        manifests = [check_model(self.files.models / entry.file)[0] for entry in entries if entry.promoted]
+        for manifest in manifests[-1:]:
+            if manifest.scales:
+                check_coin(manifest.coins, self.files.coin)
+
+    def _score_files(self) -> ScoreFiles:
+        return ScoreFiles(self.files.models, self.files.stages, self.files.algorithm, self.files.coin)
 
     @property
     def _names(self) -> tuple[str, ...]:

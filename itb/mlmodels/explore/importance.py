@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,12 +27,20 @@ _TINY = float(np.finfo(np.float64).eps)
 _CHUNK = 65_536
 
 
+def _as_they_are(features: FloatMatrix) -> FloatMatrix:
+    return features
+
+
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """A model and complete rows, in time order, that it scored without having learned from them."""
+    """A model and complete rows, in time order, that it scored without having learned from them.
+
+    ``read`` gives features as the model reads them.
+    """
 
     model: Model
     rows: IntArray
+    read: Callable[[FloatMatrix], FloatMatrix] = _as_they_are
 
 
 def spoken_rows(result: WalkForwardResult, limit: int) -> Iterator[Spoken]:
@@ -48,7 +57,8 @@ def spoken_rows(result: WalkForwardResult, limit: int) -> Iterator[Spoken]:
         speaking = fold.entry.file if fold.entry.promoted else speaking
         rows = np.flatnonzero(chosen[fold.block.test_start : fold.block.test_stop]) + fold.block.test_start
         if speaking and len(rows):
-            yield Spoken(load_model(result.folder / speaking, result.algorithm).model, rows.astype(np.int64))
+            stored = load_model(result.folder / speaking, result.algorithm)
+            yield Spoken(stored.model, rows.astype(np.int64), partial(stored.read, coin=result.coin))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +107,11 @@ def permutation_importance(
     start = 0
     for done, one in enumerate(spoken):
         part = slice(start, start + len(one.rows))
-        plain = loss(y[part], one.model.predict(own[part]))
+        plain = loss(y[part], one.model.predict(one.read(own[part])))
         for number, place in enumerate(looked_at):
             if used[done][place]:
                 given = _shuffled(own, part, place, orders)
-                spoiled = _predict(one.model, given).reshape(repeats, -1)
+                spoiled = _predict(one, given).reshape(repeats, -1)
                 worse[number, part] = np.mean([loss(y[part], each) for each in spoiled], axis=0) - plain
         start = part.stop
         if progress is not None:
@@ -127,8 +137,8 @@ def _shuffled(own: FloatMatrix, part: slice, place: int, orders: Sequence[IntArr
     return given
 
 
-def _predict(model: Model, features: FloatMatrix) -> FloatArray:
-    parts = [model.predict(features[i : i + _CHUNK]) for i in range(0, len(features), _CHUNK)]
+def _predict(one: Spoken, features: FloatMatrix) -> FloatArray:
+    parts = [one.model.predict(one.read(features[i : i + _CHUNK])) for i in range(0, len(features), _CHUNK)]
     return np.concatenate(parts)
 
 
@@ -166,7 +176,7 @@ def contributions(spoken: Sequence[Spoken], features: FloatMatrix) -> Contributi
     """Take the scores of trees apart (tree SHAP: Lundberg et al., 2018); ``None`` for models that are not trees."""
     found = []
     for one in spoken:
-        parts = _taken_apart(one.model, np.ascontiguousarray(features[one.rows]))
+        parts = _taken_apart(one.model, one.read(np.ascontiguousarray(features[one.rows])))
         if parts is None:
             return None
         found.append(parts)

@@ -27,12 +27,14 @@ class ScoreFiles:
     """The model that speaks at a bar, the ground it learned from and its calibrator, each loaded once.
 
     ``models`` is the folder of a walk-forward, ``stages`` the one that its stages were kept in (``None``: it has none).
-    ``algorithm`` is needed for one of the user's own. Raises :class:`itb.errors.ModelError` for a file that is missing
-    or altered.
+    ``algorithm`` is needed for one of the user's own, ``coin`` where a pool's models scale coin by coin. Raises
+    :class:`itb.errors.ModelError` for a file that is missing or altered.
     """
 
-    def __init__(self, models: Path, stages: Path | None = None, algorithm: Algorithm | None = None) -> None:
-        self._models, self._stages, self._algorithm = models, stages, algorithm
+    def __init__(
+        self, models: Path, stages: Path | None = None, algorithm: Algorithm | None = None, coin: str = ""
+    ) -> None:
+        self._models, self._stages, self._algorithm, self._coin = models, stages, algorithm, coin
         self._timeline = ModelTimeline.load(models / "timeline.json")
         self._kept = {
             name: ModelTimeline.load(stages / f"{name}.json")
@@ -47,7 +49,7 @@ class ScoreFiles:
         if entry is None:
             return np.full(len(features), np.nan)
         model = self._part("model", entry.file, lambda: load_model(self._models / entry.file, self._algorithm))
-        return model.scores(features)
+        return model.scores(features, self._coin)
 
     def score(self, open_time: int, features: FloatMatrix) -> FloatArray:
         """Score it as a strategy sees it: abstained from, and calibrated, where the run did so."""
