@@ -13,6 +13,7 @@ from itb.config.parts import (
     chosen,
     feature_set,
     labels,
+    outputs,
     promotion,
     protections,
     signal_set,
@@ -59,6 +60,7 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: training(config)
     yield lambda: universe(config)
     yield lambda: protections(config)
+    yield lambda: outputs(config)
     if config.data.is_synthetic:
         yield lambda: synthetic_market(config)
     if ":" not in config.strategy.name:

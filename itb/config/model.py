@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_valid
 
 from itb.config.evaluation import EvaluationSection
 from itb.config.messages import Location, dotted
+from itb.config.notify import NotifySection, OutputPart
 from itb.config.search import SearchSection
 from itb.config.sections import (
     BacktestSection,
@@ -84,6 +85,8 @@ class Config(Section):
     costs: Costs = Costs()
     backtest: BacktestSection = BacktestSection()
     search: SearchSection = SearchSection()
+    notify: NotifySection = NotifySection()
+    outputs: tuple[OutputPart, ...] = ()
     runs: RunsSection = RunsSection()
     plugins: PluginsSection = PluginsSection()
 
@@ -185,7 +188,7 @@ class Config(Section):
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for one, several in (("label", self.labels), ("model", self.models)):
             del tables[one if several else f"{one}s"]
-        for name in ("sources", "signals", "protections"):
+        for name in ("sources", "signals", "protections", "outputs"):
             if not tables[name]:
                 del tables[name]
         return tables

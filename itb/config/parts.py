@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from itb.indicators.feature import Feature
     from itb.indicators.feature_set import FeatureSet
     from itb.indicators.signals import Signal, SignalSet
+    from itb.live.notify.notifier import Notifier
     from itb.mlmodels.algorithm import Algorithm
     from itb.mlmodels.labels import Label
     from itb.mlmodels.promotion import PromotionRule
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Location] = {
     "signals": ("signals",),
     "strategy": ("strategy",),
     "protections": ("protections",),
+    "outputs": ("outputs",),
     "stack": ("stack",),
     "thresholds": ("thresholds",),
 }
@@ -97,6 +99,10 @@ def registry(of: str) -> Mapping[str, type]:
             from itb.strategies.protections import PROTECTIONS
 
             found = PROTECTIONS
+        case "outputs":
+            from itb.live.notify.outputs import OUTPUTS
+
+            found = OUTPUTS
         case "stack":
             from itb.mlmodels.stages.stack import STACKERS
 
@@ -264,6 +270,16 @@ def protections(config: Config) -> tuple[EntryProtection, ...]:
     return tuple(_each(make, len(config.protections)))
 
 
+def outputs(config: Config) -> tuple[Notifier, ...]:
+    """Build the configured outputs, in order."""
+
+    def make(number: int) -> Notifier:
+        built: Notifier = named(config, "outputs", config.outputs[number], ("outputs", number))
+        return built
+
+    return tuple(_each(make, len(config.outputs)))
+
+
 def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
     """Check the keys of ``[strategy]`` against a strategy class and give them as its parameters.
 
@@ -291,6 +307,7 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
             "promotion": "rule",
             "signals": "signal",
             "protections": "protection",
+            "outputs": "output",
             "stack": "algorithm",
             "thresholds": "policy",
         }.get(of, of)

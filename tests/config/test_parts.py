@@ -9,6 +9,9 @@ from itb.config import parts as config_parts
 from itb.config.check import check
 from itb.config.parts import SECTIONS, feature_set, keys_model, parameters, registry, strategy_settings
 from itb.errors import ConfigError
+from itb.live.notify.alert_notifier import Alerts
+from itb.live.notify.bands import Band
+from itb.live.notify.score_notifier import ScoreBands
 from itb.mlmodels.algorithms import check_can_learn
 from itb.mlmodels.judges import TradingResult
 from itb.mlmodels.labels import FutureReturn
@@ -229,6 +232,32 @@ def test_protections_are_built_in_order(write: Write) -> None:
 )
 def test_a_protection_that_makes_no_sense_names_its_key(project: Path, protection: str, message: str) -> None:
     assert message in complaint(check, f"protections=[{protection}]")
+
+
+def test_outputs_are_built_in_order(write: Write) -> None:
+    write(
+        """
+        [[outputs]]
+        kind = "score_bands"
+        positive_bands = [{ edge = 0.1, sign = "+" }, { edge = 0.3, bold = true }]
+        [[outputs]]
+        kind = "alerts"
+        """
+    )
+    bands = ScoreBands((Band(0.1, sign="+"), Band(0.3, bold=True)))
+    assert config_parts.outputs(load_config()) == (bands, Alerts())
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("{kind='score'}", 'outputs[1].kind: unknown output "score"'),
+        ("{kind='signals', template='{{ oh }}'}", "outputs[1].template: UndefinedError: 'oh' is undefined"),
+        ("{kind='score_bands', positive_bands=[{edgy=0.1}]}", "outputs[1].positive_bands[1]"),
+    ],
+)
+def test_an_output_that_makes_no_sense_names_its_key(project: Path, output: str, message: str) -> None:
+    assert message in complaint(check, f"outputs=[{output}]")
 
 
 def test_protections_are_no_key_of_a_strategy(write: Write, own_params: type) -> None:
