@@ -16,7 +16,10 @@ _STOCK_ONLY = ("trailamount", "trailpercent", "histnotify")
 
 
 class Execution(NamedTuple):
-    """One execution and the account right after it; ``bar`` counts from 0, ``order_id`` from 1 in a run."""
+    """One execution and the account right after it; ``bar`` counts from 0, ``order_id`` from 1 in a run.
+
+    ``symbol`` is the name of the feed whose bars ``bar`` counts; ``cash`` and ``fee_account`` are of the whole account.
+    """
 
     bar: int
     order_id: int
@@ -30,6 +33,7 @@ class Execution(NamedTuple):
     position_price: float
     market_price: float  # before slippage
     fee_account: float = 0.0
+    symbol: str = ""
 
 
 class LeanBroker(BackBroker):
@@ -119,6 +123,7 @@ class LeanBroker(BackBroker):
             position_price=position.price,
             market_price=price if math.isnan(self.market_price) else self.market_price,
             fee_account=self.fee_account,
+            symbol=order.data._name,
         )
         self.log.append(execution)
 

@@ -59,7 +59,7 @@ class Shields:
         self.drop(entry.data)
         side = 1 if is_long else -1
         base = self._broker.log[-1].market_price
-        is_late = entry.exectype != bt.Order.Market or self._broker.venue.fills_late
+        is_late = entry.exectype != bt.Order.Market or self._broker.venue_of(entry.data).fills_late
         inside = is_late and base != entry.data.open[0]
         shield = _Shield(protect, entry.owner, len(entry.data) - 1, base, is_long, inside)
         shield.held = self._broker.positions[entry.data].size
@@ -103,6 +103,8 @@ class Shields:
             if not held or (held > 0) != shield.is_long:
                 self.drop(data)
                 continue
+            if not self._broker.is_fresh(data):
+                continue
             self._fit(data, shield)
             touched = self._touched(data, shield)
             if touched is not None:
@@ -111,7 +113,7 @@ class Shields:
 
     def _held(self, data: Any) -> float:
         size = self._broker.positions[data].size
-        return self._broker.venue.quantise(size) if size else 0.0
+        return self._broker.venue_of(data).quantise(size) if size else 0.0
 
     def _fit(self, data: Any, shield: _Shield) -> None:
         """Send the legs anew where another order changed the position: they cover all of it, and only close."""
@@ -153,15 +155,15 @@ class Shields:
         hits_target = target_price is not None and side * (best - target_price) >= 0
         inside = shield.entered_inside and bar == shield.bar
         if hits_target and (hits_stop or (inside and side * (data.close[0] - target_price) < 0)):
-            hits_target = self._settle(bar, stop_price, target.created.price, shield, is_whole=not inside) == "target"
+            hits_target = self._settle(data, stop_price, target.created.price, shield, is_whole=not inside) == "target"
         if hits_target:
             return target, target.created.price
         return (stop, stop.created.price) if hits_stop else None
 
-    def _settle(self, bar: int, stop: float | None, target: float, shield: _Shield, *, is_whole: bool) -> Leg:
-        venue = self._broker.venue
+    def _settle(self, data: Any, stop: float | None, target: float, shield: _Shield, *, is_whole: bool) -> Leg:
+        venue, bar = self._broker.venue_of(data), len(data) - 1
         level = math.nan if stop is None else stop
         known = venue.settle(bar, level, target, shield.is_long) if venue.settle and is_whole else None
         taken = known or venue.first
-        self.ambiguous.append(Ambiguity(bar, level, target, taken, settled=known is not None))
+        self.ambiguous.append(Ambiguity(bar, level, target, taken, known is not None, data._name))
         return taken

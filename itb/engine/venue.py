@@ -86,6 +86,7 @@ class Rejection:
     price: float
     why: str
     reason: str
+    symbol: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,3 +101,4 @@ class Ambiguity:
     target: float
     taken: Leg
     settled: bool  # by finer bars, not by assumption
+    symbol: str = ""

@@ -35,25 +35,42 @@ class VenueBroker(LeanBroker):
     * a limit order that the market is already beyond when it arrives takes: it slips, up to its limit, and pays the
       taker fee, as does a stop-limit order that fills at its trigger;
     * a bar that touches both legs is recorded in ``shields.ambiguous``.
+
+    With several feeds all trade one account. ``venues`` gives terms by the name of the feed, ``venue`` those of any
+    other. Market orders of all feeds fill first, in the order in which they were sent; an order of a feed that has no
+    bar at a step waits for its next one. A short is backed by free equity of its own worth whatever else is held.
     """
 
-    params: Any = (("venue", Venue()), ("checksubmit", False), ("commission", FractionalCoins(percabs=True)))
+    params: Any = (
+        ("venue", Venue()),
+        ("venues", {}),
+        ("checksubmit", False),
+        ("commission", FractionalCoins(percabs=True)),
+    )
 
     def start(self) -> None:
         super().start()
         self.venue: Venue = self.p.venue
+        self.is_funded = any(venue.funding for venue in (self.venue, *self.p.venues.values()))
         self.rejected: list[Rejection] = []
         self.shields = Shields(self)
+        self._stale: list[Any] = []
+        self._costs = self.venue.costs  # of the order that is tried
         self._share = 0.0
         self._crossing = math.nan  # the limit of an order that takes if it fills at the market's price
         self._took = False
+
+    def venue_of(self, data: Any) -> Venue:
+        """Give the terms that orders of a feed are filled on."""
+        found: Venue = self.p.venues.get(data._name, self.venue)
+        return found
 
     # -- orders coming in
 
     def _queue(
         self, light: Any, stock: Any, owner: Any, data: Any, size: Any, price: Any, plimit: Any, **kw: Any
     ) -> Any:
-        venue = self.venue
+        venue = self.venue_of(data)
         is_buy = light.ordtype == bt.Order.Buy
         if venue.instrument is not None:
             size = venue.quantise(size)
@@ -63,7 +80,7 @@ class VenueBroker(LeanBroker):
 
     def submit(self, order: Any, check: bool = True) -> Any:
         """Take an order, or refuse it as the venue would."""
-        venue = self.venue
+        venue = self.venue_of(order.data)
         qty, price = abs(order.size), order.created.price
         why = "trading has not started" if len(order.data) - 1 < venue.trading_start else venue.refusal(qty, price)
         if why is None:
@@ -76,14 +93,15 @@ class VenueBroker(LeanBroker):
     def _refuse(self, order: Any, qty: float, price: float, why: str) -> None:
         order.addinfo(refusal=why)
         reason = order.info.get("reason", "user")
-        self.rejected.append(Rejection(len(order.data) - 1, qty, price, why, reason))
+        self.rejected.append(Rejection(len(order.data) - 1, qty, price, why, reason, order.data._name))
         self.notify(order)
 
     # -- one bar
 
     def next(self) -> None:
         """Settle funding, then fill what this bar fills."""
-        if self.venue.funding:
+        self._stale = self._left_behind()
+        if self.is_funded:
             self._settle_funding()
         while self._toactivate:
             self._toactivate.popleft().activate()
@@ -91,8 +109,21 @@ class VenueBroker(LeanBroker):
             self._work_pending()
         self._get_value()
 
+    def _left_behind(self) -> list[Any]:
+        """Name the feeds that have no bar of their own at this step."""
+        datas = self.cerebro.datas
+        if len(datas) < 2:
+            return []
+        now = max(data.datetime[0] for data in datas if len(data))
+        return [data for data in datas if not len(data) or data.datetime[0] < now]
+
+    def is_fresh(self, data: Any) -> bool:
+        """Whether a feed has a bar of its own at this step."""
+        return not any(data is stale for stale in self._stale)
+
     def _work_pending(self) -> None:
-        waiting: list[Any] = [order for order in self.pending if not self.shields.holds(order)]
+        pending: Any = self.pending
+        waiting: list[Any] = [order for order in pending if not self.shields.holds(order) and self.is_fresh(order.data)]
         for order in sorted(waiting, key=lambda order: bool(order.exectype != bt.Order.Market)):
             if not order.alive() or not order.active():
                 continue
@@ -128,8 +159,8 @@ class VenueBroker(LeanBroker):
     def _settle_funding(self) -> None:
         for data, position in self.positions.items():
             bar = len(data) - 1
-            rate = self.venue.funding.get(bar)
-            if rate is None or not position.size:
+            rate = self.venue_of(data).funding.get(bar)
+            if rate is None or not position.size or not self.is_fresh(data):
                 continue
             price = data.open[0]
             paid = rate * position.size * price
@@ -137,7 +168,7 @@ class VenueBroker(LeanBroker):
             settled = Execution(
                 bar=bar, order_id=0, qty=0.0, price=price, fee=paid, fee_quote=paid, reason="funding",
                 cash=self.cash, position=position.size, position_price=position.price, market_price=price,
-                fee_account=self.fee_account,
+                fee_account=self.fee_account, symbol=data._name,
             )  # fmt: skip
             self.log.append(settled)
 
@@ -154,25 +185,27 @@ class VenueBroker(LeanBroker):
     def _weigh(self, order: Any) -> None:
         self.market_price = self._crossing = math.nan
         self._took = False
-        volume = order.data.volume[0] if self.venue.costs.impact_bps else 0.0
+        self._costs = self.venue_of(order.data).costs
+        volume = order.data.volume[0] if self._costs.impact_bps else 0.0
         self._share = abs(order.executed.remsize) / volume if volume > 0 else 1.0
 
     def _try_exec_market(self, order: Any, popen: float, phigh: float, plow: float) -> None:
         if order.data.datetime[0] <= order.created.dt:
             return
-        prices = self.venue.buy_price if order.isbuy() else self.venue.sell_price
+        venue = self.venue_of(order.data)
+        prices = venue.buy_price if order.isbuy() else venue.sell_price
         price = popen if prices is None else float(prices[len(order.data) - 1])
         slip = self._slip_up if order.isbuy() else self._slip_down
         self._execute(order, ago=0, price=slip(phigh if order.isbuy() else plow, price))
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
         self.market_price = price
-        slipped = price * (1 + self.venue.costs.slippage(self._share))
+        slipped = price * (1 + self._costs.slippage(self._share))
         return self._up_to_limit(price, min(slipped, self._crossing)) if lim else slipped
 
     def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float:  # noqa: ARG002
         self.market_price = price
-        slipped = price * (1 - self.venue.costs.slippage(self._share))
+        slipped = price * (1 - self._costs.slippage(self._share))
         return self._up_to_limit(price, max(slipped, self._crossing)) if lim else slipped
 
     def _up_to_limit(self, price: float, slipped: float) -> float:
@@ -181,12 +214,20 @@ class VenueBroker(LeanBroker):
 
     # -- money
 
+    def _backing(self, but: Any) -> float:
+        """Cash that the shorts of other feeds lay claim to, at the last prices known before this moment."""
+        worth = 0.0
+        for data, position in self.positions.items():
+            if position.size < 0 and data is not but:
+                worth -= position.size * (data.open[0] if self.is_fresh(data) else data.close[0])
+        return 2 * worth
+
     def _execute(self, order: Any, ago: Any = None, price: Any = None, *args: Any, **kwargs: Any) -> Any:
         if ago is None:
             return super()._execute(order, ago, price, *args, **kwargs)
         if price is None:
             return None
-        costs = self.venue.costs
+        costs = self.venue_of(order.data).costs
         rate = costs.maker_fee if order.exectype in _RESTING and not self._took else costs.taker_fee
         qty = order.executed.remsize
         in_base = costs.fee_currency == "base" and qty > 0
@@ -210,6 +251,7 @@ class VenueBroker(LeanBroker):
             opened_fee = abs(opened) * cash_rate * net_price
             left = cash - opened * net_price - opened_fee
             free = left + 2 * min(size, 0.0) * net_price  # a short is backed by equity of its own worth: 1x
+            free -= self._backing(order.data)
             if free < 0.0:
                 unpaid, opened, opened_fee = -free, 0.0, 0.0
             else:

@@ -106,17 +106,6 @@ def test_next_runs_from_trading_start_on(erratic):
         assert cerebro.run()[0].first == 41
 
 
-def test_several_feeds_fall_back_to_the_plain_loop(erratic):
-    cerebro = Cerebro()
-    for seed in (1, 2):
-        cerebro.adddata(BarsFeed(bars=erratic.walk(50, seed)))
-    cerebro.broker = LeanBroker()
-    cerebro.addstrategy(bt.Strategy)
-    cerebro.run()
-    assert cerebro.stepped == "plain"
-    assert "several data feeds" in cerebro.why_not_sparse
-
-
 def test_day_numbers_equal_backtraders_own():
     import datetime as dt
 
