@@ -10,6 +10,7 @@ from typing import Any, Self, get_args, get_origin
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
 from itb.config.evaluation import EvaluationSection
+from itb.config.live import LiveSection
 from itb.config.messages import Location, dotted
 from itb.config.notify import NotifySection, OutputPart
 from itb.config.search import SearchSection
@@ -87,6 +88,7 @@ class Config(Section):
     search: SearchSection = SearchSection()
     notify: NotifySection = NotifySection()
     outputs: tuple[OutputPart, ...] = ()
+    live: LiveSection = LiveSection()
     runs: RunsSection = RunsSection()
     plugins: PluginsSection = PluginsSection()
 

@@ -87,16 +87,18 @@ def load_market(workspace: Workspace, symbol: str, *, run_id: str, command: str)
     config = workspace.config
     name = market_name(config, symbol)
     everything = load_bars(workspace, symbol)
-    _refuse_all_sealed(config, everything)
-    holdout = enter_holdout(
-        workspace.register,
-        name,
-        config.data.holdout_ms,
-        include=workspace.include_holdout,
-        time=workspace.clock(),
-        run_id=run_id,
-        command=command,
-    )
+    holdout = Holdout(name)
+    if not workspace.judges_nothing:
+        _refuse_all_sealed(config, everything)
+        holdout = enter_holdout(
+            workspace.register,
+            name,
+            config.data.holdout_ms,
+            include=workspace.include_holdout,
+            time=workspace.clock(),
+            run_id=run_id,
+            command=command,
+        )
     raw = holdout.research(everything)
     if not len(raw):
         raise _all_sealed(everything)

@@ -28,11 +28,13 @@ class Workspace:
     """Everything a command needs beside its own options; ``progress`` hears (done, total, what).
 
     ``window`` (UTC milliseconds, the end excluded) narrows the bars to those that an earlier run saw. ``memo`` keeps
-    what several symbols of one command share.
+    what several symbols of one command share. A command that ``judges_nothing``, such as training for tomorrow, shows
+    no figure: it may read the hold-out, which stays sealed for all others.
     """
 
     config: Config
     include_holdout: bool = False
+    judges_nothing: bool = False
     progress: Progress | None = None
     clock: Callable[[], int] = field(default=wall_clock)
     window: tuple[int, int] | None = None

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -38,6 +39,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._time: asyncio.Task[None] | None = None
         self.url = ""
+        self._asked_at = time.monotonic()
 
     async def start(self, port: int = 0) -> str:
         """Listen on a port (0: any that is free), let time run, and give the address."""
@@ -75,9 +77,15 @@ class Server:
         task = self._time
         return task.exception() if task is not None and task.done() and not task.cancelled() else None
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the last request."""
+        return time.monotonic() - self._asked_at
+
     # ---- REST
 
     async def _rest(self, request: web.Request) -> web.StreamResponse:
+        self._asked_at = time.monotonic()
         body = await request.text()
         payload = re.sub(r"&?signature=[0-9a-zA-Z%+/=]*", "", request.query_string + body)
         texts = dict(parse_qsl(request.query_string, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True))
@@ -113,6 +121,7 @@ class Server:
         return web.json_response({"listenKey": _LISTEN_KEY} if request.method == "POST" else {})
 
     async def _control(self, request: web.Request) -> web.StreamResponse:
+        self._asked_at = time.monotonic()
         try:
             sent: Any = await request.json() if request.can_read_body else {}
             name = request.match_info["name"]

@@ -1,0 +1,149 @@
+"""The sections of a config file that say how a bot runs live."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from itb.config.sections import Part, Section
+from itb.config.values import ColumnName, Count, Length, LengthValue, Number
+
+FillPrices = Literal["bars", "trades", "book"]
+
+
+class LimitsSection(Section):
+    """Hard limits, kept by the order machine whatever a strategy asks; 0 is no limit."""
+
+    max_order_notional: Number = Field(default=Decimal(0), ge=0, description="Largest order, in quote.")
+    max_position_notional: Number = Field(
+        default=Decimal(0), ge=0, description="Largest position of one strategy in one symbol, in quote."
+    )
+    max_orders_per_minute: Count = Field(default=30, description="Orders beyond it wait.")
+    max_daily_loss: Number = Field(
+        default=Decimal(0), ge=0, lt=1, description="Share of the day's first equity that may be lost before a halt."
+    )
+    max_drawdown: Number = Field(
+        default=Decimal(0), ge=0, lt=1, description="Share of the highest equity that may be lost before a halt."
+    )
+
+
+class LiveStrategyPart(Part):
+    """One of several strategies on one account: repeat `[[live.strategies]]`; without any, `[strategy]` runs alone.
+
+    Keys that `[strategy]` has and this table has not are taken from there where both name the same class.
+    """
+
+    selector: ClassVar[str | None] = "name"
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    called: ColumnName = Field(description="What it is called in status, journal and messages.")
+    name: str = Field(default="", description="Strategy class, as in [strategy]; empty: that one.")
+    allocation: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the account that it trades; 0: what is left, split evenly."
+    )
+
+
+class ShadowPart(Part):
+    """A variant that trades on paper beside the bot, from the same scores: repeat `[[live.shadows]]`."""
+
+    selector: ClassVar[str | None] = "name"
+
+    called: ColumnName = Field(description="What it is called in status and report.")
+    name: str = Field(default="", description="Strategy class, as in [strategy]; empty: that one.")
+    tranches: Count = Field(
+        default=0, description="How many positions may overlap, one for each trigger with its own exit; 0: plain."
+    )
+
+
+class LiveSection(Section):
+    """A bot: which account, which bars, how orders leave, and what it may never do."""
+
+    name: ColumnName = Field(default="bot", description="Name of the bot: its folder, and the mark on its orders.")
+    exchange: str | None = Field(
+        default=None, examples=["binance"], description="Exchange that it trades on; not set: `data.exchange`."
+    )
+    sandbox: bool = Field(default=False, description="Use the exchange's test network.")
+    trust_unfindable: bool = Field(
+        default=False,
+        description="Trade on an exchange whose orders cannot be found by our own id: a lost answer then needs a look.",
+    )
+    cash: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Money that it may use, in quote; not set: see below."
+    )
+    history: Count = Field(default=0, description="Bars before the first live one; 0: what the features need.")
+    delay: LengthValue = Field(
+        default=Length.parse("1s"), description="How long after its close a bar is read as final."
+    )
+    give_up: LengthValue = Field(
+        default=Length.parse("20s"), description="How long after its close a bar that nobody has is taken as missing."
+    )
+    gaps: Literal["refuse", "flat", "drop"] | None = Field(
+        default=None, description="What becomes of a bar that never comes; not set: as in `data.gaps`."
+    )
+    deadline: LengthValue = Field(
+        default=Length.parse("30s"), description="How long a timestamp waits for its last symbol."
+    )
+    behind: Literal["wait", "without"] = Field(
+        default="wait", description='Then "wait" on, or decide "without" the symbols that are late.'
+    )
+    fresh: LengthValue = Field(
+        default=Length.parse("30s"), description="How long after a bar's close a decision still counts."
+    )
+    decide_within: LengthValue = Field(
+        default=Length.parse("5s"), description="How long a strategy may take for a bar; later orders are withdrawn."
+    )
+    most_orders: int = Field(default=20, ge=1, description="Orders that a strategy may send at one bar.")
+    entry_order: Literal["market", "limit"] = Field(
+        default="market", description='Entries go as "market" orders, or as "limit" orders that follow the close.'
+    )
+    limit_offset_bps: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="How far behind the close a limit entry is placed."
+    )
+    order_timeout: LengthValue = Field(
+        default=Length(0), description="How long a limit entry may rest before it is given up; 0: until the next bar."
+    )
+    slice_notional: Number = Field(
+        default=Decimal(0), ge=0, description="Market orders above it go in parts of this worth; 0: whole."
+    )
+    paper_prices: FillPrices = Field(
+        default="bars", description='What paper orders are filled against: "bars", "trades" or the order "book".'
+    )
+    paper_latency: LengthValue = Field(default=Length(0), description="How long a paper order is on its way.")
+    drift: Literal["halt", "adopt", "tell"] = Field(
+        default="halt", description="What happens when the account's balances are not what the journal explains."
+    )
+    on_stop: Literal["keep", "cancel"] = Field(
+        default="keep", description="What a stop does with resting orders; positions and their stops stay with keep."
+    )
+    journal: str = Field(
+        default="", description="URL of the journal's database; empty: a SQLite file in the bot's folder."
+    )
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Port on 127.0.0.1 for Prometheus; 0 is off.")
+    self_check: int = Field(default=1, ge=0, description="Earlier bars whose scores are computed again at each bar.")
+    retrain: bool = Field(default=True, description="Train again when the walk-forward says so, in its own process.")
+    model_expires: LengthValue = Field(
+        default=Length(0), description="A model older than this says nothing; 0: it speaks until the next one does."
+    )
+    limits: LimitsSection = LimitsSection()
+    strategies: tuple[LiveStrategyPart, ...] = ()
+    shadows: tuple[ShadowPart, ...] = ()
+
+    @field_validator("strategies", "shadows")
+    @classmethod
+    def _refuse_repeats(cls, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [part.called for part in parts]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"expected each name once, {twice} is there twice")
+        return parts
+
+    @model_validator(mode="after")
+    def _refuse_impossible(self) -> Self:
+        if self.give_up.ms < self.delay.ms:
+            raise ValueError(f"give_up must not be shorter than delay ({self.delay}), was {self.give_up}")
+        given = sum(part.allocation for part in self.strategies)
+        if given > 1 + 1e-9:
+            raise ValueError(f"strategies share one account: their allocations must sum to 1 at most, were {given:g}")
+        return self

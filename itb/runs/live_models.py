@@ -1,0 +1,178 @@
+"""The models that a bot speaks with: trained by the walk-forward of every other command, kept in the bot's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from itb.config import parts
+from itb.config import stages as configured
+from itb.config.columns import columns
+from itb.errors import ConfigError, ModelError
+from itb.live.scores.desk import Derived
+from itb.live.scores.speaking import ColumnFiles
+from itb.market.bars import utc
+from itb.mlmodels.files import write_whole
+from itb.runs.capsule import series_of
+from itb.runs.market import load_market
+from itb.runs.model import score_columns
+from itb.runs.refine import stages_folder
+from itb.runs.signals import checked_signals, signal_columns
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.config import Config
+    from itb.indicators.feature_set import FeatureSet
+    from itb.market.bars import FloatArray
+    from itb.runs.scored import ScoredMarket
+    from itb.runs.workspace import Workspace
+
+_MODEL_SIDE = (
+    "data", "synthetic", "sources", "features", "label", "labels", "model", "models", "walkforward", "training",
+    "abstain", "calibration", "conformal", "stack", "thresholds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LiveModels:
+    """What the scores of one symbol are made from: features, the files of each learned column, signals on top."""
+
+    features: FeatureSet
+    columns: tuple[ColumnFiles, ...]
+    derived: tuple[Derived, ...] = ()
+
+
+def model_side(config: Config) -> str:
+    """Sha256 of everything in the config that a score depends on; what is traded with it may change."""
+    plain = config.plain()
+    told = {name: plain[name] for name in _MODEL_SIDE if name in plain}
+    told["data"] = {name: plain["data"].get(name) for name in ("exchange", "symbols", "timeframe", "gaps", "file")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def live_models(workspace: Workspace, symbol: str, until_ms: int | None, folder: Path) -> LiveModels:
+    """Take the models of an earlier life from ``folder``, or train on the stored bars before ``until_ms``.
+
+    Nothing that a strategy earns is shown, so training may see the hold-out, and enters no look. Raises
+    :class:`itb.errors.ModelError` when no model could be trained.
+    """
+    config = workspace.config
+    _refuse_unspoken(config)
+    home = folder / f"{series_of(symbol)}-{model_side(config)[:12]}"
+    told = home / "columns.json"
+    if not told.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        _keep(_train(workspace, symbol, until_ms), config, home)
+    kept = json.loads(told.read_text())
+    expires = config.live.model_expires.ms
+    files = tuple(
+        ColumnFiles(
+            models=home / one["models"],
+            stages=home / one["stages"] if one["stages"] else None,
+            inputs=tuple(one["inputs"]),
+            algorithm=None,
+            expires_after_ms=expires,
+        )
+        for one in kept["columns"]
+    )
+    features = parts.feature_set(config, tuple(kept["bar_columns"]))
+    return LiveModels(features, _with_algorithms(config, files, kept), _signals(config, kept["ranges"]))
+
+
+def _train(workspace: Workspace, symbol: str, until_ms: int | None) -> ScoredMarket:
+    window = None if until_ms is None else (0, until_ms)
+    data = workspace.config.data.model_copy(update={"stop": None})
+    config = workspace.config.model_copy(update={"data": data})
+    config = config.of(workspace.config.source, workspace.config.folder, workspace.config.origins)
+    seen = replace(workspace, config=config, window=window, judges_nothing=True)
+    market = load_market(seen, symbol, run_id="live", command="live")
+    scored = score_columns(seen, market)
+    for walked in scored.walked:
+        if not any(entry.promoted for entry in walked.timeline.entries):
+            last = utc(market.bars.close_time[-1])
+            raise ModelError(f"{walked.column}: no model could be trained on {market.bars.label} until {last}")
+    return scored
+
+
+def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
+    """Copy timelines, models and stages, so that what speaks is the bot's own and can be continued."""
+    told = []
+    stacked = configured.stack(config)
+    for walked in scored.walked:
+        stages = stages_folder(config, scored.market, walked)
+        models = f"models/{walked.column}"
+        shutil.rmtree(home / models, ignore_errors=True)
+        shutil.copytree(walked.folder, home / models, ignore=shutil.ignore_patterns("stages-*", "*.npz"))
+        has_stages = stages.is_dir()
+        if has_stages:
+            shutil.rmtree(home / f"stages/{walked.column}", ignore_errors=True)
+            shutil.copytree(stages, home / f"stages/{walked.column}")
+        is_stack = stacked is not None and walked is scored.walked[-1]
+        told.append(
+            {
+                "column": walked.column,
+                "models": models,
+                "stages": f"stages/{walked.column}" if has_stages else "",
+                "inputs": list(configured.stack_inputs(config)) if is_stack else [],
+            }
+        )
+    facts = {
+        "columns": told,
+        "bar_columns": list(scored.market.bars.columns),
+        "ranges": {name: _finite(source.low, source.high) for name, source in scored.scores.items()},
+        "trained_until": int(scored.market.bars.close_time[-1]),
+    }
+    write_whole(home / "columns.json", json.dumps(facts, indent=1).encode())
+
+
+def _finite(low: float, high: float) -> list[float | None]:
+    return [low if np.isfinite(low) else None, high if np.isfinite(high) else None]
+
+
+def _with_algorithms(
+    config: Config, files: tuple[ColumnFiles, ...], kept: Mapping[str, list[Mapping[str, str]]]
+) -> tuple[ColumnFiles, ...]:
+    taught = {column.name: column.taught for column in columns(config)}
+    stacked = configured.stack(config)
+    return tuple(
+        replace(one, algorithm=taught.get(told["column"], None if stacked is None else stacked.algorithm))
+        for one, told in zip(files, kept["columns"], strict=True)
+    )
+
+
+def _signals(config: Config, ranges: Mapping[str, list[float | None]]) -> tuple[Derived, ...]:
+    if not config.signals:
+        return ()
+    made = parts.signal_set(config).names
+    known = {
+        name: (-np.inf if low is None else low, np.inf if high is None else high)
+        for name, (low, high) in ranges.items()
+        if name not in made
+    }
+    signals = checked_signals(config, known)
+    own = signals.ranges(known)
+
+    def compute(found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+        return signal_columns(signals, found)
+
+    names = tuple(signals.names)
+    return (Derived(names, tuple(signals.inputs), signals.warmup, tuple(own[name] for name in names), compute),)
+
+
+def _refuse_unspoken(config: Config) -> None:
+    """Say which parts of a config have no live side."""
+    for name, is_set in (
+        ("conformal", configured.conformal(config) is not None),
+        ("thresholds", configured.thresholds(config) is not None),
+        ("sources", bool(config.sources)),
+    ):
+        if is_set:
+            told = "is not spoken live yet: leave it out, or trade by score columns and signals"
+            raise ConfigError(config.complaint((name,), told))
