@@ -71,10 +71,10 @@ class WalkForward:
                 f"{self.promotion.holdback_bars}), was {self.train_bars}"
             )
 
-    def blocks(self, table: TrainingTable) -> tuple[Block, ...]:
-        """Cut the bars of a table into refits, starting at the first bar that has all features."""
+    def blocks(self, table: TrainingTable, ahead: int = 0) -> tuple[Block, ...]:
+        """Cut the bars of a table, and ``ahead`` more to come, into refits from the first bar that has all features."""
         return walk_forward_blocks(
-            len(table),
+            len(table) + ahead,
             mode=self.mode,
             train_bars=self.train_bars,
             refit_every=self.refit_every,
@@ -120,7 +120,16 @@ class WalkForward:
         fingerprint = self._fingerprint(table, algorithm, seed)
         column = column or column_name(table.label_name, algorithm)
         home = folder / f"{column}-{fingerprint[:12]}"
-        job = FoldJob(
+        job = self.job(table, algorithm, home, blocks, seed, column)
+        self._describe(home, table, algorithm, seed, fingerprint)
+        fitted = _fit_missing(job, table, workers, progress)
+        return self._assemble(job, table, fingerprint, fitted)
+
+    def job(
+        self, table: TrainingTable, algorithm: Algorithm, home: Path, blocks: tuple[Block, ...], seed: int, column: str
+    ) -> FoldJob:
+        """Say what the refits of ``blocks`` share."""
+        return FoldJob(
             algorithm=algorithm,
             column=column,
             label_name=table.label_name,
@@ -135,9 +144,6 @@ class WalkForward:
             training=self.training,
             coins=table.coins,
         )
-        self._describe(home, table, algorithm, seed, fingerprint)
-        fitted = _fit_missing(job, table, workers, progress)
-        return self._assemble(job, table, fingerprint, fitted)
 
     def _fingerprint(self, table: TrainingTable, algorithm: Algorithm, seed: int) -> str:
         text = json.dumps([table.fingerprint, self._settings(algorithm, seed)], sort_keys=True, default=repr)
@@ -167,14 +173,14 @@ class WalkForward:
             result = stored_fold(job, block.number)
             if result is None:
                 raise ModelError(f"{job.path(block.number)}: vanished or damaged while running. Run again to resume.")
-            verdict = self._judge(job, table, block, result, speaking)
+            verdict = self.judge(job, table, block, result, speaking)
             if verdict.promoted:
                 speaking = result.manifest
                 scores[block.test_start : block.test_stop] = result.test
             elif speaking:
                 rows = np.arange(block.test_start, block.test_stop)
                 scores[rows] = _scores_of(job, speaking, table.features[block.test_start : block.test_stop], rows)
-            entry = _entry(table, block, result, verdict)
+            entry = entry_of(table, block, result, verdict)
             timeline = timeline.appended(entry)
             folds.append(_fold(block, entry, result))
         kept = job.folder / "timeline.json"
@@ -195,7 +201,8 @@ class WalkForward:
             algorithm=job.algorithm,
         )
 
-    def _judge(self, job: FoldJob, table: TrainingTable, block: Block, result: FoldResult, speaking: str) -> Verdict:
+    def judge(self, job: FoldJob, table: TrainingTable, block: Block, result: FoldResult, speaking: str) -> Verdict:
+        """Say whether a refit may speak after ``speaking``, the manifest of the one before (empty: there is none)."""
         if not result.manifest:
             return Verdict(promoted=False, reason=result.note)
         rows = block.holdback_rows(table.label.known_at, self.promotion.holdback_bars)
@@ -254,11 +261,14 @@ def _fit(job: FoldJob, data: FoldData, missing: list[int], workers: int) -> Iter
         yield number
 
 
-def _entry(table: TrainingTable, block: Block, result: FoldResult, verdict: Verdict) -> TimelineEntry:
+def entry_of(table: TrainingTable, block: Block, result: FoldResult, verdict: Verdict) -> TimelineEntry:
+    """Describe a refit; the bar that it speaks from may be one that is still to come."""
+    last = len(table) - 1
+    ahead = max(0, block.test_start - last)
     return TimelineEntry(
         trained_until=int(table.open_time[result.last_row]),
         known_at=int(table.open_time[block.fit_bar]),
-        speaks_from=int(table.open_time[block.test_start]),
+        speaks_from=int(table.open_time[min(block.test_start, last)]) + ahead * table.timeframe.ms,
         file=f"models/{result.manifest}" if result.manifest else "",
         promoted=verdict.promoted,
         reason=verdict.reason,
