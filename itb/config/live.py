@@ -126,9 +126,15 @@ class LiveSection(Section):
     model_expires: LengthValue = Field(
         default=Length(0), description="A model older than this says nothing; 0: it speaks until the next one does."
     )
-    limits: LimitsSection = LimitsSection()
-    strategies: tuple[LiveStrategyPart, ...] = ()
-    shadows: tuple[ShadowPart, ...] = ()
+    limits: LimitsSection = Field(
+        default=LimitsSection(), description="Hard limits, kept by the order machine whatever a strategy asks."
+    )
+    strategies: tuple[LiveStrategyPart, ...] = Field(
+        default=(), description="Several strategies on one account; without any, [strategy] runs alone."
+    )
+    shadows: tuple[ShadowPart, ...] = Field(
+        default=(), description="Variants that trade on paper beside the bot, from the same scores."
+    )
 
     @field_validator("strategies", "shadows")
     @classmethod
