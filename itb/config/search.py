@@ -34,6 +34,9 @@ class SearchSection(Section):
     prune: bool = Field(default=False, description="Stop trials early that are in the worst quarter after a third.")
     seed: int = Field(default=0, ge=0, description="Seed of every proposal and of the verdict's resampling.")
     confirm: int = Field(default=5, ge=1, description="Best trials that are run again in backtrader and compared.")
+    permuted_labels: int = Field(
+        default=19, ge=0, description="Models of the best kind trained on permuted labels, for a p-value; 0 for none."
+    )
     space: dict[str, Any] = Field(
         default_factory=dict,
         description="Setting -> what it may be; empty takes what the strategy and the model offer.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -68,6 +68,10 @@ class Pool:
                 strange = sorted(set(table.feature_names) ^ set(one.feature_names))
                 what = f"{strange[0]!r} is a feature of only one of" if strange else "their order differs in"
                 raise ModelError(f"pooled training needs the same features of every coin: {what} {first}, {symbol}")
+
+    def relabelled(self, relabel: Callable[[TrainingTable], TrainingTable]) -> Pool:
+        """Give the pool with other labels, found for each coin by itself."""
+        return Pool({symbol: relabel(table) for symbol, table in self.tables.items()})
 
     @property
     def coins(self) -> int:

@@ -17,6 +17,7 @@ from itb.optimize.performance import Performance
 from itb.optimize.screened import DayEnds, SweepResult
 
 if TYPE_CHECKING:
+    from itb.backtest.result import BacktestResult
     from itb.engine.venue import Venue
     from itb.indicators.score import ScoreSource
     from itb.market.bars import Bars, IntArray
@@ -74,13 +75,17 @@ class BacktestCandidate:
 
     def trade(self, parameters: Values, *, until_day: int | None = None) -> Performance:
         """Trade all days, or the first ``until_day``."""
+        result = self.backtest(parameters, until_day=until_day)
+        books, ends = BacktestBooks(result), DayEnds.of(result.bars, self.start)
+        return performance_of(SweepResult(result.bars, self.start, self.cash, books, ends, {}, "backtrader"))
+
+    def backtest(self, parameters: Values, *, until_day: int | None = None) -> BacktestResult:
+        """Give the backtest of some trade parameters."""
         bars = self.bars if until_day is None else self.bars.slice(None, stop_bar(self.bars, self.start, until_day))
         scores = {name: ArrayScores(name, bars.open_time, source.batch()[: len(bars)], source.low, source.high)
                   for name, source in self.scores.items()}  # fmt: skip
         test = Backtest(self.strategy, {**self.base, **own(parameters)}, self.cash, self.venue)
-        result = test.run(bars, scores, int(bars.open_time[self.start]))
-        books, ends = BacktestBooks(result), DayEnds.of(bars, self.start)
-        return performance_of(SweepResult(bars, self.start, self.cash, books, ends, {}, "backtrader"))
+        return test.run(bars, scores, int(bars.open_time[self.start]))
 
 
 def own(parameters: Values) -> dict[str, Any]:

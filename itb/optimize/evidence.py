@@ -44,6 +44,8 @@ class Evidence:
         :attr:`itb.optimize.neighbourhood.Neighbourhood.stability` of the selected trial.
     random_entry_p, permutation_p
         P-values of :mod:`itb.optimize.null_baselines`.
+    label_permutation_p, label_permutations
+        P-value of the selected trial among so many whose model was trained on permuted labels.
     break_even_bps, charged_bps
         One-way cost at which the selected trial's gain is gone, and what was charged, in basis points.
     """
@@ -59,6 +61,8 @@ class Evidence:
     stability: float = math.nan
     random_entry_p: float = math.nan
     permutation_p: float = math.nan
+    label_permutation_p: float = math.nan
+    label_permutations: int = 0
     break_even_bps: float = math.nan
     charged_bps: float = math.nan
 

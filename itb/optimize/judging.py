@@ -109,6 +109,8 @@ def judge(evidence: Evidence, *, resamples: int = 2_000, seed: int = 0) -> Verdi
         stability=evidence.stability,
         random_entry_p=evidence.random_entry_p,
         permutation_p=evidence.permutation_p,
+        label_permutation_p=evidence.label_permutation_p,
+        label_permutations=evidence.label_permutations,
         break_even_bps=evidence.break_even_bps,
         charged_bps=evidence.charged_bps,
         block_days=block,

@@ -31,7 +31,8 @@ class Verdict:
     worth all the time; ``superior_*`` count the trials that beat the benchmark all together (StepM).
     ``minimum_track_days`` is how long a record like this must be to show a Sharpe ratio above 0 at 95 %, and
     ``backtest_years_*`` how long a backtest must be for so many trials to mean anything, at a Sharpe ratio of 1 and at
-    the claimed one. ``kept`` is the nested Sharpe ratio as a share of the claimed one.
+    the claimed one. ``kept`` is the nested Sharpe ratio as a share of the claimed one. ``label_permutations`` models
+    were trained on permuted labels.
     """
 
     word: Word
@@ -73,6 +74,8 @@ class Verdict:
     stability: float
     random_entry_p: float
     permutation_p: float
+    label_permutation_p: float
+    label_permutations: int
     break_even_bps: float
     charged_bps: float
     block_days: float

@@ -70,5 +70,9 @@ def length(verdict: Verdict) -> str:
 
 
 def _chance(verdict: Verdict) -> str:
-    tests = (("random entries", verdict.random_entry_p), ("permuted positions", verdict.permutation_p))
+    tests = (
+        ("random entries", verdict.random_entry_p),
+        ("permuted positions", verdict.permutation_p),
+        (f"permuted labels ({verdict.label_permutations} models)", verdict.label_permutation_p),
+    )
     return ", ".join(f"{name} p {p:.3f}" for name, p in tests if not math.isnan(p))

@@ -13,6 +13,8 @@ from itb.runs.stages import STAGES
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from itb.config import Config
     from itb.config.columns import LearnedColumn
     from itb.mlmodels.quality import ModelQuality
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from itb.runs.market import Market
     from itb.runs.scored import ScoreRanges
     from itb.runs.workspace import Workspace
+
+    Relabel = Callable[[TrainingTable], TrainingTable]
 
 
 def walk_forward(config: Config) -> WalkForward:
@@ -54,21 +58,27 @@ def score_ranges(config: Config) -> ScoreRanges:
     return ranges
 
 
-def score_columns(workspace: Workspace, market: Market) -> ScoredMarket:
-    """Train what is configured, or take what an earlier run trained, and pass the scores through every stage."""
+def score_columns(workspace: Workspace, market: Market, relabel: Relabel | None = None) -> ScoredMarket:
+    """Train what is configured, or take what an earlier run trained, and pass the scores through every stage.
+
+    ``relabel`` gives a training table other labels, for a baseline: no stage then sees the true ones.
+    """
     config = workspace.config
     walk, learned = walk_forward(config), columns(config)
     others: tuple[Market, ...] = ()
     if is_pooled(workspace):
         found, symbol = pooled(workspace, market), market.bars.symbol
         others = found.others(symbol)
+        pools = found.pools if relabel is None else [pool.relabelled(relabel) for pool in found.pools]
         walked = tuple(
             pool.apart(_run(workspace, pool.walk(walk), pool.table, column))[symbol]
-            for column, pool in zip(learned, found.pools, strict=True)
+            for column, pool in zip(learned, pools, strict=True)
         )
     else:
         workspace.report(0, 1, "computing features")
         tables = training_tables(config, market.bars, learned)
+        if relabel is not None:
+            tables = tuple(relabel(table) for table in tables)
         walked = tuple(_run(workspace, walk, table, column) for column, table in zip(learned, tables, strict=True))
     scored = ScoredMarket.of(market, walked, others)
     for stage in STAGES:

@@ -111,7 +111,9 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
             study.sides,
             raw_trials=raw,
             confirmed=study.config.search.confirm,
+            permutations=study.config.search.permuted_labels,
             seed=study.search.seed,
+            report=workspace.report,
         )
     except ValueError as error:
         raise RunError(f"study {study.name!r}: {error}") from None

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from itb.mlmodels.stages.calibration import Calibration
     from itb.mlmodels.table import TrainingTable
     from itb.optimize.desk import Record
-    from itb.optimize.space import Space, Values
+    from itb.optimize.space import Space, Value, Values
     from itb.runs.market import Market
+    from itb.runs.model import Relabel
     from itb.runs.workspace import Workspace
 
 _KEPT = 64
@@ -53,13 +54,12 @@ class ModelSides:
 
     def __call__(self, parameters: Values) -> ScoredCandidate | BacktestCandidate:
         """Train the model side of some parameters; those of the trade side are ignored."""
-        names = {dimension.name for dimension in self.space.model}
-        own = {name: value for name, value in parameters.items() if name in names}
+        own = self._own(parameters)
         key = json.dumps(own, sort_keys=True, default=str)
         if key not in self._kept:
             while len(self._kept) >= _KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = self._made(own)
+            self._kept[key] = self.trained(own)
         return self._kept[key]
 
     def of(self, record: Record) -> ScoredCandidate:
@@ -68,11 +68,16 @@ class ModelSides:
         assert isinstance(candidate, ScoredCandidate)
         return candidate
 
-    def _made(self, own: Values) -> ScoredCandidate | BacktestCandidate:
-        workspace = replace(self.workspace, config=applied(self.workspace.config, own))
+    def config_of(self, parameters: Values) -> Config:
+        """Give the config of a model side."""
+        return applied(self.workspace.config, self._own(parameters))
+
+    def trained(self, parameters: Values, relabel: Relabel | None = None) -> ScoredCandidate | BacktestCandidate:
+        """Train a model side without keeping it here, on other labels where ``relabel`` gives them."""
+        workspace = replace(self.workspace, config=self.config_of(parameters))
         config, bars = workspace.config, self.market.bars
         chosen = choose_strategy(workspace, bars)
-        scored = score_columns(workspace, self.market)
+        scored = score_columns(workspace, self.market, relabel)
         venue, cash = build_venue(config, self.market), config.backtest.cash
         if chosen.strategy is not MLThreshold:
             return BacktestCandidate(
@@ -83,6 +88,10 @@ class ModelSides:
             for name, source in scored.scores.items()
         }
         return ScoredCandidate(sweeps, ThresholdSettings(**chosen.settings))
+
+    def _own(self, parameters: Values) -> dict[str, Value]:
+        names = {dimension.name for dimension in self.space.model}
+        return {name: value for name, value in parameters.items() if name in names}
 
 
 def refuse_strange_settings(config: Config, space: Space) -> None:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from itb.errors import RunError
-from itb.ledger import baselines, breakeven
+from itb.ledger import baselines
 from itb.ledger.equity import daily
-from itb.optimize.candidate import ScoredCandidate
+from itb.optimize.candidate import BacktestCandidate, ScoredCandidate
 from itb.optimize.evidence import Evidence
 from itb.optimize.fallback import BacktestBooks
 from itb.optimize.judging import judge
 from itb.optimize.neighbourhood import neighbourhood
 from itb.optimize.nested import Nested, carried, choices, joined
-from itb.optimize.null_baselines import permuted_positions, random_entries
 from itb.optimize.parity import Confirmation, confirm
 from itb.optimize.search import best_of
+from itb.runs.search_chance import chance_of_labels, chance_of_trades
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from itb.backtest.result import BacktestResult
     from itb.market.bars import FloatArray
@@ -59,10 +59,19 @@ class Judged:
 
 
 def judge_search(
-    search: Search, records: Sequence[Record], sides: ModelSides, *, raw_trials: int, confirmed: int, seed: int
+    search: Search,
+    records: Sequence[Record],
+    sides: ModelSides,
+    *,
+    raw_trials: int,
+    confirmed: int,
+    permutations: int,
+    seed: int,
+    report: Callable[[int, int, str], None],
 ) -> Judged:
     """Judge what was found; ``raw_trials`` are all that the register knows on this market and time.
 
+    The best ``confirmed`` trials are run again in backtrader, and ``permutations`` models trained on permuted labels.
     Raises :class:`RunError` where no trial keeps the constraints.
     """
     best = best_of(records, search.objectives[0])
@@ -88,8 +97,10 @@ def judge_search(
         hold=hold,
         stability=around[1],
     )
-    if checks:
-        evidence = replace(evidence, **_baselines(sides, checks[0], seed))
+    evidence = replace(evidence, **chance_of_trades(sides, _traded(candidate, checks, best), seed))
+    if permutations:
+        labels = chance_of_labels(sides, best, permutations, seed, report)
+        evidence = replace(evidence, label_permutation_p=labels.p_value, label_permutations=len(labels.random))
     verdict = judge(evidence, resamples=_RESAMPLES, seed=seed)
     return Judged(best, measured, returns, nested, verdict, checks, hold, around[0])
 
@@ -128,35 +139,15 @@ def _surroundings(search: Search, records: Sequence[Record], best: Record) -> tu
     return tuple(complete[i].slot for i in found.neighbours.tolist()), found.stability
 
 
-def _baselines(sides: ModelSides, best: Confirmation, seed: int) -> dict[str, Any]:
-    """Chance with the same trades, chance with the same exposure, and what costs leave."""
-    config, bars = sides.workspace.config, sides.market.bars
-    assert isinstance(best.confirmed.books, BacktestBooks)
-    result: BacktestResult = best.confirmed.books.result
-    charged = config.costs.taker_fee_bps + config.costs.slippage_bps
-    one_way = charged / 10_000
-    edge = breakeven.break_even(
-        result.fills, result.market_prices, start_cash=result.starting_cash, final_equity=result.end_value
-    )
-    bearable = edge.break_even_bps
-    found = {"charged_bps": float(charged), "break_even_bps": math.nan if bearable is None else float(bearable)}
-    closed = [trade for trade in result.trades if not trade.is_open]
-    start = sides.start
-    if len(closed) >= 2:
-        entries = np.array([trade.entry_bar for trade in closed]) - start
-        exits = np.array([trade.exit_bar for trade in closed]) - start
-        signs = np.array([1 if trade.qty > 0 else -1 for trade in closed])
-        apart = exits > entries
-        found["random_entry_p"] = random_entries(
-            bars.open[start:], entries[apart], exits[apart], signs[apart], one_way_cost=one_way, seed=seed
-        ).p_value
-        exposure = result.position * bars.close / np.maximum(result.equity, 1e-9)
-        moves = np.diff(bars.close[start:]) / bars.close[start:-1]
-        length = max(1, round(float(np.median(exits - entries))))
-        found["permutation_p"] = permuted_positions(
-            exposure[start:-1], moves, one_way_cost=one_way, block=length, seed=seed
-        ).p_value
-    return found
+def _traded(
+    candidate: ScoredCandidate | BacktestCandidate, checks: Sequence[Confirmation], best: Record
+) -> BacktestResult:
+    """Give the best trial as backtrader traded it."""
+    if isinstance(candidate, BacktestCandidate):
+        return candidate.backtest(best.parameters)
+    books = checks[0].confirmed.books
+    assert isinstance(books, BacktestBooks)
+    return books.result
 
 
 def _nobody(records: Sequence[Record], search: Search) -> str:

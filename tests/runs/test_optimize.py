@@ -33,6 +33,7 @@ SPACE = [
     "search.windows=6",
     "search.trade_sides=4",
     "search.confirm=3",
+    "search.permuted_labels=0",
 ]
 
 

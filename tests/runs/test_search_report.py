@@ -29,6 +29,7 @@ SETTINGS = [
     "search.windows=6",
     "search.trade_sides=4",
     "search.confirm=3",
+    "search.permuted_labels=0",
 ]
 
 
