@@ -39,3 +39,14 @@ def runs_reproduce(
     with progress_bar(options) as progress:
         said = run(options.workspace(progress=progress), run_id)
     options.show(said)
+
+
+@command(app, "prune")
+def runs_prune(
+    options: Options,
+    days: Annotated[int, typer.Option("--days", help="Keep what was used in so many days.")] = 30,
+) -> None:
+    """Remove trained folds and scores that were not used for long; they can be computed again."""
+    from itb.runs.prune import prune as run
+
+    options.show(run(options.workspace(), days))

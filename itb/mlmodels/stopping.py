@@ -92,13 +92,18 @@ class EarlyStopping:
         return learned, tail
 
     def best(self, algorithm: Stepwise, learned: Lesson, weights: FloatArray | None, tail: Lesson, seed: int) -> Stage:
-        """Learn until it no longer helps; give the best stage, of equals the earliest, the last if none is judged."""
-        last, best, highest = None, None, -np.inf
+        """Learn until it no longer helps; give the best stage, the last if none is judged.
+
+        Of stages that the judge holds for equal, as a trading result does where no trade pays, the one with the lower
+        loss is the better, of equals the earliest.
+        """
+        last, best, highest = None, None, (-np.inf, -np.inf)
         for stage in algorithm.learn(learned.features, learned.labels, seed, weights, tail.features):
             worth = self.judge(stage.scores, tail, is_classifier=algorithm.is_classifier)
+            merit = worth, Loss()(stage.scores, tail, is_classifier=algorithm.is_classifier)
             last = stage
-            if np.isfinite(worth) and worth > highest:
-                best, highest = stage, worth
+            if np.isfinite(worth) and merit > highest:
+                best, highest = stage, merit
             elif best is not None and stage.steps - best.steps >= self.patience:
                 break
         assert last is not None, "an algorithm takes at least one step"

@@ -63,6 +63,22 @@ def test_the_earliest_of_the_best_steps_before_patience_runs_out_is_taken(script
     assert stage.steps == slow_best([score**2 for score in script], patience)
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """Holds every score for worth the same, as money does where no trade pays."""
+
+    def __call__(self, scores, tail, *, is_classifier):
+        return 1.0
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0]), min_size=1, max_size=30), st.integers(1, 8))
+def test_steps_that_are_worth_the_same_are_told_apart_by_the_loss(script, patience):
+    rows = np.arange(20)
+    tail = Lesson(np.zeros((20, 1), dtype=np.float32), np.full(20, 0.0), rows, rows + 1)
+    stage = EarlyStopping(Nothing(), patience=patience).best(Scripted(tuple(script)), tail, None, tail, 0)
+    assert stage.steps == slow_best([score**2 for score in script], patience)
+
+
 @pytest.mark.parametrize("algorithm", [LightGbm(rounds=9), LightGbmRegression(rounds=9)], ids=lambda part: part.name)
 def test_a_stage_of_trees_is_the_model_of_that_many_rounds(algorithm):
     lesson = lesson_of()

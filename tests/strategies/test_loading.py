@@ -1,11 +1,17 @@
+import importlib
+import pkgutil
 import sys
 
 import backtrader as bt
 import pytest
 
+from itb import strategies as room
 from itb.errors import StrategyError
-from itb.strategies.loading import load_strategy
+from itb.strategies.base import Strategy
+from itb.strategies.loading import STRATEGIES, load_strategy
 from itb.strategies.ml_threshold import MLThreshold
+from itb.strategies.scheduled import ScheduledThreshold
+from itb.strategies.trader import Trader
 
 SOURCE = "import backtrader as bt\n\nclass Mine(bt.Strategy):\n    pass\n\nNOT_ONE = 3\n"
 
@@ -19,6 +25,16 @@ def folder(tmp_path):
 
 def test_a_built_in_is_found_by_name():
     assert load_strategy("MLThreshold") is MLThreshold
+
+
+def test_every_strategy_that_a_person_may_name_is_in_the_table_by_its_name():
+    bases = {Strategy, Trader}
+    scheduled = {ScheduledThreshold}  # made by a walk-forward search, from settings that no config can hold
+    modules = [importlib.import_module(f"itb.strategies.{found.name}") for found in pkgutil.iter_modules(room.__path__)]
+    kinds = {kind for module in modules for kind in vars(module).values() if isinstance(kind, type)}
+    own = {kind for kind in kinds if issubclass(kind, bt.Strategy) and kind.__module__.startswith("itb.")}
+    assert set(STRATEGIES.values()) == own - bases - scheduled
+    assert all(kind.__name__ == name for name, kind in STRATEGIES.items())
 
 
 def test_a_misspelt_built_in_gets_a_suggestion():

@@ -156,8 +156,13 @@ def cover(stage: ConformalIntervals, intervals: Intervals, column: ScoreColumn) 
 
 
 def keep_intervals(stage: ConformalIntervals, column: ScoreColumn, live: LiveIntervals, folder: Path) -> None:
-    """Write what live scoring goes on with into ``folder``: checked content, and ``conformal.json`` that names it."""
+    """Write what live scoring goes on with into ``folder``: checked content, and ``conformal.json`` that names it.
+
+    A state that has gone on to later bars is left as it is.
+    """
     times = column.open_time
+    if _known_at(folder) > int(times[-1]):
+        return
     manifest = Manifest(
         column=column.name,
         label=column.label_name,
@@ -172,6 +177,15 @@ def keep_intervals(stage: ConformalIntervals, column: ScoreColumn, live: LiveInt
     )
     name = save_content(live.to_bytes(), ".json", manifest, folder / NAME)
     write_whole(folder / f"{NAME}.json", json.dumps({"file": f"{NAME}/{name}", "known_at": manifest.known_at}).encode())
+
+
+def _known_at(folder: Path) -> int:
+    """Give the last bar that the kept state has seen; before all bars if there is none that can be read."""
+    try:
+        load_intervals(folder)
+        return int(json.loads((folder / f"{NAME}.json").read_bytes())["known_at"])
+    except (ModelError, ValueError, KeyError, TypeError):
+        return -1
 
 
 def load_intervals(folder: Path) -> LiveIntervals:

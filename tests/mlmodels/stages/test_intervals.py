@@ -5,7 +5,7 @@ import pytest
 
 from itb.errors import ModelError
 from itb.mlmodels.labels.column import NEVER, LabelColumn
-from itb.mlmodels.stages.intervals import ConformalIntervals, LiveIntervals, cover
+from itb.mlmodels.stages.intervals import ConformalIntervals, LiveIntervals, cover, keep_intervals, load_intervals
 
 STAGE = ConformalIntervals(coverage=0.8, rate=0.05, window=100, min_rows=30)
 
@@ -29,6 +29,17 @@ def test_live_intervals_go_on_where_the_batch_ended_bit_for_bit(method, make_col
         known = [(int(column.open_time[t]), float(column.label.values[t])) for t in told]
         found = live.step(int(column.open_time[row]), float(column.scores[row]), known)
         assert np.array_equal(found, (whole.low[row], whole.high[row]), equal_nan=True)
+
+
+def test_a_state_that_went_on_live_is_not_thrown_back_by_a_batch_run(make_column, tmp_path):
+    column = make_column(is_probability=False)
+    early, late = known_after(column, 250), known_after(column, 300)
+    for told in (early, late, early):  # the second stands for live scoring that went on
+        keep_intervals(STAGE, told, STAGE.walk(told)[1], tmp_path)
+    assert load_intervals(tmp_path).to_bytes() == STAGE.walk(late)[1].to_bytes()
+    (tmp_path / "conformal.json").write_text("torn")
+    keep_intervals(STAGE, early, STAGE.walk(early)[1], tmp_path)
+    assert load_intervals(tmp_path).to_bytes() == STAGE.walk(early)[1].to_bytes()
 
 
 def test_coverage_is_counted_over_known_labels_and_given_a_margin(make_column):

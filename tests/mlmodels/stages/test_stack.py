@@ -8,8 +8,9 @@ from itb.laws.forward import check_forward, poison_scores
 from itb.laws.leak import check_shuffled, check_walk_forward
 from itb.market.timeframe import Timeframe
 from itb.mlmodels import metrics
+from itb.mlmodels.algorithms import ALGORITHMS
 from itb.mlmodels.linear import Logistic
-from itb.mlmodels.stages.stack import Stack
+from itb.mlmodels.stages.stack import STACKERS, NoStack, Stack
 from itb.mlmodels.walkforward import WalkForward
 
 WALK = WalkForward(mode="expanding", train_bars=200, refit_every=150, min_train_rows=50)
@@ -85,3 +86,17 @@ def test_inputs_that_never_speak_together_are_refused(inputs, tmp_path):
 def test_a_stack_needs_inputs(inputs):
     with pytest.raises(ValueError, match="inputs must be one score column or more"):
         STACK.table([], inputs[0], HOUR, is_binary=True)
+
+
+def test_stackers_are_the_algorithms_that_weigh_or_grow_trees_on_a_few_columns_and_no_stack():
+    heavy = {
+        "random_forest",
+        "extra_trees",
+        "svc",
+        "svr",
+        "mlp",
+    }  # many parameters, or much time, for two or three inputs
+    heavy |= {f"{name}_regression" for name in heavy}
+    assert set(STACKERS) == {"none"} | {name for name in ALGORITHMS if name not in heavy}
+    assert STACKERS["none"] is NoStack
+    assert all(STACKERS[name] is ALGORITHMS[name] for name in STACKERS if name != "none")
