@@ -1,0 +1,150 @@
+"""Bars and pushed news of the practice exchange through ccxt pro."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from itb.errors import ConfigError, GatewayError
+from itb.live.bars.bar import rows_of
+from itb.live.bars.source import Hint
+from itb.live.gateways.ccxt_bars import CcxtBars
+from itb.live.gateways.ccxt_gateway import CcxtGateway
+from itb.live.gateways.ccxt_line import Line
+from itb.live.gateways.ccxt_news import follow_orders
+from itb.live.gateways.port import OrderRequest
+from itb.live.practice.server import Server
+from itb.market.timeframe import Timeframe
+from tests.live.gateways.conftest import PAIR, with_line
+from tests.live.practice.conftest import MINUTE, START, Rows, bars_of
+
+Serve = Callable[..., Server]
+MINUTES = Timeframe.parse("1m")
+RISING: Rows = [(100.0 + i, 101.5 + i, 99.0 + i, 100.5 + i, 8.25) for i in range(200)]
+
+
+def step(server: Server, bars: int = 1) -> None:
+    """Let time pass in lock-step."""
+    done = asyncio.run_coroutine_threadsafe(_step(server, bars), server_loop(server))
+    done.result(5)
+
+
+def server_loop(server: Server) -> asyncio.AbstractEventLoop:
+    assert server._time is not None
+    return server._time.get_loop()
+
+
+async def _step(server: Server, bars: int) -> None:
+    for _ in range(bars):
+        assert server.exchange.steps is not None
+        server.exchange.go_to(server.exchange.steps.step())
+
+
+def test_requested_bars_are_those_of_the_market(serve: Serve) -> None:
+    server = serve(RISING)
+    step(server, 5)
+
+    async def ask(line: Line) -> Any:
+        source = CcxtBars(line, (PAIR,), MINUTES)
+        return await source.bars(PAIR, MINUTES, START - MINUTE, 100), await source.bars(PAIR, MINUTES, START, 2)
+
+    every, page = with_line(server, ask)
+    assert every[:-1] == rows_of(bars_of(RISING))[:6]
+    assert every[-1].open_time == START + 5 * MINUTE  # the running one
+    assert [bar.open_time for bar in page] == [START, START + MINUTE]
+
+
+def test_what_is_not_offered_is_refused(serve: Serve) -> None:
+    server = serve(RISING)
+
+    async def ask(line: Line) -> None:
+        with pytest.raises(ConfigError, match="not with funding_rate"):
+            CcxtBars(line, (PAIR,), MINUTES, ("open", "high", "low", "close", "volume", "funding_rate"))
+        with pytest.raises(ConfigError, match="timeframe 10m is not offered"):
+            CcxtBars(line, (PAIR,), Timeframe.parse("10m"))
+        source = CcxtBars(line, (PAIR,), MINUTES)
+        with pytest.raises(GatewayError, match="not listed"):
+            await source.bars("DOGE/USDT", MINUTES, START, 5)
+
+    with_line(server, ask)
+
+
+@pytest.mark.parametrize("kind", ["html", "cut_json", "empty", "reset_after"])
+def test_nonsense_is_never_taken_for_no_bars(serve: Serve, kind: str) -> None:
+    server = serve(RISING, faults=f"{kind}=1000")
+
+    async def ask(line: Line) -> None:
+        with pytest.raises(GatewayError):
+            await CcxtBars(line, (PAIR,), MINUTES).bars(PAIR, MINUTES, START, 5)
+
+    with_line(server, ask)
+
+
+async def heard(line: Line, server: Server, wanted: int, source: CcxtBars) -> list[Hint]:
+    hints: list[Hint] = []
+
+    async def listen() -> None:
+        async for hint in source.hints():
+            hints.append(hint)  # noqa: PERF401  (the test looks at them meanwhile)
+
+    listening = asyncio.create_task(listen())
+    while len(hints) < wanted and not listening.done():
+        await asyncio.sleep(0.02)
+        await asyncio.to_thread(step, server)
+    if listening.done():
+        await listening
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    return hints
+
+
+def test_the_stream_wakes_with_final_bars_only(serve: Serve) -> None:
+    server = serve(RISING)
+    hints = with_line(server, lambda line: heard(line, server, 5, CcxtBars(line, (PAIR,), MINUTES)))
+    market = {bar.open_time: bar for bar in rows_of(bars_of(RISING))}
+    assert [hint.bar for hint in hints] == [market[hint.open_time] for hint in hints]
+    times = [hint.open_time for hint in hints]
+    assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize("kind", ["stream_drop", "stream_malformed"])
+def test_a_broken_stream_ends_the_hints_and_may_be_heard_again(serve: Serve, kind: str) -> None:
+    server = serve(RISING, faults=f"{kind}@9")
+
+    async def listen(line: Line) -> int:
+        source = CcxtBars(line, (PAIR,), MINUTES)
+        with pytest.raises(GatewayError, match="broke"):
+            await heard(line, server, 50, source)
+        return len(await heard(line, server, 3, source))
+
+    assert with_line(server, listen) >= 3
+
+
+def test_news_of_our_orders_are_pushed(serve: Serve) -> None:
+    server = serve(RISING)
+    orders: list[Any] = []
+    trades: list[Any] = []
+
+    def tell(**news: Any) -> None:
+        orders.extend(news.get("orders", ()))
+        trades.extend(news.get("trades", ()))
+
+    async def follow(line: Line) -> None:
+        gateway = CcxtGateway(line, lambda: START)
+        following = asyncio.create_task(follow_orders(line, tell))
+        number = 0
+        while len(trades) < 2:
+            await asyncio.sleep(0.02)
+            number += 1
+            await gateway.submit(OrderRequest(f"itbx-{number}", PAIR, "buy", "market", Decimal("0.1"), sent_at=START))
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    with_line(server, follow)
+    assert {order.status for order in orders} <= {"open", "filled"}
+    assert trades[0].fee_currency == "BTC"
+    assert {trade.order_id for trade in trades} <= {str(order.id) for order in server.exchange.venue.orders.values()}
