@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,26 @@ def with_values(config: Config, values: Mapping[str, Any], origin: str) -> Confi
     origins = {**config.origins, **{setting.at: origin for setting in settings}}
     tables = stacked(config.plain(), settings, parts(), lists())
     return _checked(tables, config.source, origins).of(config.source, config.folder, origins)
+
+
+def read_again(text: str, config: Config, origin: str) -> Config:
+    """Read what :func:`itb.config.dump.dump_toml` wrote, with what the command line of ``config`` says over it.
+
+    Paths are seen from the folder of ``config``, which also says where bars and runs are kept and how many processes
+    may work; ``origin`` says where the text was found.
+    """
+    tables = tomllib.loads(text)
+    origins = dict.fromkeys(_leaves(tables), origin)
+    found = _checked(tables, None, origins).of(config.source, config.folder, origins)
+    said = {at: who for at, who in config.origins.items() if who.startswith("--")}
+    _refuse_foreign_code(found, [Setting(at, None, who, by_command=True) for at, who in said.items()])
+    plain, values = config.plain(), {}
+    for at in (("data", "root"), ("runs", "root"), ("walkforward", "workers"), *said):
+        value: Any = plain
+        for key in at:
+            value = value[key]
+        values[".".join(map(str, at))] = value
+    return with_values(found, values, "--set")
 
 
 def _found() -> Path | None:

@@ -31,6 +31,7 @@ State = Literal["complete", "pruned", "failed"]
 STALE_S = 180.0
 _BLOCK = "itb:block:"
 _PLAN = "itb:plan"
+_SETTINGS = "itb:settings"
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +186,11 @@ def open_desk(
     *,
     directions: Sequence[Direction],
     local: Path | None = None,
+    settings: str = "",
 ) -> Desk:
     """Open a study, or create it; ``plan`` is what makes it this study and no other.
+
+    ``settings`` are what it is begun with, for whoever goes on with it (:func:`stored_settings`).
 
     Raises :class:`RunError` that names the first difference where a study of this name has another plan.
     """
@@ -197,14 +201,18 @@ def open_desk(
         study = optuna.create_study(storage=storage, study_name=name, directions=list(directions), load_if_exists=True)
         kept = study.user_attrs.get(_PLAN)
         if kept is None:
+            study.set_user_attr(_SETTINGS, settings)
             study.set_user_attr(_PLAN, json.dumps(plan, sort_keys=True))
             kept = study.user_attrs[_PLAN]
     refuse_other_plan(name, json.loads(kept), json.loads(json.dumps(plan)))
     return Desk(study, space, local)
 
 
-def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> dict[str, Any]:
-    """Read the plan of a study; raise :class:`RunError` that lists what there is where it has none of that name."""
+def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> tuple[dict[str, Any], str]:
+    """Read the plan of a study, and the settings that it was begun with.
+
+    Raises :class:`RunError` that lists what there is where there is no study of that name.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -212,11 +220,12 @@ def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> dict[str, An
         names = optuna.get_all_study_names(storage)
         if name not in names:
             raise RunError(f"study {name!r}: not found; the storage has {', '.join(sorted(names)) or 'none yet'}")
-        plan = optuna.load_study(study_name=name, storage=storage).user_attrs.get(_PLAN)
+        told_as = optuna.load_study(study_name=name, storage=storage).user_attrs
+    plan = told_as.get(_PLAN)
     if plan is None:
         raise RunError(f"study {name!r}: was not made by itb; give --study another name")
     found: dict[str, Any] = json.loads(plan)
-    return found
+    return found, str(told_as.get(_SETTINGS, ""))
 
 
 def refuse_other_plan(name: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

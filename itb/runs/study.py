@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from itb.config.dump import config_hash
-from itb.config.load import with_values
+from itb.config.dump import config_hash, dump_toml
+from itb.config.load import read_again, with_values
 from itb.errors import ConfigError, ItbError, RunError
 from itb.market.bars import utc
 from itb.optimize.candidate import search_days
@@ -92,6 +92,7 @@ class Study:
             searched.space,
             directions=searched.directions,
             local=local,
+            settings=dump_toml(self.config),
         )
         opened.is_shared = self.asked.jobs > 1 or local is None
         return opened
@@ -259,10 +260,11 @@ def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | Non
 
 
 def begun_study(workspace: Workspace, asked: Asked) -> tuple[Workspace, str]:
-    """Look up a study that exists; give a workspace with its way of searching, and its symbol (without a name: ours).
+    """Look up a study that exists; give a workspace with the settings it was begun with, and its symbol.
 
-    So a study that was begun with ``--sampler`` or ``--objective`` is gone on with without naming them again. Raises
-    :class:`RunError` where there is no study of this name.
+    So a study that was begun with ``--set`` or ``--sampler`` is gone on with without naming them again; what this
+    command line names is laid over them. Without a name nothing is looked up. Raises :class:`RunError` where there is
+    no study of this name.
     """
     if not asked.name:
         return workspace, workspace.config.data.symbols[0]
@@ -271,10 +273,11 @@ def begun_study(workspace: Workspace, asked: Asked) -> tuple[Workspace, str]:
     if not asked.storage and not (folder / "journal.log").is_file():
         there = ", ".join(sorted(file.parent.name for file in root.glob("*/journal.log"))) or "none yet"
         raise RunError(f"study {asked.name!r}: not found in {root}; there is {there}")
-    plan = stored_plan(storage_of(asked.storage, folder), asked.name)
+    plan, text = stored_plan(storage_of(asked.storage, folder), asked.name)
+    config = read_again(text, workspace.config, f"study {asked.name}") if text else workspace.config
     told = {f"search.{key}": plan["search"][key] for key in _WAYS}
     told["search.windows"] = int(plan["windows"].split()[0])
-    return replace(workspace, config=with_values(workspace.config, told, f"study {asked.name}")), plan["symbol"]
+    return replace(workspace, config=with_values(config, told, f"study {asked.name}")), plan["symbol"]
 
 
 def _tell(workspace: Workspace, told: Any) -> None:

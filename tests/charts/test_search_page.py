@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +30,9 @@ BAD = '</script><img src=x onerror="alert(1)">\'&<b>'
 
 
 @pytest.fixture(autouse=True)
-def light_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "plotly", lambda: "/* plotly */")
+def light_plotly(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "browser" not in request.node.name:
+        monkeypatch.setattr(shell, "plotly", lambda: "/* plotly */")
 
 
 def report(word: str = "", name: str = "p") -> SearchReport:
@@ -136,3 +140,12 @@ def test_thresholds_are_the_plane_where_there_are_two(names: tuple[str, ...], wa
     parameters = tuple(Parameter(name, values) for name in names)
     trials = Trials(np.arange(5), ("sharpe",), (1,), values[:, None], ("complete",) * 5, 4, parameters)
     assert plane(trials) == wanted
+
+
+@pytest.mark.parametrize("name", ["p", BAD])
+def test_browser_draws_every_figure_of_the_page(name: str, tmp_path: Path, browse: Callable[..., Any]) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(render_search(report(name=name)))
+    seen = browse(path, 9000)
+    assert seen.stdout.count('class="plot js-plotly-plot"') == len(figures(path.read_text()))
+    assert not re.findall(r"CONSOLE.*", seen.stderr)

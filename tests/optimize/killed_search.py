@@ -1,4 +1,4 @@
-"""A search to be killed: run by test_search_kills.py in a process of its own, never imported."""
+"""A search to be killed: run by test_search.py in a process of its own, never imported."""
 
 import importlib
 import json

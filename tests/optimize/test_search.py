@@ -179,7 +179,7 @@ def test_other_space_or_data_under_the_same_name_is_refused(studies, tmp_path):
         RunError, match=r"study 'study': was begun with other data \(\"d\"\) than is asked for \(\"e\"\)"
     ):
         open_desk(storage, "study", other, studies.SPACE, directions=["maximize"])
-    assert stored_plan(storage, "study")["data"] == "d"
+    assert stored_plan(storage, "study")[0]["data"] == "d"
     with pytest.raises(RunError, match="study 'nobody': not found; the storage has study"):
         stored_plan(storage, "nobody")
 
