@@ -59,11 +59,14 @@ def kill_at_random_moments(folder: Path, sampler: str, workers: int, kills: int,
     start = time.perf_counter()
     work(clean, sampler, is_shared=False)
     whole_s = time.perf_counter() - start
-    lost = broken = done = round_ = 0
+    lost = broken = done = 0
+    places: list[Path] = []
+    after: dict[int, object] = dict.fromkeys(range(TOTAL))
     while done < kills:
-        round_ += 1
-        place = torn / f"{round_ % 20}"
-        place.mkdir(exist_ok=True)
+        if len(after) == TOTAL:  # a study that is full has nobody at work to be killed
+            places.append(torn / f"{len(places)}")
+            places[-1].mkdir()
+        place = places[-1]
         children = [forked(place, sampler, is_shared=workers > 1) for _ in range(workers)]
         time.sleep(moments.uniform(0, whole_s))
         for child in children:
@@ -80,7 +83,6 @@ def kill_at_random_moments(folder: Path, sampler: str, workers: int, kills: int,
         lost += sum(after.get(slot, "gone") != values for slot, values in before.items())
     different = wrong = 0
     expected = studies.told(studies.desk(clean, studies.search(sampler)).records())
-    places = sorted(torn.iterdir())
     for place in places:
         work(place, sampler, is_shared=False)
         records = studies.desk(place, studies.search(sampler)).records()

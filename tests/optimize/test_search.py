@@ -278,7 +278,7 @@ def killed(folder, sampler, workers, kills):
     return json.loads(ran.stdout)
 
 
-@pytest.mark.parametrize(("sampler", "workers"), [("tpe", 1), ("random", 4)])
+@pytest.mark.parametrize(("sampler", "workers"), [("tpe", 1), ("grid", 1), ("qmc", 1), ("random", 4)])
 def test_kills_lose_and_double_nothing(sampler, workers, tmp_path):
     found = killed(tmp_path, sampler, workers, 10)
 
