@@ -115,6 +115,19 @@ class Dealer(Desk):
         except JournalError as error:
             self.broken = str(error)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether every unfinished order just rests at the venue."""
+        return all(o.phase is Phase.OPEN and not o.cancel and o.filled >= o.reported for o in self.book.unsettled())
+
+    async def settle(self) -> None:
+        """Pulse until nothing more can be done before something new happens."""
+        while True:
+            before = self.written
+            await self.pulse()
+            if self.written == before or (self.is_reconciled and self.is_quiet):
+                return
+
     def _decide(self) -> None:
         """Note what follows, until nothing follows any more."""
         for _ in range(100):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from itb.errors import JournalError
@@ -34,7 +34,14 @@ class Desk:
         self.journal, self.machine, self.owner, self.clock = journal, machine, owner, clock
         self.broken = ""
         self._draft: list[ev.Event] = []
+        self._readers: list[Callable[[Sequence[ev.Event]], None]] = []
+        self.written = 0  # events of the journal that readers have been told
         self._resume()
+
+    def follow(self, reader: Callable[[Sequence[ev.Event]], None]) -> None:
+        """Tell a reader all events of the journal so far, and from now on each event once it is on the disk."""
+        reader(tuple(self.journal.events()))
+        self._readers.append(reader)
 
     @property
     def book(self) -> Book:
@@ -44,7 +51,9 @@ class Desk:
     def _resume(self) -> None:
         """Read the journal into a fresh book; what was being sent when the last life ended is in doubt."""
         self._draft.clear()
-        self.machine.book = Book(self.book.rules).replay(self.journal.events())
+        events = list(self.journal.events())
+        self.machine.book = Book(self.book.rules).replay(events)
+        self._publish(events[self.written :])
         if self.book.owner:
             if self.book.owner != self.owner:
                 raise JournalError(
@@ -62,7 +71,13 @@ class Desk:
     def _commit(self) -> None:
         if self._draft:
             self.journal.append(self._draft)
-            self._draft.clear()
+            events, self._draft = self._draft, []
+            self._publish(events)
+
+    def _publish(self, events: Sequence[ev.Event]) -> None:
+        self.written += len(events)
+        for reader in self._readers:
+            reader(events)
 
     def _record(self, event: ev.Event) -> None:
         """Write one event of our own deciding; where the journal fails, nothing was decided."""
@@ -97,10 +112,10 @@ class Desk:
         if not self.book.plan_states[plan].exit_reason:
             self._record(ev.ExitWanted(self.clock(), plan, reason))
 
-    def reprice(self, plan: str, price: Decimal) -> None:
-        """Give a plan a new limit price."""
+    def reprice(self, plan: str, price: Decimal, reason: str = "") -> None:
+        """Give a plan a new price: a chase its limit, a bracket its stop."""
         if self.book.plan_states[plan].price != price:
-            self._record(ev.Repriced(self.clock(), plan, price))
+            self._record(ev.Repriced(self.clock(), plan, price, reason))
 
     def touch(self, symbol: str, price: Decimal) -> None:
         """Tell a price: targets that we watch ourselves are judged by it."""

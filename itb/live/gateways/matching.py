@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import count
 from typing import Literal
 
 from itb.live.gateways.port import Balance, OrderRequest, VenueOrder, VenueTrade
@@ -84,6 +85,7 @@ class MatchingEngine:
         self._matching, self._latency, self._participation = matching, latency_ms, participation
         self._locks: dict[str, tuple[str, Decimal]] = {}
         self._makers: set[str] = set()
+        self._order_ids, self._trade_ids = count(1), count(1)
 
     def submit(self, request: OrderRequest) -> VenueOrder:
         """Take an order or raise :class:`VenueRefusal`. A client id must differ from those of *open* orders only."""
@@ -97,7 +99,7 @@ class MatchingEngine:
             raise VenueRefusal("-2010 Duplicate order sent.")
         self._check(request, instrument, last)
         order = VenueOrder(
-            request.client_id, str(len(self.orders) + 1), request.symbol, request.side, request.kind, request.qty,
+            request.client_id, str(next(self._order_ids)), request.symbol, request.side, request.kind, request.qty,
             Decimal(0), "open", request.price, request.stop_price, self.now,
         )  # fmt: skip
         self._lock(order, last)
@@ -120,6 +122,9 @@ class MatchingEngine:
         why = instrument.refusal(request.qty, price)
         if why:
             raise VenueRefusal(f"-1013 NOTIONAL: {why}")
+        self._refuse_trigger(request, last)
+
+    def _refuse_trigger(self, request: OrderRequest, last: Decimal) -> None:
         stop = request.stop_price
         if stop is not None and (last >= stop if request.side == "buy" else last <= stop):
             raise VenueRefusal("-2010 Stop price would trigger immediately.")
@@ -184,6 +189,24 @@ class MatchingEngine:
             return
         self.fill(order_id, order.qty - order.filled, self._slipped(price, order))
 
+    def remember(self, orders: Iterable[VenueOrder], trades: Iterable[VenueTrade]) -> None:
+        """Take up what an earlier life of the venue did; call it on a new engine with the balances of then.
+
+        Prices come first: :meth:`quote` each symbol.
+        """
+        for order in orders:
+            self.orders[order.order_id] = order
+            self._by_client[order.client_id] = order.order_id
+            if order.is_open:
+                self.open[order.order_id] = None
+                last = self.prices[order.symbol]
+                self._lock(order, last)
+                if not _is_marketable(order, last):
+                    self._makers.add(order.order_id)
+        self.trades.extend(sorted(trades, key=lambda trade: int(trade.trade_id)))
+        self._order_ids = count(1 + max((int(order_id) for order_id in self.orders), default=0))
+        self._trade_ids = count(1 + max((int(trade.trade_id) for trade in self.trades), default=0))
+
     def bar(self, symbol: str, bar: PriceBar) -> None:
         """Let one bar pass: market orders at its open, then stops, then limits; the close is the last price."""
         left = bar.volume * self._participation if self._participation else None
@@ -208,13 +231,13 @@ class MatchingEngine:
         base, quote = order.symbol.split(":")[0].split("/")
         notional = EXACT.multiply(qty, price)
         lock = self._locks.pop(order_id, None)
-        if order.side == "buy" and self.free(quote) < notional:
+        fee, fee_currency = self._fee(order, qty, notional)
+        if order.side == "buy" and self.free(quote) < notional + (fee if fee_currency == quote else 0):
             self._end(order_id, "expired")
             return None
         sign = 1 if order.side == "buy" else -1
-        fee, fee_currency = self._fee(order, qty, notional)
         trade = VenueTrade(
-            str(len(self.trades) + 1), order_id, order.symbol, order.side, qty, price, fee, fee_currency, self.now
+            str(next(self._trade_ids)), order_id, order.symbol, order.side, qty, price, fee, fee_currency, self.now
         )
         self.trades.append(trade)
         for currency, amount in ((base, sign * qty), (quote, -sign * notional), (fee_currency, -fee)):
@@ -228,12 +251,15 @@ class MatchingEngine:
         return trade
 
     def _fee(self, order: VenueOrder, qty: Decimal, notional: Decimal) -> tuple[Decimal, str]:
-        rate = self._fees[order.kind == "limit" and order.order_id in self._makers]
+        rate = self._fees[self._is_maker(order)]
         base, quote = order.symbol.split(":")[0].split("/")
         if self._fee_currency == "base" and order.side == "buy":
             return EXACT.multiply(qty, rate), base
         is_own = self._fee_currency not in {"base", "quote"}
         return EXACT.multiply(notional, rate), self._fee_currency if is_own else quote
+
+    def _is_maker(self, order: VenueOrder) -> bool:
+        return order.kind == "limit" and order.order_id in self._makers
 
 
 def _share(bps: float) -> Decimal:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from itb.live.gateways.matching import MatchingEngine, VenueRefusal
 from itb.live.gateways.port import (
@@ -22,6 +24,23 @@ from itb.live.gateways.port import (
     VenueTrade,
 )
 from itb.market.instrument import Instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from itb.live.gateways.bar_venue import BarVenue
+    from itb.live.gateways.matching import PriceBar
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a part of a bar did to the account's orders: to be told to the dealer."""
+
+    orders: tuple[VenueOrder, ...]
+    trades: tuple[VenueTrade, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.orders or self.trades)
 
 
 class PaperGateway:
@@ -93,3 +112,33 @@ class PaperGateway:
     async def balances(self) -> tuple[Balance, ...]:
         """Give what the account holds."""
         return self.engine.balances()
+
+
+class BarPaper(PaperGateway):
+    """Paper trading on bars: its clock is that of the market, which stands at the end of the last bar that passed."""
+
+    engine: BarVenue
+
+    def __init__(self, venue: BarVenue) -> None:
+        super().__init__(venue, lambda: venue.now)
+
+    def clock(self) -> int:
+        """Give the market's time; the dealer's clock, too."""
+        return self.engine.now
+
+    def begin_bar(self, bars: Mapping[str, PriceBar]) -> Changed:
+        """Let a bar open."""
+        return self._pass(self.engine.begin_bar, bars)
+
+    def end_bar(self, bars: Mapping[str, PriceBar]) -> Changed:
+        """Let the rest of a bar pass."""
+        return self._pass(self.engine.end_bar, bars)
+
+    def _pass(self, part: Callable[[str, PriceBar], None], bars: Mapping[str, PriceBar]) -> Changed:
+        engine, before = self.engine, len(self.engine.trades)
+        was_open = [engine.orders[order_id] for order_id in engine.open]
+        for symbol, bar in bars.items():
+            part(symbol, bar)
+        now = (engine.orders[order.order_id] for order in was_open)
+        changed = tuple(order for old, order in zip(was_open, now, strict=True) if order != old)
+        return Changed(changed, tuple(engine.trades[before:]))

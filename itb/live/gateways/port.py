@@ -33,6 +33,7 @@ class OrderRequest:
     stop_price: Decimal | None = None
     sent_at: int = 0
     window_ms: int = 5_000
+    reduces: bool = False  # it only makes a position smaller
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from itb.engine.cerebro import Cerebro
 from itb.live.bars.gate import StartGate
 from itb.live.episodes import Episode, Episodes
+from itb.live.host.broker import LiveBroker
 from itb.live.host.feed import Inbox, LiveFeed, Stop, Wake
 from itb.live.host.growing import GrowingBars, frame_of
 from itb.live.host.guard import Guard, guarded
+from itb.strategies.base import Strategy
 
 if TYPE_CHECKING:
-    from backtrader import Strategy
+    import backtrader as bt
 
     from itb.indicators.score import ScoreSource
     from itb.live.bars.barrier import Step
@@ -81,7 +83,7 @@ class LiveHost:
 
     def __init__(
         self,
-        strategy: type[Strategy],
+        strategy: type[bt.Strategy],
         settings: Mapping[str, Any],
         broker: Any,
         markets: Mapping[str, LiveMarket],
@@ -96,6 +98,10 @@ class LiveHost:
         self._cerebro = _LiveCerebro(stepping="blind")
         self._cerebro.host = self
         self._cerebro.broker = broker
+        if isinstance(broker, LiveBroker):
+            broker.meet(self._feeds)
+            if issubclass(strategy, Strategy):
+                settings = {"history": broker.history(next(iter(markets))), **settings}
         for name, feed in self._feeds.items():
             self._cerebro.adddata(feed, name=name)
         self._cerebro.addstrategy(guarded(strategy, self.guard), **settings)

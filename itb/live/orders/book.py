@@ -102,6 +102,20 @@ class Book:
             return (event.order.symbol, event.order.order_id) not in self.by_venue
         return self.rules.saw(order, event) != order
 
+    def key_of(self, event: ev.Event) -> str | None:
+        """Give the key of the order that an event is about, ``None`` if it is about none that is known."""
+        if isinstance(event, ev.Asked):
+            return event.intent.key
+        if isinstance(event, ev.Refused | ev.Sending | ev.CancelWanted | ev.CancelSending):
+            return event.key
+        if isinstance(event, ev.Answered | ev.CancelAnswered | ev.Missed):
+            return self.by_client.get(event.client_id)
+        if isinstance(event, ev.Saw):
+            return self.by_client.get(event.order.client_id)
+        if isinstance(event, ev.Traded):
+            return self.by_venue.get((event.trade.symbol, event.trade.order_id))
+        return None
+
     def order_of(self, client_id: str) -> OrderState | None:
         """Give the order that a client id belongs to, of any attempt."""
         key = self.by_client.get(client_id)
@@ -244,7 +258,8 @@ class Book:
             self.plan_states[event.plan] = replace(state, exit_reason=event.reason)
 
     def _repriced(self, event: ev.Repriced) -> None:
-        self.plan_states[event.plan] = replace(self.plan_states[event.plan], price=event.price)
+        state = self.plan_states[event.plan]
+        self.plan_states[event.plan] = replace(state, price=event.price, price_reason=event.reason)
 
     def _adjusted(self, event: ev.Adjusted) -> None:
         self.balances[event.currency] = EXACT.add(self.balances[event.currency], event.amount)

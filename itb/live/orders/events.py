@@ -142,11 +142,12 @@ class ExitWanted:
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """A chasing plan has a new limit price."""
+    """A plan has a new price: a chase its limit, a bracket its stop."""
 
     time: int
     plan: str
     price: Decimal
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,5 +81,6 @@ class Intent:
     def request(self, client_id: str, *, sent_at: int, window_ms: int) -> OrderRequest:
         """Turn into what is sent."""
         return OrderRequest(
-            client_id, self.symbol, self.side, self.kind, self.qty, self.price, self.stop_price, sent_at, window_ms
-        )
+            client_id, self.symbol, self.side, self.kind, self.qty, self.price, self.stop_price, sent_at, window_ms,
+            self.reduces,
+        )  # fmt: skip

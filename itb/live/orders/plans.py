@@ -51,6 +51,7 @@ class PlanState:
 
     exit_reason: str = ""
     price: Decimal | None = None
+    price_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,22 @@ class Bracket:
     entry
         The order that opens the position.
     stop_price
-        Where the stop rests; ``None`` for no stop.
+        Where the stop rests; ``None`` for no stop, or one by ``stop_loss``.
     target_price
-        Where the position is closed with a gain; ``None`` for no target.
+        Where the position is closed with a gain; ``None`` for no target, or one by ``take_profit``.
+    stop_loss, take_profit
+        Distances from the average price that the entry is executed at, as fractions of it; 0 for none.
+    carried
+        Signed position before the entry: dust of earlier trades, which the legs cover too.
     """
 
     name: str
     entry: Intent
     stop_price: Decimal | None = None
     target_price: Decimal | None = None
+    stop_loss: float = 0.0
+    take_profit: float = 0.0
+    carried: Decimal = Decimal(0)
     kind: Literal["bracket"] = "bracket"
 
     @property
@@ -102,9 +110,24 @@ class Bracket:
             if open_orders:
                 return [EndOrder(o.intent.key, state.exit_reason) for o in open_orders if not o.cancel]
             return self._close(state, legs, instrument, now)
-        if self.stop_price is None:
+        if self.stop_at(state, legs, instrument) is None:
             return []
-        return self._protect(entry, stop, legs, instrument, now)
+        return self._protect(state, entry, stop, legs, instrument, now)
+
+    def stop_at(self, state: PlanState, legs: Legs, instrument: Instrument) -> Decimal | None:
+        """Give where the stop belongs now: where it was moved to, where it was asked for, or from the entry's price."""
+        if state.price is not None or self.stop_price is not None:
+            return state.price or self.stop_price
+        return self._off(legs, instrument, -self.entry.sign * self.stop_loss)
+
+    def _off(self, legs: Legs, instrument: Instrument, distance: float) -> Decimal | None:
+        fills = [fill for order in legs.get("entry", ()) for fill in order.fills]
+        if not distance or not fills:
+            return None
+        worth = total(EXACT.multiply(fill.qty, fill.price) for fill in fills)
+        # In floats, as a backtest computes it: the same tick, also where the exact price lies on one.
+        price = float(EXACT.divide(worth, total(fill.qty for fill in fills))) * (1 + distance)
+        return instrument.quantise_price(Decimal(repr(price)), is_buy=self.entry.side == "sell")
 
     def _close(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
         held = self._sellable(legs, instrument)
@@ -120,10 +143,13 @@ class Bracket:
         return [leg_of(self, "exit", exit_, len(exits) + 1)]
 
     def _protect(
-        self, entry: OrderState, stop: OrderState | None, legs: Legs, instrument: Instrument, now: int
+        self, state: PlanState, entry: OrderState, stop: OrderState | None, legs: Legs, instrument: Instrument, now: int
     ) -> list[Move]:
         held, stops = self._sellable(legs, instrument), legs.get("stop", ())
+        price = self.stop_at(state, legs, instrument)
         if stop is not None:
+            if stop.phase is Phase.OPEN and not stop.cancel and stop.intent.stop_price != price:
+                return [EndOrder(stop.intent.key, "the stop moves")]
             is_other_size = entry.is_settled and held is not None and stop.remaining not in {held, Decimal(0)}
             if is_other_size and stop.phase is Phase.OPEN and stop.filled == 0 and not stop.cancel:
                 return [EndOrder(stop.intent.key, "the entry filled further")]
@@ -133,14 +159,15 @@ class Bracket:
         if stops and stops[-1].phase in FAILED:
             return [EndPlan(f"stop refused: {stops[-1].reason}")]
         stop_order = replace(
-            self.entry, side=opposite(self.entry.side), kind="stop", qty=held, price=None, stop_price=self.stop_price,
-            reduces=True, reason="stop", asked_at=now, max_age_ms=0, timeout_ms=0,
+            self.entry, side=opposite(self.entry.side), kind="stop", qty=held, price=None, stop_price=price,
+            reduces=True, reason=state.price_reason or "stop", asked_at=now, max_age_ms=0, timeout_ms=0,
         )  # fmt: skip
         return [leg_of(self, "stop", stop_order, len(stops) + 1)]
 
     def _sellable(self, legs: Legs, instrument: Instrument) -> Decimal | None:
         """Give what is held and large enough to be traded away; the rest is dust."""
-        held = instrument.quantise(abs(total(o.position_change for orders in legs.values() for o in orders)))
+        changes = (o.position_change for orders in legs.values() for o in orders)
+        held = instrument.quantise(abs(total((self.carried, *changes))))
         price = self.stop_price or self.entry.worst_price
         return None if instrument.refusal(held, price) else held
 

@@ -1,0 +1,181 @@
+"""The mirror: the journal's book in the strategy's thread, and what its events do to backtrader's orders."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from itb.live.host.broker_account import Allotment, Subaccount
+from itb.live.orders import events as ev
+from itb.live.orders.book import Book
+from itb.live.orders.plans import role_of
+from itb.live.orders.state import OrderState, Phase
+
+if TYPE_CHECKING:
+    from itb.live.door import Command
+    from itb.live.host.broker_orders import Orders
+    from itb.live.host.feed import LiveFeed
+    from itb.live.orders.intent import Intent
+
+_AT_VENUE = frozenset((Phase.OPEN, Phase.FILLED, Phase.CANCELED, Phase.EXPIRED))
+
+
+@dataclass
+class Ticket:
+    """An order of backtrader's and those of the journal that fulfil it.
+
+    ``command`` is what asked for it, until the journal has it; ``key`` is the journal's newest order for it.
+    """
+
+    order: Any
+    command: Command | None = None
+    plan: str = ""
+    role: str = ""
+    key: str = ""
+
+
+class Mirror:
+    """Everything that one strategy knows of its orders, positions and trades: a fold over the journal's events."""
+
+    def __init__(self, allotment: Allotment, feeds: Mapping[str, LiveFeed], orders: Orders) -> None:
+        self._allotment, self._feeds, self._orders = allotment, feeds, orders
+        self.book = Book()
+        self.account = Subaccount(allotment, {symbol: feed.bars for symbol, feed in feeds.items()})
+        self.tickets: dict[str, Ticket] = {}  # by the journal's key
+        self.expected: dict[tuple[str, str], deque[Ticket]] = defaultdict(deque)  # legs that a plan will ask for
+        self.exits: dict[str, Ticket] = {}  # by plan
+        self.plans: dict[str, str] = {}  # the plan that holds a symbol's position
+
+    def all_tickets(self) -> list[Ticket]:
+        """Give every ticket that is not finished."""
+        expected = [ticket for line in self.expected.values() for ticket in line]
+        return [*self.tickets.values(), *expected, *self.exits.values()]
+
+    def forget(self, ticket: Ticket) -> None:
+        """Let go of a ticket."""
+        self.tickets.pop(ticket.key, None)
+        if self.exits.get(ticket.plan) is ticket:
+            del self.exits[ticket.plan]
+        line = self.expected[ticket.plan, ticket.role]
+        if ticket in line:
+            line.remove(ticket)
+
+    def resting(self, plan: str, role: str) -> Ticket | None:
+        """Give the ticket of a plan's leg that is at the venue or on its way."""
+        return next((one for one in self.tickets.values() if (one.plan, one.role) == (plan, role)), None)
+
+    def is_ours(self, intent: Intent) -> bool:
+        """Whether this strategy wanted it."""
+        return intent.strategy == self._allotment.strategy and intent.symbol in self._feeds
+
+    # -- a new life
+
+    def remember(self, events: Iterable[ev.Event]) -> None:
+        """Learn what earlier lives did, before the first bar."""
+        for event in events:
+            before = self._state_of(event)
+            self.book.apply(event)
+            self._book_new(before, None)
+
+    def revive(self) -> None:
+        """Make orders anew for what earlier lives left unfinished."""
+        for order in self.book.unsettled():
+            if self.is_ours(order.intent):
+                self._stand_in(order)
+        for key, plan in self.book.plans.items():
+            if self.is_ours(plan.intent) and not self._is_done(key):
+                self.plans[plan.intent.symbol] = key
+
+    def _stand_in(self, state: OrderState) -> None:
+        """Make backtrader's order for one that the strategy did not send in this life, or that a plan sends."""
+        intent = state.intent
+        order = self._orders.made_of(intent, intent.qty - state.filled, self._feeds[intent.symbol])
+        ticket = Ticket(order, plan=intent.plan, role=role_of(intent), key=intent.key)
+        self.tickets[intent.key] = ticket
+        if ticket.role == "exit":
+            self.exits[intent.plan] = ticket
+        if state.phase in _AT_VENUE:
+            self._orders.accept(order)
+
+    # -- news
+
+    def take(self, event: ev.Event) -> None:
+        """Take one event in and do to backtrader's order what it says."""
+        if isinstance(event, ev.Asked):
+            is_new = event.intent.key not in self.book.orders
+            self.book.apply(event)
+            if is_new and self.is_ours(event.intent):
+                self._bind(event.intent)
+            return
+        before = self._state_of(event)
+        self.book.apply(event)
+        if before is None or not self.is_ours(before.intent):
+            return
+        ticket, now = self.tickets.get(before.intent.key), self.book.orders[before.intent.key]
+        if ticket is not None and now.phase in _AT_VENUE:
+            self._orders.accept(ticket.order)
+        self._book_new(before, ticket)
+        if ticket is not None and now.is_settled:
+            self._settle(ticket, now)
+
+    def _state_of(self, event: ev.Event) -> OrderState | None:
+        key = self.book.key_of(event)
+        return None if key is None else self.book.orders.get(key)
+
+    def _bind(self, intent: Intent) -> None:
+        """Find the order that the journal's new one is for."""
+        ticket, role = self.tickets.get(intent.key), role_of(intent)
+        if ticket is None and role == "exit":
+            ticket = self.exits.get(intent.plan)
+        if ticket is None and self.expected[intent.plan, role]:
+            ticket = self.expected[intent.plan, role].popleft()
+        if ticket is None:
+            self._stand_in(self.book.orders[intent.key])
+            return
+        ticket.command, ticket.key = None, intent.key
+        self.tickets[intent.key] = ticket
+
+    def _book_new(self, before: OrderState | None, ticket: Ticket | None) -> None:
+        """Book the executions that an order has more than before."""
+        if before is None or not self.is_ours(before.intent):
+            return
+        now = self.book.orders[before.intent.key]
+        for trade in now.fills[len(before.fills) :]:
+            booked = self.account.book(trade, now.intent.reason, 0 if ticket is None else ticket.order.ref)
+            if ticket is not None:
+                is_last = now.phase is Phase.FILLED and trade is now.fills[-1]
+                self._orders.execute(ticket.order, booked, self.account, is_last=is_last)
+
+    def _settle(self, ticket: Ticket, state: OrderState) -> None:
+        """End backtrader's order as the journal's order ended; an exit may go on with another one."""
+        del self.tickets[state.intent.key]
+        order = ticket.order
+        if not order.alive():
+            self.forget(ticket)
+        elif ticket.role == "exit":
+            return
+        elif state.phase in {Phase.REJECTED, Phase.REFUSED}:
+            self._orders.refuse(order, state.reason)
+        elif state.phase is Phase.EXPIRED and state.intent.kind == "market":
+            self._orders.refuse(order, "the account could not pay for it", is_unpaid=True)
+        else:
+            self._orders.end(order, is_expired=state.phase is Phase.EXPIRED)
+
+    def _is_done(self, key: str) -> bool:
+        plan = self.book.plans[key]
+        instrument = self._allotment.venues[plan.intent.symbol].instrument
+        assert instrument is not None  # the broker asks for one
+        return plan.is_done(self.book.plan_states[key], self.book.legs_of(key), instrument)
+
+    def finish_plans(self) -> None:
+        """Let go of plans that are done, and end orders that had nothing left to do."""
+        for symbol, plan in list(self.plans.items()):
+            if plan not in self.book.plans or not self._is_done(plan):
+                continue
+            del self.plans[symbol]
+            for ticket in [one for one in self.all_tickets() if one.plan == plan]:
+                self.forget(ticket)
+                if ticket.order.alive():
+                    self._orders.end(ticket.order)

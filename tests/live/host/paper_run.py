@@ -1,0 +1,150 @@
+"""A strategy on paper in one thread: journal, dealer, paper venue and host, stepped in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from itb.backtest.account import account, fills
+from itb.backtest.result import BacktestResult, OrderRecord
+from itb.backtest.run import Backtest
+from itb.laws.parity import difference as law_difference
+from itb.live.bars.bar import rows_of
+from itb.live.bars.barrier import Step
+from itb.live.dealer import Dealer
+from itb.live.door import Door
+from itb.live.episodes import Episode
+from itb.live.gateways.bar_venue import BarVenue
+from itb.live.gateways.paper import BarPaper
+from itb.live.host.broker import LiveBroker
+from itb.live.host.broker_account import Allotment
+from itb.live.host.feed import Item, Stop
+from itb.live.host.growing import GrowingBars
+from itb.live.host.host import Hosting, LiveHost, LiveMarket
+from itb.live.journal.store import Journal
+from itb.live.orders.limits import Limits
+from itb.live.orders.machine import Machine
+from itb.live.paper import live_bar
+from itb.market.bars import Bars
+
+
+class Stepped:
+    """An inbox that lets the market live on whenever the loop asks for the next item."""
+
+    def __init__(self, run: PaperRun, steps: Iterable[Step]) -> None:
+        self._run, self._steps = run, iter(steps)
+
+    def put(self, item: Item) -> None:
+        raise AssertionError(f"nobody puts {item} here")
+
+    def take(self) -> Item:
+        self._run.settle()
+        step = next(self._steps, None)
+        if step is None:
+            return Stop()
+        self._run.live(step)
+        return step
+
+
+class PaperRun:
+    """One life of a bot on paper; the same journal makes another one go on."""
+
+    def __init__(
+        self, file: Path, test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, steps: Iterable[Step],
+        **options: Any,
+    ) -> None:  # fmt: skip
+        self.test, self.bars, self.warm = test, bars, warm
+        instrument = test.venue.instrument
+        assert instrument is not None
+        symbol = bars.symbol
+        self.journal = Journal(file)
+        base, quote = symbol.split("/")
+        venue = BarVenue(
+            (instrument,), {quote: Decimal(repr(test.cash)), base: Decimal(0)}, test.venue.costs,
+            bar_ms=bars.timeframe.ms,
+        )  # fmt: skip
+        venue.now = int(bars.open_time[warm])
+        venue.quote(symbol, Decimal(repr(float(bars.close[warm - 1]))))
+        self.gateway = BarPaper(venue)
+        self.dealer = Dealer(
+            self.gateway, self.journal, owner="test", clock=self.gateway.clock,
+            machine=Machine(Limits(), instruments={symbol: instrument}),
+        )  # fmt: skip
+        self.broker = LiveBroker(
+            Allotment("main", Decimal(repr(test.cash)), {symbol: test.venue}), Door(self.dealer)
+        )  # fmt: skip
+        self.troubles: list[Episode] = []
+        market = LiveMarket(GrowingBars(bars.head(warm)), scores)
+        hosting = Hosting(trouble=self.troubles.append)
+        self.host = LiveHost(test.strategy, test.settings, self.broker, {symbol: market}, hosting)
+        self.host.inbox = Stepped(self, steps)  # type: ignore[assignment]  # it offers what the host uses
+        self.dealer.follow(self.broker.hear)
+        self._runner = asyncio.Runner()
+
+    def settle(self) -> None:
+        self._runner.run(self.dealer.settle())
+
+    def live(self, step: Step) -> None:
+        self._runner.run(live_bar(self.dealer, self.gateway, step.bars))
+
+    def run(self) -> BacktestResult:
+        """Run to the end of the steps and give what a backtest gives."""
+        self.host.run()
+        self.close()
+        assert self.troubles == []
+        bars, broker, venue = self.bars, self.broker, self.test.venue
+        books = account(bars, self.test.cash, broker.log)
+        return BacktestResult(
+            bars=bars, start=self.warm, starting_cash=self.test.cash, costs=venue.costs, dust=venue.dust,
+            cash=books.cash, position=books.position, equity=books.equity,
+            fills=tuple(fills(bars, broker.log, venue.costs.fee_currency)),
+            market_prices=np.array([one.market_price for one in broker.log]),
+            orders=tuple(OrderRecord.of(order, broker) for order in broker.sent),  # type: ignore[arg-type]
+            rejected=tuple(broker.rejected), ambiguous=(), stepped="live", visited=len(bars), why_not_sparse="",
+            blocked=dict(getattr(self.host.strategy, "blocked", {})),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._runner.close()
+        self.journal.close()
+
+
+def steps_from(bars: Bars, place: int) -> list[Step]:
+    """Give the steps of all bars from a place on, without an exchange."""
+    return [Step(row.open_time, {bars.symbol: row}) for row in rows_of(bars)[place:]]
+
+
+def difference(backtest: BacktestResult, lived: BacktestResult) -> str:
+    """Name the first difference; fees and money are exact decimals live, floats in a backtest: 12 digits agree."""
+    exact = tuple(dataclasses.replace(fill, fee=0.0, fee_quote=0.0) for fill in backtest.fills)
+    found = law_difference(
+        dataclasses.replace(backtest, fills=exact, **_SAME),
+        dataclasses.replace(
+            lived, fills=tuple(dataclasses.replace(fill, fee=0.0, fee_quote=0.0) for fill in lived.fills), **_SAME
+        ),
+        ("backtest", "live"),
+    )
+    if found:
+        return found
+    for what in ("fee", "fee_quote"):
+        ours, theirs = ([getattr(fill, what) for fill in run.fills] for run in (backtest, lived))
+        if not np.allclose(ours, theirs, rtol=1e-12, atol=0.0):
+            return f"{what} differs"
+    for what in ("cash", "position", "equity"):
+        ours, theirs = getattr(backtest, what), getattr(lived, what)
+        wrong = np.flatnonzero(~np.isclose(ours, theirs, rtol=1e-12, atol=1e-9))
+        if len(wrong):
+            return f"{what} at bar {wrong[0]}: {ours[wrong[0]]!r} and {theirs[wrong[0]]!r}"
+    for sent, told in zip(backtest.orders, lived.orders, strict=True):
+        if sent.status != told.status or abs(sent.filled - told.filled) > 1e-12:
+            return f"{sent} in the backtest, {told} live"
+    return ""
+
+
+_SAME: dict[str, Any] = {name: np.zeros(0) for name in ("cash", "position", "equity")}
