@@ -1,9 +1,10 @@
 # Every target sets up what it needs from a bare clone and is fast the second time.
-# PYTHON=python3.12 picks another interpreter; ARGS="--symbol ETH/USDT" goes to itb backtest or to pytest.
+# PYTHON=python3.12 picks another interpreter, TORCH= leaves torch out; ARGS="--symbol ETH/USDT" goes to itb backtest or to pytest.
 
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
+TORCH ?= torch==2.13.0
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 UV := .cache/uv/bin/uv
@@ -72,6 +73,9 @@ distclean: clean ## Remove the virtual environments as well
 
 .venv/ready: .venv/locked pyproject.toml
 	@.venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@.venv/bin/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' \
+		|| { test -n "$(TORCH)" && .venv/bin/python $(PIP_INSTALL) $(TORCH); } \
+		|| echo "torch is not to be had: networks are left out, and their tests are skipped"
 	@touch $@
 
 .venv/locked: requirements.lock

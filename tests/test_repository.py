@@ -35,6 +35,7 @@ DOORS = {
     "talib": {"indicators", "doctor.py"},
     "optuna": {"optimize"},
     "telegram": {"live"},
+    "torch": {"mlmodels"},
     "tsfresh": {"indicators"},
     "typer": {"cli.py", "commands"},
     "vectorbt": {"optimize"},

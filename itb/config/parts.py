@@ -81,8 +81,9 @@ def registry(of: str) -> Mapping[str, type]:
             found = LABELS
         case "model":
             from itb.mlmodels.algorithms import ALGORITHMS
+            from itb.mlmodels.deep.models import DEEP
 
-            found = ALGORITHMS
+            found = {**ALGORITHMS, **DEEP}
         case "promotion":
             from itb.mlmodels.promotion import Sane, SkillGate
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.config import parts
 from itb.config.columns import columns
+from itb.runs.deep import deep_scores, is_deep, refuse_deep
 from itb.runs.pool import is_pooled, pooled
 from itb.runs.scored import ScoredMarket
 from itb.runs.stages import STAGES
@@ -63,23 +64,28 @@ def score_columns(workspace: Workspace, market: Market, relabel: Relabel | None 
 
     ``relabel`` gives a training table other labels, for a baseline: no stage then sees the true ones.
     """
-    config = workspace.config
+    config, symbol = workspace.config, market.bars.symbol
     walk, learned = walk_forward(config), columns(config)
+    by_rows = [column for column in learned if not is_deep(column)]
     others: tuple[Market, ...] = ()
-    if is_pooled(workspace):
-        found, symbol = pooled(workspace, market), market.bars.symbol
-        others = found.others(symbol)
-        pools = found.pools if relabel is None else [pool.relabelled(relabel) for pool in found.pools]
-        walked = tuple(
-            pool.apart(_run(workspace, pool.walk(walk), pool.table, column))[symbol]
-            for column, pool in zip(learned, pools, strict=True)
-        )
-    else:
-        workspace.report(0, 1, "computing features")
-        tables = training_tables(config, market.bars, learned)
+    found: dict[str, WalkForwardResult] = {}
+    if len(by_rows) < len(learned):
         if relabel is not None:
-            tables = tuple(relabel(table) for table in tables)
-        walked = tuple(_run(workspace, walk, table, column) for column, table in zip(learned, tables, strict=True))
+            refuse_deep(config, learned)
+        deep = deep_scores(workspace, market, walk)
+        others = deep.others(symbol)
+        found |= {name: by_symbol[symbol] for name, by_symbol in deep.results.items()}
+    if by_rows and is_pooled(workspace):
+        together = pooled(workspace, market)
+        others = together.others(symbol)
+        pools = together.pools if relabel is None else [pool.relabelled(relabel) for pool in together.pools]
+        for column, pool in zip(by_rows, pools, strict=True):
+            found[column.name] = pool.apart(_run(workspace, pool.walk(walk), pool.table, column))[symbol]
+    elif by_rows:
+        workspace.report(0, 1, "computing features")
+        for column, table in zip(by_rows, training_tables(config, market.bars, by_rows), strict=True):
+            found[column.name] = _run(workspace, walk, table if relabel is None else relabel(table), column)
+    walked = tuple(found[column.name] for column in learned)
     scored = ScoredMarket.of(market, walked, others)
     for stage in STAGES:
         scored = stage.run(workspace, scored)

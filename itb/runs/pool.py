@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from itb.config.columns import columns
 from itb.config.dump import config_hash
 from itb.runs.capsule import new_run_id
+from itb.runs.deep import is_deep
 from itb.runs.market import load_market
 from itb.runs.training_tables import training_tables
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The configured symbols' bars, and a pool of their rows for each score column."""
+    """The configured symbols' bars, and a pool of their rows for each score column that is learned from rows."""
 
     markets: Mapping[str, Market]
     pools: tuple[Pool, ...]
@@ -48,7 +49,7 @@ def pooled(workspace: Workspace, market: Market) -> Pooled:
 def _pooled(workspace: Workspace, market: Market) -> Pooled:
     from itb.mlmodels.pooled import Pool
 
-    config, learned = workspace.config, columns(workspace.config)
+    config, learned = workspace.config, [one for one in columns(workspace.config) if not is_deep(one)]
     markets, tables = {}, {}
     for done, symbol in enumerate(config.data.symbols):
         workspace.report(done, len(config.data.symbols), f"computing features of {symbol}")

@@ -17,6 +17,7 @@ from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id, series_of
+from itb.runs.deep import refuse_deep
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.market import Market, load_market
 from itb.runs.model import grades, score_columns
@@ -160,6 +161,7 @@ def train(workspace: Workspace, out: Path | None = None) -> Said:
     """
     config = workspace.config
     learned, walk = columns(config), build_walk_forward(config)
+    refuse_deep(config, learned)
     told: list[dict[str, Any]] = []
     for run_id, market in markets(workspace, "train"):
         symbol = market.bars.symbol

@@ -1,0 +1,273 @@
+"""Training: batches as views, the best state on the rows held back, and a file after each epoch to go on from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.errors import ModelError
+from itb.mlmodels.deep.blocks import scaled
+from itb.mlmodels.deep.door import torch_for
+from itb.mlmodels.deep.judging import Epoch, mean_ic, mean_trading
+from itb.mlmodels.deep.losses import loss_of
+from itb.mlmodels.deep.model import PanelModel, Table, threads
+from itb.mlmodels.deep.prefetch import ahead
+from itb.mlmodels.deep.tensors import dump_tensors, load_tensors
+from itb.mlmodels.files import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.mlmodels.deep.algorithm import DeepAlgorithm
+    from itb.mlmodels.deep.lesson import PanelLesson
+
+Told = Callable[[int, int], None]
+
+_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A fitted model and how training went, epoch by epoch."""
+
+    model: PanelModel
+    curve: tuple[Epoch, ...]
+
+    def kept(self) -> int:
+        """Give the number of the epoch whose state was kept."""
+        watch = self.model.part.judge
+        worths = [epoch.worth(watch) for epoch in self.curve]
+        told = [worth if np.isfinite(worth) else -np.inf for worth in worths]
+        return self.curve[int(np.argmax(told))].number if max(told) > -np.inf else self.curve[-1].number
+
+
+@dataclass
+class _State:
+    """Where training stands after an epoch."""
+
+    epoch: int = 0
+    best: dict[str, Any] = field(default_factory=dict)
+    worth: float = -np.inf
+    since: int = 0
+    waited: int = 0
+    cuts: int = 0
+    batches: int = 0
+    curve: list[Epoch] = field(default_factory=list)
+
+
+def teach(
+    part: DeepAlgorithm,
+    lesson: PanelLesson,
+    seed: int,
+    *,
+    start: PanelModel | None = None,
+    draft: Path | None = None,
+    told: Told | None = None,
+) -> Taught:
+    """Train a network, from ``start`` on where a model is given; the same input gives the same bits on one machine.
+
+    ``draft`` is a file that is written after each epoch and taken up again when an earlier call was stopped; ``told``
+    hears (epochs done, epochs at most). Raises :class:`itb.errors.ModelError` where there is nothing to learn.
+    """
+    torch = torch_for(part.name)
+    if not lesson.cells:
+        raise ModelError(f"{part.name}: no label is known of any window; load more bars, or shorten steps or the label")
+    with threads(part.threads), _deterministic(part), torch.random.fork_rng():
+        return _Training(part, lesson, seed, start, draft).run(told)
+
+
+class _Training:
+    def __init__(
+        self, part: DeepAlgorithm, lesson: PanelLesson, seed: int, start: PanelModel | None, draft: Path | None
+    ) -> None:
+        import torch
+
+        self.part, self.lesson, self.seed, self.draft = part, lesson, seed, draft
+        self.device = _device(part)
+        self.epochs = part.fine_tune_epochs if start is not None and part.fine_tune_epochs else part.epochs
+        self.unit, self.level = (start.unit, start.level) if start is not None else lesson.label_scale()
+        torch.manual_seed(seed)
+        channels = len(lesson.panel.channels)
+        network = scaled(part.body(channels, len(lesson.panel.symbols)), channels)
+        if start is None:
+            centre, scale = lesson.input_scale(part.steps)
+            network.centre.copy_(torch.from_numpy(centre)[:, None])
+            network.scale.copy_(torch.from_numpy(scale)[:, None])
+        else:
+            network.load_state_dict({name: torch.from_numpy(np.array(one)) for name, one in start.state.items()})
+        self.network = network.to(self.device)
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[part.optimizer]
+        self.optimizer = kind(self.network.parameters(), lr=part.learning_rate, weight_decay=part.weight_decay)
+        self.loss = loss_of(part)
+        unit = np.where(np.isfinite(self.unit), self.unit, 1.0)
+        self.labels = ((lesson.labels - self.level) / unit).astype(np.float32)
+        self.tail_labels = ((lesson.tail_labels - self.level) / unit).astype(np.float32)
+        self.state = _State()
+        self._resume()
+
+    def run(self, told: Told | None) -> Taught:
+        """Train to the end."""
+        state = self.state
+        while state.epoch < self.epochs and state.since < self.part.patience:
+            if told is not None:
+                told(state.epoch, self.epochs)
+            self._epoch()
+            self._keep()
+        if told is not None:
+            told(self.epochs, self.epochs)
+        arrays = {name: np.array(one) for name, one in state.best.items()}
+        coins = len(self.lesson.panel.symbols)
+        plain = (self.unit, self.level, np.eye(coins), np.zeros(coins))
+        model = PanelModel(self.part, self.lesson.panel.symbols, self.lesson.panel.channels, arrays, *plain)
+        return Taught(model, tuple(state.curve))
+
+    def _epoch(self) -> None:
+        import torch
+
+        state, part = self.state, self.part
+        torch.manual_seed((self.seed * 1_000_003 + state.epoch + 1) % 2**63)
+        draw = np.random.default_rng([self.seed, state.epoch])
+        self.network.train()
+        total, seen, rate = 0.0, 0.0, part.learning_rate
+        for windows, labels, known in self._batches(draw):
+            rate = self._rate()
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.autocast("cuda", torch.bfloat16, enabled=part.mixed_precision and self.device.type == "cuda"):
+                estimates = self.network(windows)
+            loss = self.loss(estimates.float(), labels, known)
+            loss.backward()
+            if part.clip:
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), part.clip)
+            self.optimizer.step()
+            state.batches += 1
+            total += loss.detach() * len(windows)
+            seen += len(windows)
+        self._judge(float(total) / max(seen, 1), rate)
+
+    def _batches(self, draw: np.random.Generator) -> Iterator[tuple[Any, Any, Any]]:
+        import torch
+
+        lesson, steps, is_gpu = self.lesson, self.part.steps, self.device.type == "cuda"
+
+        def read() -> Iterator[tuple[Any, Any, Any]]:
+            for place in lesson.batches(self.part.batch_rows, draw):
+                windows = torch.from_numpy(lesson.panel.windows(lesson.rows[place], steps))
+                labels = torch.from_numpy(self.labels[place])
+                batch = (windows, torch.nan_to_num(labels), (~torch.isnan(labels)).float())
+                if self.part.prefetch:
+                    batch = tuple(one.contiguous().pin_memory() if is_gpu else one.contiguous() for one in batch)
+                yield batch
+
+        for batch in ahead(read(), self.part.prefetch):
+            moved = tuple(one.to(self.device, non_blocking=True) for one in batch)
+            yield moved[0], moved[1], moved[2]
+
+    def _rate(self) -> float:
+        part, done = self.part, self.state.batches
+        warm = min(1.0, (done + 1) / part.warmup_batches) if part.warmup_batches else 1.0
+        return part.learning_rate * warm * part.plateau_factor**self.state.cuts
+
+    def _judge(self, loss: float, rate: float) -> None:
+        import torch
+
+        state, part = self.state, self.part
+        said = self._said()
+        labels = torch.from_numpy(self.tail_labels)
+        known = ~torch.isnan(labels)
+        held = (
+            float(self.loss(torch.from_numpy(said), torch.nan_to_num(labels), known.float())) if len(said) else np.nan
+        )
+        estimates: Table = said * np.where(np.isfinite(self.unit), self.unit, np.nan) + self.level
+        ic = mean_ic(estimates, self.lesson.tail_labels)
+        trading = mean_trading(estimates, self.lesson.tail_labels, part.cost)
+        epoch = Epoch(state.epoch, loss, held, ic, trading, rate)
+        worth = epoch.worth(part.judge)
+        state.curve.append(epoch)
+        state.epoch += 1
+        if not state.best or (np.isfinite(worth) and worth > state.worth):
+            state.best = {name: one.detach().cpu().numpy().copy() for name, one in self.network.state_dict().items()}
+            state.worth, state.since, state.waited = (worth if np.isfinite(worth) else -np.inf), 0, 0
+            return
+        state.since += 1
+        state.waited += 1
+        if part.plateau_epochs and state.waited >= part.plateau_epochs:
+            state.cuts, state.waited = state.cuts + 1, 0
+
+    def _said(self) -> Any:
+        import torch
+
+        self.network.eval()
+        rows, panel = self.lesson.tail, self.lesson.panel
+        found = [np.zeros((0, len(panel.symbols)), dtype=np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(rows), _AT_ONCE):
+                windows = torch.from_numpy(panel.windows(rows[start : start + _AT_ONCE], self.part.steps))
+                found.append(self.network(windows.to(self.device)).float().cpu().numpy())
+        return np.concatenate(found)
+
+    # -- going on where an earlier call was stopped
+
+    def _keep(self) -> None:
+        if self.draft is None:
+            return
+        state = self.state
+        arrays = {f"now.{name}": one.detach().cpu().numpy() for name, one in self.network.state_dict().items()}
+        arrays |= {f"best.{name}": np.asarray(one) for name, one in state.best.items()}
+        for number, own in self.optimizer.state_dict()["state"].items():
+            arrays |= {f"step.{number}.{name}": np.asarray(one.detach().cpu()) for name, one in own.items()}
+        told = {name: getattr(state, name) for name in ("epoch", "worth", "since", "waited", "cuts", "batches")}
+        told["curve"] = [asdict(epoch) for epoch in state.curve]
+        write_whole(self.draft, dump_tensors(arrays, {"training": json.dumps(told)}))
+
+    def _resume(self) -> None:
+        import torch
+
+        if self.draft is None or not self.draft.exists():
+            return
+        try:
+            arrays, metadata = load_tensors(self.draft.read_bytes())
+        except ModelError:  # torn: begin anew
+            return
+        told = json.loads(metadata["training"])
+        now = {name[4:]: torch.from_numpy(one) for name, one in arrays.items() if name.startswith("now.")}
+        self.network.load_state_dict(now)
+        steps: dict[int, dict[str, Any]] = {}
+        for name, one in arrays.items():
+            if name.startswith("step."):
+                _, number, kind = name.split(".")
+                steps.setdefault(int(number), {})[kind] = torch.from_numpy(one)
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": steps})
+        curve = [Epoch(**epoch) for epoch in told.pop("curve")]
+        best = {name[5:]: one for name, one in arrays.items() if name.startswith("best.")}
+        self.state = _State(**told, best=best, curve=curve)
+
+
+def _device(part: DeepAlgorithm) -> Any:
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if part.device == "cuda" and not has_gpu:
+        raise ModelError(f'{part.name}: device = "cuda", but torch finds no GPU; use device = "auto" or "cpu"')
+    return torch.device("cuda" if has_gpu and part.device != "cpu" else "cpu")
+
+
+@contextlib.contextmanager
+def _deterministic(part: DeepAlgorithm) -> Iterator[None]:
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled()
+    if part.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS gives other bits each time
+    torch.use_deterministic_algorithms(part.deterministic)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

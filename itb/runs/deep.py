@@ -1,0 +1,94 @@
+"""Networks that read all configured symbols at once: one walk-forward for all, the scores of each symbol apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from itb.config.columns import columns
+from itb.config.dump import config_hash
+from itb.errors import ConfigError
+from itb.mlmodels.deep.algorithm import DeepAlgorithm
+from itb.runs.capsule import new_run_id
+from itb.runs.market import load_market
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from itb.config import Config
+    from itb.config.columns import LearnedColumn
+    from itb.mlmodels.deep.result import CoinResult
+    from itb.mlmodels.walkforward import WalkForward
+    from itb.runs.market import Market
+    from itb.runs.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class DeepScores:
+    """The configured symbols' bars, and what the network of each score column made of them: column -> symbol."""
+
+    markets: Mapping[str, Market]
+    results: Mapping[str, Mapping[str, CoinResult]]
+
+    def others(self, symbol: str) -> tuple[Market, ...]:
+        """Give the markets beside one."""
+        return tuple(market for name, market in self.markets.items() if name != symbol)
+
+
+def is_deep(column: LearnedColumn) -> bool:
+    """Whether a column is learned from the bars of all symbols at once."""
+    return isinstance(column.algorithm, DeepAlgorithm)
+
+
+def refuse_deep(config: Config, learned: Sequence[LearnedColumn]) -> None:
+    """Raise :class:`itb.errors.ConfigError` for networks where only rows of features can be taught from."""
+    for column in learned:
+        if is_deep(column):
+            names = [model.algorithm for model in config.all_models]
+            at = config.place("model", names.index(column.algorithm.name))
+            message = (
+                f'"{column.algorithm.name}" reads the bars of all symbols at once, and rows of features are asked for '
+                "here; train it by `itb walkforward` or `itb backtest`, or use another algorithm"
+            )
+            raise ConfigError(config.complaint((*at, "algorithm"), message))
+
+
+def deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> DeepScores:
+    """Walk forward over all symbols, once for a command."""
+    key = ("deep", config_hash(workspace.config), workspace.window, workspace.include_holdout)
+    if key not in workspace.memo:
+        workspace.memo[key] = _deep_scores(workspace, market, walk)
+    found: DeepScores = workspace.memo[key]
+    return found
+
+
+def _deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> DeepScores:
+    config = workspace.config
+    markets = {}
+    for symbol in config.data.symbols:
+        run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
+        is_this = symbol == market.bars.symbol
+        markets[symbol] = market if is_this else load_market(workspace, symbol, run_id=run_id, command="deep training")
+    return DeepScores(
+        markets,
+        {column.name: _walked(workspace, markets, walk, column) for column in columns(config) if is_deep(column)},
+    )
+
+
+def _walked(
+    workspace: Workspace, markets: Mapping[str, Market], walk: WalkForward, column: LearnedColumn
+) -> Mapping[str, CoinResult]:
+    from itb.mlmodels.deep.door import torch_for
+    from itb.mlmodels.deep.panel import Panel
+    from itb.mlmodels.deep.walk import PanelWalk
+
+    part = column.algorithm
+    assert isinstance(part, DeepAlgorithm)
+    torch_for(part.name)
+    bars = {symbol: market.bars for symbol, market in markets.items()}
+    workspace.report(0, 1, f"reading {len(bars)} symbols")
+    panel = Panel.of(bars, part.reading, workspace.cache / "panels")
+    labels = {symbol: column.outcome(one) for symbol, one in bars.items()}
+    walking = PanelWalk(walk, panel, panel.targets(bars, labels), part, column.label.name, column.name, column.seed)
+    found = walking.run(workspace.cache / "walkforward", workspace.progress)
+    return found.apart(bars, column.label, labels)

@@ -1,0 +1,88 @@
+"""Networks from the config: all symbols at once, scores that every later step reads like any other."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from itb.config import load_config
+from itb.errors import ConfigError, ModelError
+from itb.runs.backtest import backtest
+from itb.runs.evaluate import evaluate
+from itb.runs.history import reproduce
+from itb.runs.steps import train, walk_forward
+from itb.runs.workspace import Workspace
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+
+NETWORK = '{algorithm = "resnet1d", steps = 8, blocks = 1, filters = 4, epochs = 2, batch_rows = 64}'
+DEEP = (
+    'data.symbols=["ETH/USDT", "BTC/USDT"]',
+    "synthetic.bars=600",
+    'label={kind = "future_return", horizon = 6, alias = "ahead"}',
+    'features=[{family = "series", inputs = ["log_return"], lags = [0, 1, 2]}]',
+    "walkforward={train = 300, refit_every = 100, min_train_rows = 50}",
+    'strategy={score = "ahead_resnet1d", buy_threshold = -0.5, sell_threshold = -0.6}',
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Callable[..., Workspace]:
+    def make(models: str = NETWORK) -> Workspace:
+        config = load_config(overrides=[*DEEP, f"models=[{models}]"], folder=tmp_path, environ={})
+        return Workspace(config, clock=lambda: 1_767_312_000_000)
+
+    return make
+
+
+@needs_torch
+def test_a_backtest_trades_what_the_network_said(workspace):
+    eth, btc = backtest(workspace())
+    for one in (eth.outcome, btc.outcome):
+        assert list(one.scores) == ["ahead_resnet1d"]
+        spoken = np.flatnonzero(np.isfinite(one.scores["ahead_resnet1d"].batch()))
+        assert one.result.fills[0].open_time == one.market.bars.open_time[spoken[0] + 1]
+    assert eth.outcome.walked[0].timeline == btc.outcome.walked[0].timeline
+
+
+@needs_torch
+def test_a_run_names_the_other_symbols_and_is_reproduced(workspace):
+    place = workspace()
+    eth, _ = backtest(place)
+    assert "bars of BTC/USDT" in eth.capsule.manifest["inputs"]
+    assert reproduce(place, eth.capsule.run_id).data["same"]
+
+
+@needs_torch
+def test_a_network_stands_beside_other_models(workspace, tmp_path):
+    walk_forward(workspace(f'{{algorithm = "linear"}}, {NETWORK}'))
+    scores = pq.read_table(tmp_path / "runs" / "walkforward" / "BTC_USDT-1h.parquet")
+    assert scores.column_names == ["timestamp", "ahead_linear", "ahead_resnet1d"]
+    assert all(np.isfinite(scores[name].to_numpy()).any() for name in scores.column_names[1:])
+
+
+@pytest.mark.parametrize("command", [train, evaluate])
+def test_commands_that_teach_from_rows_of_features_refuse_it(workspace, command):
+    with pytest.raises(ConfigError, match=r'models\[1\]\.algorithm: "resnet1d" reads the bars of all symbols at once'):
+        command(workspace())
+
+
+def test_without_torch_one_line_says_what_to_install(workspace, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr("itb.mlmodels.deep.door.find_spec", lambda name: None if name == "torch" else find(name))
+    with pytest.raises(ModelError, match=r'resnet1d needs the package torch, .* pip install "itb\[deep\]"'):
+        walk_forward(workspace())
+
+
+def test_torch_is_not_imported_before_a_network_is_asked_for():
+    code = (
+        "import sys, itb.cli, itb.config, itb.runs.backtest, itb.mlmodels.deep.walk; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
