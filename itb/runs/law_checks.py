@@ -27,6 +27,7 @@ HOLDS: Verdict = "holds"
 BROKEN: Verdict = "BROKEN"
 UNCHECKED: Verdict = "not checked"
 _FEWEST_ORDERS = 6
+_OVERSHOOT = 1.25
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def check_strategy(
         yield Finding("parity", name, UNCHECKED, "it does not run to the end; see the causal law")
         return
     if columns and len(run.orders) < _FEWEST_ORDERS:
-        told = _told({name: made_up(source) for name, source in sources.items()}, columns)
+        told = _told({name: made_up(source, seed) for seed, (name, source) in enumerate(sources.items())}, columns)
         run = test.run(bars, *told)
         causal_first = _on_made_up(check_strategy_causal(test, bars, *told))
     again = check_reproducible(lambda: _kept(test.run(bars, *told)), subject=name)
@@ -116,7 +117,8 @@ def _on_made_up(result: LawResult) -> LawResult:
 def made_up(source: ArrayScores, seed: int = 0) -> ArrayScores:
     """Give scores that wander slowly through the declared range, NaN where the source begins with NaN.
 
-    A range without ends is taken to reach five times as far as the scores did, or to 1 where they said nothing.
+    They stay at each end for every sixth bar or so: flags are up there. A range without ends is taken to reach five
+    times as far as the scores did, or to 1 where they said nothing.
     """
     rng = np.random.default_rng(seed)
     shocks = rng.normal(0, 1, len(source.values))
@@ -125,12 +127,12 @@ def made_up(source: ArrayScores, seed: int = 0) -> ArrayScores:
     for bar, shock in enumerate(shocks.tolist()):
         state = 0.9 * state + shock
         wander[bar] = state
-    share = 1 / (1 + np.exp(-wander))
+    share = np.clip(0.5 + _OVERSHOOT * (1 / (1 + np.exp(-wander)) - 0.5), 0, 1)
     known = source.values[np.isfinite(source.values)]
     reach = 5 * float(np.abs(known).max()) if len(known) and np.abs(known).max() > 0 else 1.0
     low = source.low if np.isfinite(source.low) else -reach
     high = source.high if np.isfinite(source.high) else reach
-    values = np.clip(low + share * (high - low), low, high)
+    values = np.where(share < 1, low + share * (high - low), high)
     begins = int(np.isfinite(source.values).argmax()) if len(known) else len(values) // 2
     values[:begins] = np.nan
     return replace(source, values=values)

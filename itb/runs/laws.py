@@ -32,6 +32,8 @@ from itb.runs.evaluate import cut_of
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
+from itb.runs.pool import is_pooled
+from itb.runs.pool_checks import check_pool
 from itb.runs.said import Said
 from itb.runs.signal_checks import check_signals
 from itb.runs.stage_checks import check_stack, check_stages
@@ -94,6 +96,8 @@ def check(workspace: Workspace) -> Said:
     """
     benches = [_bench(workspace, symbol) for symbol in workspace.config.data.symbols]
     steps = [(number, step) for number, bench in enumerate(benches) for step in _steps(bench)]
+    if is_pooled(workspace):
+        steps.append((0, partial(_check_pool, benches)))
     findings: list[list[Finding]] = [[] for _ in benches]
     for done, (number, step) in enumerate(steps):
         workspace.report(done, len(steps), f"checking the laws on {benches[number].bars.symbol}")
@@ -258,6 +262,17 @@ def _check_model(
     yield of(check_reproducible(train, subject=column.name))
     scores[column.name] = walked[0].scores
     yield from check_stages(bench.workspace.config, walked[0], bars)
+
+
+def _check_pool(benches: Sequence[_Bench]) -> Iterator[Finding]:
+    """Check what the coins learn together, on the newest bars of all of them."""
+    one = benches[0]
+    if not one.chosen.reads_scores or one.small is None:
+        return
+    count = one.features.warmup + one.small.train_bars + _REFITS * one.small.refit_every
+    since = max(int(bench.bars.open_time[-1]) for bench in benches) - count * one.bars.timeframe.ms
+    coins = [bench.bars.slice(int(np.searchsorted(bench.bars.open_time, since)), None) for bench in benches]
+    yield from check_pool(one.workspace.config, coins, one.columns, one.small)
 
 
 def _check_strategy(bench: _Bench, bars: Bars, scores: Mapping[str, FloatArray]) -> Iterator[Finding]:

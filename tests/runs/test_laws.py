@@ -358,6 +358,17 @@ def test_made_up_scores_reach_the_thresholds_of_a_regression(checked):
     assert verdicts(said, "money") == {"MLThreshold": "holds"}
 
 
+def test_flags_that_stay_down_are_tried_up(checked):
+    said = checked(
+        "signals=[{kind='threshold_rule', columns='up_12_0bps_logistic', names=['buy', 'sell'], "
+        "buy_signal_threshold=2.0, sell_signal_threshold=-2.0}]",
+        "strategy={name='SignalStrategy', buy_column='buy', sell_column='sell'}",
+    )
+    assert not said.found
+    for law in ("causal", "parity", "money"):
+        assert verdicts(said, law)["SignalStrategy"] == "holds"
+
+
 def test_a_strategy_that_never_trades_proves_nothing(checked, strategy_file):
     said = checked(strategy_file("    pass\n"))
     assert not said.found
