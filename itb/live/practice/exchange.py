@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ class Exchange:
         self.faults, self.guard, self.meter = faults or Faults(), guard or Guard(), meter or Meter()
         self.streams = Streams(venue, self.faults)
         self.steps = LockStep(venue.tapes, venue.now, stop_ms) if speed == "lockstep" else None
-        self.late: set[asyncio.Task[None]] = set()
+        self._late: list[tuple[float, Route, Call]] = []
         self._api, self._wall = Api(venue), wall
         self._begun: tuple[float, int] | None = None
         self._closed_for = self._wrong_for = self._jump_ms = 0
@@ -117,7 +118,15 @@ class Exchange:
 
     def go_to(self, market_ms: int) -> None:
         """Move market time on, to the end of the replay at most, and tell the listeners."""
-        self.venue.advance(min(market_ms, self.stop_ms))
+        target = min(market_ms, self.stop_ms)
+        for arrival in sorted((one for one in self._late if one[0] <= target), key=lambda one: one[0]):
+            self._late.remove(arrival)
+            due, route, call = arrival
+            self.venue.advance(int(due))
+            with suppress(RefusedError):
+                self._admit(route, call)  # the age is checked again before the engine
+                self._do(route, call)
+        self.venue.advance(target)
         self.streams.flush()
 
     async def keep_time(self) -> None:
@@ -204,20 +213,9 @@ class Exchange:
             self.check_signed(call)
 
     def _take_later(self, route: Route, call: Call) -> None:
-        window = call.params.whole("recvWindow") or 5000
-
-        async def arrive() -> None:
-            await asyncio.sleep(window / 1000 * self.faults.share("late"))
-            self.catch_up()
-            try:
-                self._admit(route, call)  # the age is checked again before the engine
-            except RefusedError:
-                return
-            self._do(route, call)
-
-        task = asyncio.get_running_loop().create_task(arrive())
-        self.late.add(task)
-        task.add_done_callback(self.late.discard)
+        """Let a request arrive within its window, in market time: the same where time moves by steps."""
+        window = (call.params.whole("recvWindow") or 5000) * (self.speed if isinstance(self.speed, float) else 1.0)
+        self._late.append((self.venue.now + window * self.faults.share("late"), route, call))
 
     def _spoil(self, reply: Reply, kind: str | None) -> Reply:
         if kind is None or reply.status != 200:

@@ -123,6 +123,10 @@ class Faults:
         self._kinds = [kind for kind in KINDS if kind in self.plan.rates or kind in self.plan.exact]
         self._chances = dict.fromkeys(self._kinds, 0)
 
+    def end(self) -> None:
+        """Strike no more."""
+        self._kinds = []
+
     def strike(self, target: str, time: int, *moments: str) -> str | None:
         """Say which fault strikes at this moment, if any; the first of the list where several would."""
         struck = None

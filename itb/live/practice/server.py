@@ -62,10 +62,9 @@ class Server:
 
     async def stop(self) -> None:
         """Stop: time first, then listeners, then the socket."""
-        tasks = [task for task in (self._time, *self.exchange.late) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._time is not None:
+            self._time.cancel()
+            await asyncio.gather(self._time, return_exceptions=True)
         self.exchange.streams.close()
         await asyncio.sleep(0)
         if self._runner is not None:

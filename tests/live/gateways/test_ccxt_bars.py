@@ -10,16 +10,27 @@ from typing import Any
 import pytest
 
 from itb.errors import ConfigError, GatewayError
-from itb.live.bars.bar import rows_of
+from itb.live.bars.bar import BarEvent, rows_of
+from itb.live.bars.barrier import Barrier, BarrierRules, Step
+from itb.live.bars.pump import BarPump, Patience, Sinks
+from itb.live.bars.schedule import BarRules, BarSchedule
 from itb.live.bars.source import Hint
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_gateway import CcxtGateway
-from itb.live.gateways.ccxt_line import Line
+from itb.live.gateways.ccxt_line import Account, Line, line_to
 from itb.live.gateways.ccxt_news import follow_orders
+from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.port import OrderRequest
+from itb.live.invariants import bars_seen_once
+from itb.live.practice.exchange import Exchange
+from itb.live.practice.faults import FaultPlan, Faults
 from itb.live.practice.server import Server
+from itb.live.practice.tape import Tape
+from itb.live.practice.venue import Venue
+from itb.market.instrument import Instrument
 from itb.market.timeframe import Timeframe
 from tests.live.gateways.conftest import PAIR, with_line
+from tests.live.gateways.practised import SYMBOLS, walk
 from tests.live.practice.conftest import MINUTE, START, Rows, bars_of
 
 Serve = Callable[..., Server]
@@ -148,3 +159,45 @@ def test_news_of_our_orders_are_pushed(serve: Serve) -> None:
     assert {order.status for order in orders} <= {"open", "filled"}
     assert trades[0].fee_currency == "BTC"
     assert {trade.order_id for trade in trades} <= {str(order.id) for order in server.exchange.venue.orders.values()}
+
+
+@pytest.mark.parametrize("plan", ["bars=60,streams=10", "requests=40", "stream_silence@5"])
+def test_bars_reach_the_barrier_once_each_whatever_breaks(plan: str) -> None:
+    """I7: in order, each final bar once and as the market has it, or its absence or change is on record."""
+    markets = {name: bars_of(walk(seed, 60), name) for seed, name in enumerate(SYMBOLS)}
+    tapes = [Tape(bars, Instrument(name), START) for name, bars in markets.items()]
+    venue = Venue(tapes, {"USDT": Decimal(1)}, start_ms=START)
+    faults = Faults(FaultPlan.parse(plan), seed=2)
+    exchange = Exchange(venue, speed="lockstep", stop_ms=START + 40 * MINUTE, faults=faults)
+    steps: list[Step] = []
+    events: list[BarEvent] = []
+
+    async def scene() -> None:
+        server = Server(exchange, hold_s=0.1)
+        url = await server.start()
+        async with line_to(traits_of("binance", SYMBOLS), Account(practice_url=url, timeout_s=0.1)) as line:
+            rules = BarRules(MINUTES, gaps="drop")
+            schedules = {name: BarSchedule(name, rules, START) for name in SYMBOLS}
+            barrier = Barrier(SYMBOLS, BarrierRules(MINUTES), START)
+            pump = BarPump(
+                CcxtBars(line, SYMBOLS, MINUTES), lambda: venue.now, schedules, barrier,
+                Sinks(steps.append, events.append), Patience(speed=20_000.0, silence_s=0.3, redial_s=0.01),
+            )  # fmt: skip
+            pumping = asyncio.create_task(pump.run())
+            while len(steps) < 30 and not exchange.is_over and not pumping.done():
+                exchange.go_to(venue.now + 2_000)
+                await asyncio.sleep(max(0.003, line.quiet_ms() / 1_000))
+            pumping.cancel()
+            await asyncio.gather(pumping, return_exceptions=True)
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+    for name, bars in markets.items():
+        final = {bar.open_time: bar for bar in rows_of(bars)}
+        seen = [step.bars[name] for step in steps if name in step.bars]
+        told = {event.open_time for event in events if event.symbol == name}
+        span = [time for time in final if START <= time <= steps[-1].open_time]
+        assert bars_seen_once([bar.open_time for bar in seen], span, told) == []
+        assert [bar for bar in seen if bar != final[bar.open_time] and bar.open_time not in told] == []
+    assert len(steps) >= 25
+    assert len(faults.log) > 0
