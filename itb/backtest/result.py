@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from itb.engine.broker import LeanBroker
     from itb.engine.venue import Ambiguity, Rejection
     from itb.ledger.trades import Trade
-    from itb.market.bars import Bars, FloatArray
+    from itb.market.bars import Bars, FloatArray, IntArray
     from itb.market.costs import Costs
     from itb.market.fills import Fill
+    from itb.market.raster import Clock
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class OrderRecord:
     status: str
     filled: float
     reason: str
+    symbol: str = ""
 
     @classmethod
     def of(cls, order: Any, broker: LeanBroker) -> OrderRecord:
@@ -42,6 +46,7 @@ class OrderRecord:
             status=order.getstatusname().lower(),
             filled=order.executed.size,
             reason=order.info.get("reason", "user") if order.info else "user",
+            symbol=order.data._name,
         )
 
 
@@ -78,6 +83,54 @@ class BacktestResult:
         from itb.ledger.trades import round_trips
 
         return tuple(round_trips(self.fills, self.bars, dust=self.dust))
+
+    @property
+    def end_value(self) -> float:
+        """Equity at the last close."""
+        return float(self.equity[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class SharedResult:
+    """A finished run of several symbols on one account: ``cash`` and ``equity`` at the close of each step of ``clock``.
+
+    ``parts`` has what each symbol did, in the order in which they were listed: its bars, fills, orders and position,
+    and as ``cash`` and ``equity`` the account as if it had held nothing else. So at every step the gains of the parts
+    add up to those of the account. ``start`` is the first step whose decisions counted; ``fills``, ``orders``,
+    ``rejected`` and ``ambiguous`` are those of all symbols in the order in which they happened.
+    """
+
+    clock: Clock
+    start: int
+    starting_cash: float
+    costs: Costs
+    cash: FloatArray
+    equity: FloatArray
+    parts: Mapping[str, BacktestResult]
+    fills: tuple[Fill, ...]
+    market_prices: FloatArray
+    orders: tuple[OrderRecord, ...]
+    rejected: tuple[Rejection, ...]
+    ambiguous: tuple[Ambiguity, ...]
+    stepped: str
+    visited: int
+    why_not_sparse: str
+    blocked: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def trades(self) -> tuple[Trade, ...]:
+        """Round trips of all symbols in the order in which they ended, those still open last."""
+        found = [trade for part in self.parts.values() for trade in part.trades]
+        return tuple(sorted(found, key=lambda trade: (trade.is_open, trade.exit_time)))
+
+    @cached_property
+    def held(self) -> IntArray:
+        """How many positions stood at the close of every step."""
+        counts = np.zeros(len(self.clock), dtype=np.int64)
+        for part in self.parts.values():
+            row = np.searchsorted(part.bars.open_time, self.clock.open_time, side="right") - 1
+            counts += (row >= 0) & (np.abs(part.position[np.maximum(row, 0)]) > part.dust)
+        return counts
 
     @property
     def end_value(self) -> float:

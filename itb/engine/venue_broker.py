@@ -50,6 +50,8 @@ class VenueBroker(LeanBroker):
 
     def start(self) -> None:
         super().start()
+        for data in self.cerebro.datas:  # values are summed in the order of the feeds, whoever asks for one first
+            _ = self.positions[data]
         self.venue: Venue = self.p.venue
         self.is_funded = any(venue.funding for venue in (self.venue, *self.p.venues.values()))
         self.rejected: list[Rejection] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from itb.ledger.trades import Trade
-    from itb.market.bars import Bars, BoolArray, FloatArray, IntArray
+    from itb.market.bars import BoolArray, FloatArray, IntArray
     from itb.market.fills import Fill
+    from itb.market.timeframe import Timeframe
 
 Unit = Literal["fraction", "ratio", "quote", "days", "count", "bars"]
 
@@ -108,8 +109,22 @@ def units() -> dict[str, Unit]:
     return {figure.name: figure.metadata["unit"] for figure in fields(Metrics)}
 
 
+class Timed(Protocol):
+    """What figures ask of bars: their times alone, so that an account of several symbols can answer too."""
+
+    @property
+    def timeframe(self) -> Timeframe: ...
+    @property
+    def open_time(self) -> IntArray: ...
+    @property
+    def close_time(self) -> IntArray: ...
+    def __len__(self) -> int: ...
+    def slice(self, start: int | None, stop: int | None) -> Timed:
+        """Give a part of them by position."""
+
+
 def compute(
-    bars: Bars,
+    bars: Timed,
     equity: FloatArray,
     position: FloatArray,
     fills: Sequence[Fill],

@@ -26,7 +26,7 @@ class Outcome:
 
     run_id: str
     market: Market
-    scenarios: Scenarios
+    scenarios: Scenarios[BacktestResult]
     metrics: Metrics
     other_metrics: Metrics | None
     hold: Baseline

@@ -11,6 +11,7 @@ from itb.strategies.trader import Trader, TradeSettings
 
 if TYPE_CHECKING:
     from itb.indicators.signals import Flags
+    from itb.strategies.coin import Coin
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ThresholdSettings(TradeSettings, _Thresholds):
 
 
 class MLThreshold(Trader):
-    """Trade one symbol by thresholds on one score; parameters are those of :class:`ThresholdSettings`."""
+    """Trade by thresholds on one score of each symbol; parameters are those of :class:`ThresholdSettings`."""
 
     Settings = ThresholdSettings
     params: Any = tuple(asdict(ThresholdSettings()).items())
@@ -62,15 +63,16 @@ class MLThreshold(Trader):
     def __init__(self) -> None:
         super().__init__()
         self.rule = self.settings.rule
-        self.score = MLScore(self.data, column=self.settings.score)
-        self.settings.check_range(self.score.source.low, self.score.source.high)
+        self.scores = [MLScore(coin.data, column=self.settings.score) for coin in self.coins]
+        for score in self.scores:
+            self.settings.check_range(score.source.low, score.source.high)
 
-    def flags(self) -> tuple[bool, bool]:
+    def flags(self, coin: Coin) -> tuple[bool, bool]:
         """Look at the score of the bar that has just closed."""
-        score = self.score[0]
+        score = self.scores[coin.place][0]
         return self.rule.is_bullish(score), self.rule.is_bearish(score)
 
-    def flags_of(self, bars: int) -> tuple[Flags, Flags]:
+    def flags_of(self, coin: Coin, bars: int) -> tuple[Flags, Flags]:
         """Look at the scores of the first bars."""
-        scores = self.score.column(bars)
+        scores = self.scores[coin.place].column(bars)
         return self.rule.is_bullish(scores), self.rule.is_bearish(scores)

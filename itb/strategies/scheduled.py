@@ -13,6 +13,8 @@ from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
 if TYPE_CHECKING:
     from itb.indicators.signals import Flags
+    from itb.market.bars import IntArray
+    from itb.strategies.coin import Coin
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Change:
 
 
 class ScheduledThreshold(MLThreshold):
-    """Trade one symbol by thresholds that change on schedule; a position is carried over a change.
+    """Trade by thresholds that change on schedule; a position is carried over a change.
 
     ``changes`` (parameter) are ordered in time; before the first the strategy stays out. Protection that was placed at
     an entry stays as it is until the trade ends; every other decision is taken by the settings of the bar.
@@ -40,8 +42,10 @@ class ScheduledThreshold(MLThreshold):
             setattr(self.p, name, value)
         super().__init__()
         for change in changes:
-            change.settings.check_range(self.score.source.low, self.score.source.high)
+            for score in self.scores:
+                change.settings.check_range(score.source.low, score.source.high)
         self._from = [change.from_ms for change in changes]
+        self._starts: dict[int, IntArray] = {}
 
     def next(self) -> None:
         """Decide at the close of the current bar, by the settings of that bar."""
@@ -53,18 +57,25 @@ class ScheduledThreshold(MLThreshold):
             self.settings, self.rule, self.size_rule = settings, settings.rule, settings.sizer
         super().next()
 
-    def flags_of(self, bars: int) -> tuple[Flags, Flags]:
+    def flags_of(self, coin: Coin, bars: int) -> tuple[Flags, Flags]:
         """Look at the scores of the first bars, each by the rule of its time."""
-        scores = self.score.column(bars)
+        scores = self.scores[coin.place].column(bars)
         bullish, bearish = np.zeros(bars, dtype=np.bool_), np.zeros(bars, dtype=np.bool_)
-        self._starts = np.searchsorted(self.data.bars.open_time[:bars], self._from)
-        for change, first, last in zip(self.p.changes, self._starts, [*self._starts[1:], bars], strict=True):
+        starts = self._starts[coin.place] = np.searchsorted(coin.data.bars.open_time[:bars], self._from)
+        for change, first, last in zip(self.p.changes, starts, [*starts[1:], bars], strict=True):
             bullish[first:last] = change.settings.rule.is_bullish(scores[first:last])
             bearish[first:last] = change.settings.rule.is_bearish(scores[first:last])
         return bullish, bearish
 
     def next_decision(self, bar: int) -> int:
         """First bar after ``bar`` where :meth:`next` may act: where its settings say so, or where they change."""
-        found = super().next_decision(bar)
-        place = int(np.searchsorted(self._starts, bar, "right"))
-        return min(found, int(self._starts[place])) if place < len(self._starts) else found
+        return super().next_decision(bar)
+
+    def next_step(self, step: int) -> int:
+        """First step after ``step`` where :meth:`next` may act: where its settings say so, or where they change."""
+        return super().next_step(step)
+
+    def _next_of(self, coin: Coin, bar: int) -> int:
+        found, starts = super()._next_of(coin, bar), self._starts[coin.place]
+        place = int(np.searchsorted(starts, bar, "right"))
+        return min(found, int(starts[place])) if place < len(starts) else found

@@ -10,6 +10,7 @@ from itb.strategies.trader import Trader, TradeSettings
 
 if TYPE_CHECKING:
     from itb.indicators.signals import Flags
+    from itb.strategies.coin import Coin
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SignalSettings(TradeSettings, _FlagColumns):
 
 
 class SignalStrategy(Trader):
-    """Trade one symbol by two columns of flags; parameters are those of :class:`SignalSettings`.
+    """Trade by two columns of flags of each symbol; parameters are those of :class:`SignalSettings`.
 
     With costs and fills at the next open it makes the deals that :func:`itb.ledger.alternating.alternate` counts.
     """
@@ -48,20 +49,20 @@ class SignalStrategy(Trader):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buys = self._flag("buy_column", self.settings.buy_column)
-        self.sells = self._flag("sell_column", self.settings.sell_column)
+        self.buys = [self._flag(coin, "buy_column", self.settings.buy_column) for coin in self.coins]
+        self.sells = [self._flag(coin, "sell_column", self.settings.sell_column) for coin in self.coins]
 
-    def _flag(self, key: str, column: str) -> MLScore:
-        made = MLScore(self.data, column=column)
+    def _flag(self, coin: Coin, key: str, column: str) -> MLScore:
+        made = MLScore(coin.data, column=column)
         low, high = made.source.low, made.source.high
         if not 0 <= low <= high <= 1:
             raise ValueError(f"{key} must be a column of flags, 0 or 1; {column!r} runs from {low:g} to {high:g}")
         return made
 
-    def flags(self) -> tuple[bool, bool]:
+    def flags(self, coin: Coin) -> tuple[bool, bool]:
         """Look at the flags of the bar that has just closed."""
-        return self.buys[0] == 1, self.sells[0] == 1
+        return self.buys[coin.place][0] == 1, self.sells[coin.place][0] == 1
 
-    def flags_of(self, bars: int) -> tuple[Flags, Flags]:
+    def flags_of(self, coin: Coin, bars: int) -> tuple[Flags, Flags]:
         """Look at the flags of the first bars."""
-        return self.buys.column(bars) == 1, self.sells.column(bars) == 1
+        return self.buys[coin.place].column(bars) == 1, self.sells[coin.place].column(bars) == 1

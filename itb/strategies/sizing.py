@@ -58,14 +58,26 @@ class Sizer:
         return self.volatility_window + 1 if self.sizing == "volatility_target" else 1
 
     def quantity(
-        self, *, equity: float, close: float, fee: float, closes: object = None, bar_ms: int = 60_000
+        self,
+        *,
+        equity: float,
+        close: float,
+        fee: float,
+        closes: object = None,
+        bar_ms: int = 60_000,
+        free: float = math.inf,
     ) -> float:
         """Quantity to trade; 0 when equity is gone or the volatility is not known yet.
 
-        ``closes`` are the last :attr:`lookback` closes, oldest first, needed for ``volatility_target`` alone.
+        ``equity`` is the part of the account that the symbol is sized from; ``free`` is the quote that may be spent,
+        where other symbols lay claim to some. ``closes`` are the last :attr:`lookback` closes, oldest first, needed for
+        ``volatility_target`` alone.
         """
-        if equity <= 0:
+        if equity <= 0 or free <= 0:
             return 0.0
+        return min(self._asked(equity, close, fee, closes, bar_ms), free / self.unit_cost(close, fee))
+
+    def _asked(self, equity: float, close: float, fee: float, closes: object, bar_ms: int) -> float:
         if self.sizing == "fixed_notional":
             return self.notional / close
         fraction = self.fraction

@@ -1,0 +1,131 @@
+"""One symbol as a strategy trades it: its feed, its own past trades, and its orders on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from itb.ledger.trades import TradeBook
+from itb.market.fills import Fill
+
+if TYPE_CHECKING:
+    from itb.engine.broker import Execution
+    from itb.engine.venue import Venue
+    from itb.ledger.trades import Trade, TradeHistory
+    from itb.strategies.base import Strategy
+
+
+class Coin:
+    """What a :class:`itb.strategies.base.Strategy` knows of one of its feeds; ``place`` counts them from 0.
+
+    On several feeds, ask :attr:`is_fresh` before deciding: a feed with a gap, or not listed yet, has no bar of its own
+    at a step of the others.
+    """
+
+    def __init__(self, strategy: Strategy, data: Any, place: int) -> None:
+        self._strategy = strategy
+        self.data = data
+        self.place = place
+        self._book: TradeBook | None = None
+        self._working: dict[int, float] = {}
+
+    @property
+    def symbol(self) -> str:
+        """Name of the market."""
+        return str(self.data.bars.symbol)
+
+    @property
+    def venue(self) -> Venue:
+        """The terms its orders are filled on."""
+        return self._strategy.venue_of(self.data)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether a bar of its own has just closed."""
+        return bool(len(self.data) and self.data.datetime[0] == self._strategy.datetime[0])
+
+    @property
+    def now(self) -> int:
+        """Open time of its last bar, UTC milliseconds."""
+        return int(self.data.bars.open_time[len(self.data) - 1])
+
+    @property
+    def history(self) -> TradeHistory:
+        """Its closed trades and the open one."""
+        given: Any = self._strategy.p.history
+        if given is None:
+            return self._own_book()
+        found: TradeHistory = given[self.symbol] if isinstance(given, Mapping) else given
+        return found
+
+    def _own_book(self) -> TradeBook:
+        if self._book is None:
+            self._book = TradeBook(self.symbol, self.venue.dust)
+        return self._book
+
+    @property
+    def held(self) -> float:
+        """Signed position in whole steps: dust below a step, or left by rounding, is nothing that can be sold."""
+        if self.history.open is None:
+            return 0.0
+        return self.venue.quantise(self._strategy.broker.getposition(self.data).size)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a market order of it is on its way."""
+        return bool(self._working)
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether it is held or an order of it is on its way: it takes one of ``max_open_trades``."""
+        return self.is_waiting or bool(self.held)
+
+    @property
+    def reserved(self) -> float:
+        """Quote that its entries on their way will take."""
+        return sum(self._working.values())
+
+    def entries_allowed(self, side: int = 1, *, is_reversal: bool = False) -> bool:
+        """Whether no protection forbids to enter it now; see :meth:`itb.strategies.base.Strategy.entries_allowed`."""
+        return self._strategy.passes_protections(self, side, is_reversal=is_reversal)
+
+    def send(self, qty: float, reason: str, *, reserve: float = 0.0, **kwargs: Any) -> Any:
+        """Send a market order: ``qty`` above 0 buys, below 0 sells; ``reserve`` is the quote that it will take."""
+        strategy = self._strategy
+        send = strategy.buy if qty > 0 else strategy.sell
+        order = send(data=self.data, size=abs(qty), reason=reason, **kwargs)
+        if order.alive():
+            self._working[order.ref] = reserve
+        return order
+
+    def notify_order(self, order: Any) -> list[Trade]:
+        """Book the fills of an order of it; give the trades that they ended."""
+        if not order.alive():
+            self._working.pop(order.ref, None)
+        book = self._own_book()
+        ended = len(book.closed)
+        for bit in order.executed.iterpending():
+            book.add(self._fill(order, bit))
+        return list(book.closed[ended:])
+
+    def _fill(self, order: Any, bit: Any) -> Fill:
+        """Describe an execution: as the venue booked it where it says so, else as backtrader does."""
+        booked: Execution | None = getattr(bit, "execution", None)
+        qty, price, fee, fee_quote = (
+            (bit.size, bit.price, bit.comm, bit.comm)
+            if booked is None
+            else (booked.qty, booked.price, booked.fee, booked.fee_quote)
+        )
+        currency = self.venue.costs.fee_currency
+        return Fill(
+            bar=len(self.data) - 1,
+            open_time=self.now,
+            order_id=order.ref,
+            symbol=self.symbol,
+            qty=qty,
+            price=price,
+            fee=fee,
+            fee_quote=fee_quote,
+            fee_currency="quote" if currency == "base" and qty < 0 else currency,
+            reason=order.info.get("reason", "user") if order.info else "user",
+        )
