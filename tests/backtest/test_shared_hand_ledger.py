@@ -298,7 +298,7 @@ class Told(MLThreshold):
         HEARD.append(self.heard)
 
 
-HEARD = []
+HEARD: list[list[tuple[float, float]]] = []
 
 
 def test_the_account_is_what_the_broker_says_at_every_step_to_the_last_bit(by_hand):
