@@ -10,6 +10,7 @@ from itb.commands import (
     data,
     history,
     import_config,
+    notify,
     optimize,
     practice,
     project,
@@ -35,6 +36,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(optimize.app, name="optimize")
 app.add_typer(history.app, name="runs")
 app.add_typer(config.app, name="config")
+app.add_typer(notify.app, name="notify")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ DOORS = {
     "ccxt": {"datafeeds", "live"},
     "joblib": {"mlmodels"},
     "lightgbm": {"mlmodels"},
+    "matplotlib": {"charts"},
     "plotly": {"charts"},
     "skops": {"mlmodels"},
     "sklearn": {"mlmodels"},

@@ -1,1 +1,1 @@
-"""Pictures and words of a run: the self-contained report and the terminal summary; the only door to plotly."""
+"""A run in pictures and words: reports, terminal summaries, still pictures; the only door to plotly and matplotlib."""

@@ -144,7 +144,7 @@ def reproduce(workspace: Workspace, run_id: str) -> Said:
     """
     capsule = read_capsule(workspace.runs, run_id)
     manifest = capsule.manifest
-    config = _config(workspace, capsule)
+    config = capsule_config(workspace, capsule)
     try:
         window = (int(manifest["from_ms"]), int(manifest["to_ms"]))
         symbol, kept = str(manifest["symbol"]), dict(manifest["tables"])
@@ -177,7 +177,7 @@ def reproduce(workspace: Workspace, run_id: str) -> Said:
     )
 
 
-def _config(workspace: Workspace, capsule: Capsule) -> Config:
+def capsule_config(workspace: Workspace, capsule: Capsule) -> Config:
     """Load the capsule's config as seen from its project folder, free of today's environment and options."""
     project = Path(str(capsule.manifest.get("project", "")))
     home = project if project.is_absolute() and project.is_dir() else workspace.config.folder

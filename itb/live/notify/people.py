@@ -54,6 +54,15 @@ class People:
         local = self.local(time)
         return f"{local:%a} {local.day} {local:%b %Y}"
 
+    def span(self, start: int, stop: int) -> str:
+        """Write a stretch of time.
+
+        >>> People().span(1_709_251_200_000, 1_709_337_600_000)
+        '1 Mar 00:00 to 2 Mar 00:00 UTC'
+        """
+        first, last = self.local(start), self.local(stop)
+        return f"{first.day} {first:%b %H:%M} to {last.day} {last:%b %H:%M %Z}"
+
     def template(self, source: str) -> Template:
         """Compile a template; raise ``ValueError`` where it is not one.
 
