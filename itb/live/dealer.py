@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
@@ -155,7 +155,11 @@ class Dealer(Desk):
         if not effects:
             return
         for effect in effects:
-            self._note(effect.sending if isinstance(effect, Send) else ev.CancelSending(now, effect.key))
+            if isinstance(effect, Send):
+                for one in _all_of(effect):
+                    self._note(one.sending)
+            else:
+                self._note(ev.CancelSending(now, effect.key))
         self._commit()
         self.reach("dealer.before_sending")
         await asyncio.gather(*(self._perform(effect) for effect in effects))
@@ -165,21 +169,35 @@ class Dealer(Desk):
         self.reach("dealer.after_answers")
 
     async def _perform(self, effect: Effect) -> None:
-        answered = await (self._send(effect) if isinstance(effect, Send) else self._cancel(effect))
-        self._note(answered)
-        order = self.book.order_of(answered.client_id)
-        if order is not None and (order.is_doubtful or order.cancel == "unknown" or order.reported > order.filled):
-            self._next_poll = min(self._next_poll, self.clock())
+        for answered in await self._send(effect) if isinstance(effect, Send) else [await self._cancel(effect)]:
+            self._note(answered)
+            order = self.book.order_of(answered.client_id)
+            if order is not None and (order.is_doubtful or order.cancel == "unknown" or order.reported > order.filled):
+                self._next_poll = min(self._next_poll, self.clock())
 
-    async def _send(self, effect: Send) -> ev.Answered:
-        sending = effect.sending
-        request = effect.intent.request(sending.client_id, sent_at=sending.sent_at, window_ms=sending.window_ms)
+    async def _send(self, effect: Send) -> list[ev.Answered]:
+        sends = _all_of(effect)
+        requests = [one.request() for one in sends]
+        outcomes: Sequence[port.Submitted]
         try:
-            outcome = self._held_back() or await self.gateway.submit(request)
+            held = self._held_back()
+            if held is not None:
+                outcomes = [held] * len(sends)
+            elif len(requests) == 1:
+                outcomes = [await self.gateway.submit(requests[0])]
+            else:
+                outcomes = await self._send_pair(*requests)
         except Exception as error:  # noqa: BLE001  (whatever a driver raises, the order may have reached the venue)
-            outcome = port.Unknown(f"{type(error).__name__}")
+            outcomes = [port.Unknown(f"{type(error).__name__}")] * len(sends)
         self.reach("dealer.after_sending")
-        return self.understood(sending.client_id, outcome)
+        return [self.understood(one.sending.client_id, told) for one, told in zip(sends, outcomes, strict=True)]
+
+    async def _send_pair(self, one: port.OrderRequest, other: port.OrderRequest) -> Sequence[port.Submitted]:
+        if not isinstance(self.gateway, port.TakesPairs):
+            return [port.Rejected("this venue takes no pairs")] * 2
+        stop, limit = (one, other) if one.kind == "stop" else (other, one)
+        told = await self.gateway.submit_pair(stop, limit)
+        return told if stop is one else told[::-1]
 
     def understood(self, client_id: str, outcome: port.Submitted) -> ev.Answered:
         """Word a gateway's answer as an event."""
@@ -339,3 +357,7 @@ class Dealer(Desk):
             elif self.drift_policy == "halt":
                 self._note_halt(drift_reason(differences))
         self._drifted = differences
+
+
+def _all_of(effect: Send) -> list[Send]:
+    return [effect] if effect.partner is None else [effect, effect.partner]

@@ -12,7 +12,8 @@ from itb.live.orders import events as ev
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
 from itb.live.orders.machine import Machine
-from itb.live.orders.plans import Plan, plan_key
+from itb.live.orders.moves import plan_key
+from itb.live.orders.plans import Plan
 
 
 class Desk:
@@ -107,10 +108,10 @@ class Desk:
         if not order.is_ended and not order.cancel:
             self._record(ev.CancelWanted(self.clock(), key, reason))
 
-    def close(self, plan: str, reason: str) -> None:
-        """Want a plan's position closed."""
+    def close(self, plan: str, reason: str, qty: Decimal | None = None) -> None:
+        """Want a plan's position closed, or ``qty`` of it."""
         if not self.book.plan_states[plan].exit_reason:
-            self._record(ev.ExitWanted(self.clock(), plan, reason))
+            self._record(ev.ExitWanted(self.clock(), plan, reason, qty))
 
     def reprice(self, plan: str, price: Decimal, reason: str = "") -> None:
         """Give a plan a new price: a chase its limit, a bracket its stop."""

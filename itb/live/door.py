@@ -32,10 +32,11 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close a plan's position."""
+    """Close a plan's position, or ``qty`` of it."""
 
     plan: str
     reason: str
+    qty: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Door:
         elif isinstance(command, Begin):
             desk.plan(command.plan)
         elif isinstance(command, Close):
-            desk.close(command.plan, command.reason)
+            desk.close(command.plan, command.reason, command.qty)
         elif isinstance(command, Reprice):
             desk.reprice(command.plan, command.price, command.reason)
         else:

@@ -17,7 +17,7 @@ from itb.live.gateways.faults import LOOK_FAULTS, SUBMIT_FAULTS, FaultPlan, Look
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
-from itb.live.orders.machine import Effect, Send
+from itb.live.orders.machine import Send
 from itb.live.orders.rules import Rules
 from itb.live.orders.state import OrderState, Phase
 from itb.market.costs import Costs
@@ -28,14 +28,12 @@ class SendsBeforeItWrites(Dealer):
     async def _act(self) -> None:
         now = self.clock()
         for effect in list(self.machine.effects(now, is_open=self.shut_because() is None)):
-            answered = await self._perform_first(effect)
+            answers = await self._send(effect) if isinstance(effect, Send) else [await self._cancel(effect)]
             self._note(effect.sending if isinstance(effect, Send) else ev.CancelSending(now, effect.key))
-            self._note(answered)
+            for answered in answers:
+                self._note(answered)
         self.reach("dealer.before_answers")
         self._commit()
-
-    async def _perform_first(self, effect: Effect) -> ev.Event:
-        return await (self._send(effect) if isinstance(effect, Send) else self._cancel(effect))
 
 
 class IgnoresTheGate(Dealer):
@@ -49,12 +47,12 @@ class IgnoresPauses(Dealer):
 
 
 class RetriesBlindly(Dealer):
-    async def _send(self, effect: Send) -> ev.Answered:
+    async def _send(self, effect: Send) -> list[ev.Answered]:
         for _ in range(2):
             request = effect.intent.request(effect.sending.client_id, sent_at=self.clock(), window_ms=5_000)
             outcome = await self.gateway.submit(request)
             if not isinstance(outcome, port.Unknown):
-                return self.understood(effect.sending.client_id, outcome)
+                return [self.understood(effect.sending.client_id, outcome)]
         return await super()._send(effect)
 
 
@@ -65,7 +63,7 @@ class TakesErrorsForRefusals(Dealer):
 
 
 class SendsWithoutWindow(Dealer):
-    async def _send(self, effect: Send) -> ev.Answered:
+    async def _send(self, effect: Send) -> list[ev.Answered]:
         endless = replace(effect.sending, window_ms=10**9)
         return await super()._send(replace(effect, sending=endless))
 

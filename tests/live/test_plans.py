@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itb.live.gateways.faults import FaultPlan
+from itb.live.orders.bracket import Bracket
 from itb.live.orders.limits import Limits
-from itb.live.orders.plans import Bracket, Chase, Slices, slice_qty
+from itb.live.orders.plans import Chase, Slices, slice_qty
 from itb.live.orders.state import Phase
 from itb.market.costs import Costs
 from tests.live.rehearsal import BTC, OPENING, Rehearsal

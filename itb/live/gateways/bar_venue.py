@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from itb.live.gateways.matching import MatchingEngine, PriceBar
-from itb.live.gateways.port import OrderRequest, VenueOrder, VenueTrade
+from itb.live.gateways.port import OrderRequest, VenueOrder
 from itb.market.costs import Costs
 from itb.market.instrument import Instrument
 
@@ -47,13 +47,6 @@ class BarVenue(MatchingEngine):
         if request.reduces:
             self._reducing.add(order.order_id)
         return order
-
-    def remember(
-        self, orders: Iterable[VenueOrder], trades: Iterable[VenueTrade], reducing: Iterable[str] = ()
-    ) -> None:
-        """Take up what an earlier life of the venue did; ``reducing`` are ids of orders that make positions smaller."""
-        super().remember(orders, trades)
-        self._reducing.update(reducing)
 
     def quote(self, symbol: str, price: Decimal) -> None:
         """Take note of a price that nothing is executed at."""

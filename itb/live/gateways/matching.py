@@ -85,6 +85,7 @@ class MatchingEngine:
         self._matching, self._latency, self._participation = matching, latency_ms, participation
         self._locks: dict[str, tuple[str, Decimal]] = {}
         self._makers: set[str] = set()
+        self._twins: dict[str, str] = {}
         self._order_ids, self._trade_ids = count(1), count(1)
 
     def submit(self, request: OrderRequest) -> VenueOrder:
@@ -111,6 +112,26 @@ class MatchingEngine:
         if self._matching == "now" and not self._latency:
             self._meet(order.order_id, last)
         return self.orders[order.order_id]
+
+    def submit_pair(self, stop: OrderRequest, limit: OrderRequest) -> tuple[VenueOrder, VenueOrder]:
+        """Take two orders over the same coins, the execution of one ending the other; or raise and take neither."""
+        first = self.submit(stop)
+        lock = self._locks.pop(first.order_id, None)
+        try:
+            second = self.submit(limit)
+        except VenueRefusal:
+            self.open.pop(first.order_id)
+            del self.orders[first.order_id], self._by_client[first.client_id]
+            raise
+        if lock is not None:
+            self._locks[first.order_id] = lock
+        self.link(first.order_id, second.order_id)
+        return first, second
+
+    def link(self, one: str, other: str) -> None:
+        """Let two resting orders share what they lock: the execution of one ends the other."""
+        self._locks.pop(other, None)
+        self._twins[one], self._twins[other] = other, one
 
     def _check(self, request: OrderRequest, instrument: Instrument, last: Decimal) -> None:
         price = request.price or request.stop_price or last
@@ -166,6 +187,9 @@ class MatchingEngine:
         self.orders[order_id] = replace(self.orders[order_id], status=status)
         self.open.pop(order_id, None)
         self._locks.pop(order_id, None)
+        twin = self._twins.pop(order_id, None)
+        if twin in self.open:
+            self._end(twin, "canceled" if status == "canceled" else "expired")
         return self.orders[order_id]
 
     def quote(self, symbol: str, price: Decimal) -> None:
@@ -189,18 +213,23 @@ class MatchingEngine:
             return
         self.fill(order_id, order.qty - order.filled, self._slipped(price, order))
 
-    def remember(self, orders: Iterable[VenueOrder], trades: Iterable[VenueTrade]) -> None:
+    def remember(
+        self, orders: Iterable[VenueOrder], trades: Iterable[VenueTrade], twins: Iterable[tuple[str, str]] = ()
+    ) -> None:
         """Take up what an earlier life of the venue did; call it on a new engine with the balances of then.
 
-        Prices come first: :meth:`quote` each symbol.
+        Prices come first: :meth:`quote` each symbol. ``twins`` are ids of orders that were submitted in pairs.
         """
+        for one, other in twins:
+            self._twins[one], self._twins[other] = other, one
         for order in orders:
             self.orders[order.order_id] = order
             self._by_client[order.client_id] = order.order_id
             if order.is_open:
                 self.open[order.order_id] = None
                 last = self.prices[order.symbol]
-                self._lock(order, last)
+                if self._twins.get(order.order_id) not in self._locks:
+                    self._lock(order, last)
                 if not _is_marketable(order, last):
                     self._makers.add(order.order_id)
         self.trades.extend(sorted(trades, key=lambda trade: int(trade.trade_id)))

@@ -61,7 +61,7 @@ class PaperGateway:
     @property
     def capabilities(self) -> Capabilities:
         """Everything: it is our own venue."""
-        return Capabilities()
+        return Capabilities(pairs=True)
 
     def _arrive(self) -> MatchingEngine:
         self.engine.now = self._clock()
@@ -83,6 +83,15 @@ class PaperGateway:
             return Accepted(self._arrive().submit(request))
         except VenueRefusal as refusal:
             return Rejected(str(refusal)) if refusal.is_final else NotTaken(str(refusal))
+
+    async def submit_pair(self, stop: OrderRequest, limit: OrderRequest) -> tuple[Submitted, Submitted]:
+        """Hand two orders to the engine, the execution of one ending the other."""
+        try:
+            first, second = self._arrive().submit_pair(stop, limit)
+        except VenueRefusal as refusal:
+            why = Rejected(str(refusal)) if refusal.is_final else NotTaken(str(refusal))
+            return why, why
+        return Accepted(first), Accepted(second)
 
     async def cancel(self, symbol: str, client_id: str) -> CancelOutcome:
         """Ask the engine to end an order."""

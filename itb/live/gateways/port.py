@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from itb.errors import GatewayError
 from itb.market.instrument import Instrument
@@ -153,6 +153,7 @@ class Capabilities:
     honours_window: bool = True
     client_id_length: int = 32
     kinds: frozenset[OrderKind] = field(default_factory=lambda: frozenset(("market", "limit", "stop", "stop_limit")))
+    pairs: bool = False  # a stop and a limit can rest on the same coins: see TakesPairs
 
     @property
     def is_safe(self) -> bool:
@@ -193,3 +194,11 @@ class Gateway(Protocol):
 
     async def balances(self) -> tuple[Balance, ...]:
         """Give what the account holds."""
+
+
+@runtime_checkable
+class TakesPairs(Protocol):
+    """A gateway whose venue takes a stop and a limit in one request, the execution of one ending the other (OCO)."""
+
+    async def submit_pair(self, stop: OrderRequest, limit: OrderRequest) -> tuple[Submitted, Submitted]:
+        """Send both, once; the venue has both or neither. Each is found, told and cancelled by its own client id."""

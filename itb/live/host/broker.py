@@ -17,9 +17,10 @@ from itb.live.door import Ask, Begin, Cancel, Close, Command, Failure, Reprice
 from itb.live.host.broker_account import Allotment
 from itb.live.host.broker_mirror import Mirror, Ticket
 from itb.live.host.broker_orders import KINDS, Orders
+from itb.live.orders.bracket import Bracket
 from itb.live.orders.events import Event
 from itb.live.orders.intent import Intent
-from itb.live.orders.plans import Bracket, leg_of, plan_key
+from itb.live.orders.moves import leg_of, plan_key
 
 if TYPE_CHECKING:
     from itb.engine.broker import Execution
@@ -198,7 +199,7 @@ class LiveBroker(bt.BrokerBase):
         entry = self._intent(order, "", reduces=False)
         plan = Bracket(
             f"p{entry.seq}", entry, stop_loss=protect.stop_loss, take_profit=protect.take_profit,
-            carried=self.mirror.account.sizes[symbol],
+            carried=self.mirror.account.sizes[symbol], rests=self.allotment.pairs,
         )  # fmt: skip
         ticket.key = leg_of(plan, "entry", entry).key
         self.mirror.tickets[ticket.key] = ticket

@@ -31,6 +31,8 @@ class Allotment:
         Quote currency that it began with.
     venues
         Terms of each symbol: costs, step, tick and minima.
+    pairs
+        Whether the venue takes pairs (:class:`itb.live.gateways.port.TakesPairs`), so that targets rest beside stops.
     max_age_ms
         An entry that could not be sent this long after its bar's close is dropped (0 = never).
     """
@@ -38,6 +40,7 @@ class Allotment:
     strategy: str
     cash: Decimal
     venues: Mapping[str, Venue]
+    pairs: bool = False
     max_age_ms: int = 0
 
 

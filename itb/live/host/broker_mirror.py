@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
-from itb.live.orders.plans import role_of
+from itb.live.orders.bracket import MOVED
+from itb.live.orders.moves import role_of
 from itb.live.orders.state import OrderState, Phase
 
 if TYPE_CHECKING:
@@ -156,12 +157,14 @@ class Mirror:
             self.forget(ticket)
         elif ticket.role == "exit":
             return
+        elif ticket.role == "target" and state.reason == MOVED:
+            self.expected[ticket.plan, ticket.role].append(ticket)  # it comes back beside the stop
         elif state.phase in {Phase.REJECTED, Phase.REFUSED}:
             self._orders.refuse(order, state.reason)
         elif state.phase is Phase.EXPIRED and state.intent.kind == "market":
             self._orders.refuse(order, "the account could not pay for it", is_unpaid=True)
         else:
-            self._orders.end(order, is_expired=state.phase is Phase.EXPIRED)
+            self._orders.end(order, is_expired=state.phase is Phase.EXPIRED and not state.intent.pair)
 
     def _is_done(self, key: str) -> bool:
         plan = self.book.plans[key]

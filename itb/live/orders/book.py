@@ -13,7 +13,8 @@ from itb.live.orders import events as ev
 from itb.live.orders.ids import owner_prefix
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Exposure, Worth
-from itb.live.orders.plans import Plan, PlanState, plan_key, role_of
+from itb.live.orders.moves import PlanState, plan_key, role_of
+from itb.live.orders.plans import Plan
 from itb.live.orders.rules import Rules
 from itb.live.orders.state import EXACT, OrderState, Phase, signed_change, total
 
@@ -133,7 +134,10 @@ class Book:
         """Give what the intent's strategy holds and what its other orders may still trade."""
         name = (intent.strategy, intent.symbol)
         others = [o for o in self.unsettled() if (o.intent.strategy, o.intent.symbol) == name]
-        at_venue = [o for o in others if o.intent.key != intent.key and o.phase is not Phase.WAITING]
+        skipped = {intent.key, intent.pair}
+        at_venue = [o for o in others if o.intent.key not in skipped and o.phase is not Phase.WAITING]
+        twins = {o.intent.pair for o in at_venue if o.intent.pair > o.intent.key}  # of a pair only one is executed
+        at_venue = [o for o in at_venue if o.intent.key not in twins]
         buying, selling = (total(self._open_qty(o) for o in at_venue if o.intent.side == side) for side in _SIDES)
         return Exposure(self.positions.get(name, Decimal(0)), buying, selling)
 
@@ -254,12 +258,17 @@ class Book:
 
     def _exit_wanted(self, event: ev.ExitWanted) -> None:
         state = self.plan_states[event.plan]
-        if not state.exit_reason:
-            self.plan_states[event.plan] = replace(state, exit_reason=event.reason)
+        if event.qty is not None:
+            state = replace(state, reductions=(*state.reductions, (event.reason, event.qty)))
+        elif not state.exit_reason:
+            state = replace(state, exit_reason=event.reason)
+        self.plan_states[event.plan] = state
 
     def _repriced(self, event: ev.Repriced) -> None:
-        state = self.plan_states[event.plan]
-        self.plan_states[event.plan] = replace(state, price=event.price, price_reason=event.reason)
+        entries = sum(role_of(self.orders[key].intent) == "entry" for key in self.legs.get(event.plan, ()))
+        self.plan_states[event.plan] = replace(
+            self.plan_states[event.plan], price=event.price, price_reason=event.reason, price_entries=entries
+        )
 
     def _adjusted(self, event: ev.Adjusted) -> None:
         self.balances[event.currency] = EXACT.add(self.balances[event.currency], event.amount)

@@ -133,11 +133,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class ExitWanted:
-    """A plan is to end and its position to be closed."""
+    """A plan's position is to be closed: all of it, whereupon the plan ends, or ``qty`` of it."""
 
     time: int
     plan: str
     reason: str
+    qty: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

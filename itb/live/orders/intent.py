@@ -29,6 +29,8 @@ class Intent:
         A resting order is cancelled after this long (0 = never).
     plan
         Name of the plan that it is a leg of.
+    pair
+        Key of the order that is sent with it, where the execution of one ends the other.
     """
 
     strategy: str
@@ -48,6 +50,7 @@ class Intent:
     max_age_ms: int = 0
     timeout_ms: int = 0
     plan: str = ""
+    pair: str = ""
 
     def __post_init__(self) -> None:
         if self.qty <= 0:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.gateways.port import OrderRequest, VenueOrder, VenueTrade
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
+from itb.live.orders.bracket import Bracket
 from itb.live.orders.ids import client_id
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Limits
-from itb.live.orders.plans import Bracket, EndOrder, EndPlan
+from itb.live.orders.moves import EndOrder, EndPlan
 from itb.live.orders.rules import Rules
 from itb.live.orders.state import OrderState, Phase
 from itb.market.instrument import Instrument
@@ -25,6 +26,12 @@ class Send:
 
     sending: ev.Sending
     intent: Intent
+    partner: Send | None = None  # sent in the same request, as the other one of a pair
+
+    def request(self) -> OrderRequest:
+        """Give what is sent."""
+        sending = self.sending
+        return self.intent.request(sending.client_id, sent_at=sending.sent_at, window_ms=sending.window_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Machine:
         order = self.book.orders[key]
         if order.phase is Phase.WAITING:
             why = self._too_late(order, now)
-            if not why and order.intent.symbol not in judged:
+            if not why and (order.intent.symbol not in judged or self._partner(order) is not None):
                 why = self.refusal(order)
             if why:
                 yield ev.Refused(now, key, why)
@@ -145,17 +152,23 @@ class Machine:
                 return
             blocked.add(order.intent.symbol)  # one at a time: the next is judged by what became of this one
             leaving += 1
-            yield self._send(order, now)
+            partner = self._partner(order)
+            yield Send(*self._send(order, now), None if partner is None else Send(*self._send(partner, now)))
+
+    def _partner(self, order: OrderState) -> OrderState | None:
+        """Give the other one of a pair, while both are still to be sent."""
+        partner = self.book.orders.get(order.intent.pair)
+        return partner if partner is not None and partner.phase is Phase.WAITING else None
 
     def doubtful_symbols(self) -> set[str]:
         """Give the symbols in which the fate of an order is unknown."""
         orders = (self.book.orders[key] for key in self.book.active)
         return {order.intent.symbol for order in orders if order.is_doubtful}
 
-    def _send(self, order: OrderState, now: int) -> Send:
+    def _send(self, order: OrderState, now: int) -> tuple[ev.Sending, Intent]:
         key = order.intent.key
         name = client_id(self.book.owner, key, len(order.attempts) + 1)
-        return Send(ev.Sending(now, key, name, now, self.window_ms), order.intent)
+        return ev.Sending(now, key, name, now, self.window_ms), order.intent
 
     def symbols(self) -> set[str]:
         """Give the symbols that something is wanted in."""
@@ -165,10 +178,12 @@ class Machine:
     def touched(self, symbol: str, price: Decimal, now: int) -> Iterator[ev.Event]:
         """Give what follows from a price: targets that we watch ourselves."""
         for key, plan in self.book.plans.items():
-            if isinstance(plan, Bracket) and plan.intent.symbol == symbol and plan.is_target(price):
-                is_held = any(order.filled for orders in self.book.legs_of(key).values() for order in orders)
-                if is_held and not self.book.plan_states[key].exit_reason:
-                    yield ev.ExitWanted(now, key, "target")
+            if key in self._done or not isinstance(plan, Bracket) or plan.intent.symbol != symbol:
+                continue
+            state, legs, instrument = self.book.plan_states[key], self.book.legs_of(key), self.instruments.get(symbol)
+            is_held = plan.adopts or any(order.filled for orders in legs.values() for order in orders)
+            if is_held and instrument and not state.exit_reason and plan.is_target(price, state, legs, instrument):
+                yield ev.ExitWanted(now, key, "target")
 
     def news(
         self, now: int, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()

@@ -77,7 +77,7 @@ class PaperRun:
             machine=Machine(Limits(), instruments={symbol: instrument}),
         )  # fmt: skip
         self.broker = LiveBroker(
-            Allotment("main", Decimal(repr(test.cash)), {symbol: test.venue}), Door(self.dealer)
+            Allotment("main", Decimal(repr(test.cash)), {symbol: test.venue}, pairs=True), Door(self.dealer)
         )  # fmt: skip
         self.troubles: list[Episode] = []
         market = LiveMarket(GrowingBars(bars.head(warm)), scores)

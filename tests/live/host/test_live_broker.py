@@ -19,6 +19,9 @@ SETTINGS: list[dict[str, Any]] = [
     {"buy_threshold": 0.9, "sell_threshold": 0.1},
     {"buy_threshold": 0.8, "sell_threshold": 0.3, "cooldown_bars": 3, "max_bars": 12},
     {"buy_threshold": 0.7, "sell_threshold": 0.05, "stop_loss": 0.002, "max_bars": 30},
+    {"buy_threshold": 0.7, "sell_threshold": 0.05, "stop_loss": 0.002, "take_profit": 0.003, "max_bars": 30},
+    {"buy_threshold": 0.7, "sell_threshold": 0.05, "take_profit": 0.003},
+    {"buy_threshold": 0.7, "sell_threshold": 0.05, "take_profit": 0.003, "stop_loss": 0.004, "trailing_stop": 0.002},
     {"buy_threshold": 0.9, "sell_threshold": 0.02, "trailing_stop": 0.002, "sizing": "volatility_target"},
 ]
 

@@ -1,0 +1,200 @@
+"""A bracket: an entry, and the stop and the target that protect what it brought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal
+
+from itb.live.gateways.port import OrderKind
+from itb.live.orders.intent import Intent
+from itb.live.orders.moves import FAILED, EndOrder, EndPlan, Legs, Move, PlanState, Stuck, leg_of, opposite, role_of
+from itb.live.orders.state import EXACT, OrderState, Phase, total
+from itb.market.instrument import Instrument
+
+TRIES = 5
+MOVED = "the stop moves"
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """An entry with a stop that rests at the venue and a target that rests beside it, or that we watch.
+
+    On spot a resting stop locks the coins. So an exit, by signal or target, cancels what rests, waits for the witness
+    of its end and of its executions, and only then sells what is left: never a second sell while one may be alive.
+    Protection is sized by all of the position: more entries (legs ``entry``, ``add``) and exits of a part make it anew.
+
+    Parameters
+    ----------
+    name
+        Names the plan; no two plans of one strategy and bar share it.
+    entry
+        The order that opens the position.
+    stop_price
+        Where the stop rests; ``None`` for no stop, or one by ``stop_loss``.
+    target_price
+        Where the position is closed with a gain; ``None`` for no target, or one by ``take_profit``.
+    stop_loss, take_profit
+        Distances from the average price that the newest entry is executed at, as fractions of it; 0 for none.
+    carried
+        Signed position before the entry: dust of earlier trades, which the legs cover too.
+    rests
+        Whether stop and target rest together, one ending the other: for venues that take pairs. A target without a
+        stop always rests.
+    adopts
+        Whether there is no entry to be sent: ``carried`` is the position to protect, and ``entry`` says whose.
+    """
+
+    name: str
+    entry: Intent
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+    stop_loss: float = 0.0
+    take_profit: float = 0.0
+    carried: Decimal = Decimal(0)
+    rests: bool = False
+    adopts: bool = False
+    kind: Literal["bracket"] = "bracket"
+
+    @property
+    def intent(self) -> Intent:
+        """The order that the plan begins with."""
+        return self.entry
+
+    def is_target(self, price: Decimal, state: PlanState, legs: Legs, instrument: Instrument) -> bool:
+        """Whether a price reaches a target that we watch."""
+        target = self._target_at(legs, instrument)
+        if target is None or "target" in self._wanted(state, legs, instrument):
+            return False
+        return price >= target if self.entry.side == "buy" else price <= target
+
+    def moves(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
+        """Decide what to do next: nothing while anything is in doubt."""
+        if not self.adopts and "entry" not in legs:
+            return [] if state.exit_reason else [leg_of(self, "entry", self.entry)]
+        exits = legs.get("exit", ())
+        if any(not order.is_settled for order in exits):
+            return []
+        closing = self._next_exit(state, exits)
+        if closing is None:
+            return self._protect(state, legs, instrument, now)
+        reason, qty = closing
+        ending = ("stop", "target") if qty is not None else ("entry", "add", "stop", "target")
+        unsettled = _unsettled(legs, *ending)
+        if unsettled:
+            return [EndOrder(order.intent.key, reason) for order in unsettled if not order.cancel]
+        return self._close(reason, qty, legs, instrument, now)
+
+    @staticmethod
+    def _next_exit(state: PlanState, exits: Sequence[OrderState]) -> tuple[str, Decimal | None] | None:
+        """Give reason and quantity (``None``: all) of the exit that is due."""
+        if state.exit_reason:
+            return state.exit_reason, None
+        done = sum(order.phase not in FAILED for order in exits)
+        return state.reductions[done] if done < len(state.reductions) else None
+
+    def _close(self, reason: str, qty: Decimal | None, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
+        held = self._sellable(legs, instrument)
+        if held is None:
+            return []
+        exits = legs.get("exit", ())
+        if sum(order.phase in FAILED for order in exits) >= TRIES:
+            return [Stuck(f"{self.name}: {TRIES} exits were refused, last because {exits[-1].reason}")]
+        qty = held if qty is None else min(qty, held)
+        return [leg_of(self, "exit", self._reducing("market", qty, reason, now), len(exits) + 1)]
+
+    def _reducing(
+        self, kind: OrderKind, qty: Decimal, reason: str, now: int, *, price: Decimal | None = None
+    ) -> Intent:
+        return replace(
+            self.entry, side=opposite(self.entry.side), kind=kind, qty=qty, price=price if kind == "limit" else None,
+            stop_price=price if kind == "stop" else None, reduces=True, reason=reason, asked_at=now, max_age_ms=0,
+            timeout_ms=0,
+        )  # fmt: skip
+
+    # -- protection
+
+    def stop_at(self, state: PlanState, legs: Legs, instrument: Instrument) -> Decimal | None:
+        """Give where the stop belongs now: where it was moved to, where it was asked for, or from the entry's price."""
+        newer = legs.get("entry", ())[state.price_entries :]
+        if state.price is not None and not any(order.fills for order in newer):
+            return state.price
+        return self.stop_price or self._off(legs, instrument, -self.entry.sign * self.stop_loss)
+
+    def _target_at(self, legs: Legs, instrument: Instrument) -> Decimal | None:
+        return self.target_price or self._off(legs, instrument, self.entry.sign * self.take_profit)
+
+    def _off(self, legs: Legs, instrument: Instrument, distance: float) -> Decimal | None:
+        """Give the price at a distance (a fraction) from the newest entry's average price."""
+        fills = next((order.fills for order in reversed(legs.get("entry", ())) if order.fills), ())
+        if not distance or not fills:
+            return None
+        worth = total(EXACT.multiply(fill.qty, fill.price) for fill in fills)
+        # In floats, as a backtest computes it: the same tick, also where the exact price lies on one.
+        price = float(EXACT.divide(worth, total(fill.qty for fill in fills))) * (1 + distance)
+        return instrument.quantise_price(Decimal(repr(price)), is_buy=self.entry.side == "sell")
+
+    def _wanted(self, state: PlanState, legs: Legs, instrument: Instrument) -> dict[str, Decimal]:
+        """Give the prices at which stop and target are to rest."""
+        stop, target = self.stop_at(state, legs, instrument), self._target_at(legs, instrument)
+        wanted = {} if stop is None else {"stop": stop}
+        targets = legs.get("target", ())
+        is_taken = not targets or targets[-1].phase not in FAILED
+        if target is not None and is_taken and (self.rests or stop is None):
+            wanted["target"] = target
+        return wanted
+
+    def _protect(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
+        wanted, held = self._wanted(state, legs, instrument), self._sellable(legs, instrument)
+        resting = _unsettled(legs, "stop", "target")
+        if resting:
+            return self._fit(resting, wanted, held, is_growing=bool(_unsettled(legs, "entry", "add")))
+        if held is None or not wanted:
+            return []
+        stops, number = legs.get("stop", ()), max(len(legs.get("stop", ())), len(legs.get("target", ()))) + 1
+        if stops and stops[-1].phase in FAILED and not stops[-1].intent.pair:
+            return [EndPlan(f"stop refused: {stops[-1].reason}")]
+        return list(self._legs(wanted, held, state.price_reason or "stop", number, now))
+
+    @staticmethod
+    def _fit(
+        resting: Sequence[OrderState], wanted: dict[str, Decimal], held: Decimal | None, *, is_growing: bool
+    ) -> list[Move]:
+        """End legs that rest at another price or for another quantity than they should; others come after them."""
+        if any(order.phase is not Phase.OPEN or order.cancel or order.filled for order in resting):
+            return []
+        prices = {role_of(order.intent): order.intent.stop_price or order.intent.price for order in resting}
+        if prices != wanted:
+            return [EndOrder(order.intent.key, MOVED) for order in resting]
+        if is_growing or held is None or all(order.remaining == held for order in resting):
+            return []
+        return [EndOrder(order.intent.key, "the position changed") for order in resting]
+
+    def _legs(self, wanted: dict[str, Decimal], held: Decimal, reason: str, number: int, now: int) -> list[Intent]:
+        made = []
+        for role, price in wanted.items():
+            kind: OrderKind = "stop" if role == "stop" else "limit"
+            said = reason if role == "stop" else "target"
+            made.append(leg_of(self, role, self._reducing(kind, held, said, now, price=price), number))
+        if len(made) == 1:
+            return made
+        stop, target = made
+        return [replace(stop, pair=target.key), replace(target, pair=stop.key)]
+
+    def _sellable(self, legs: Legs, instrument: Instrument) -> Decimal | None:
+        """Give what is held and large enough to be traded away; the rest is dust."""
+        changes = (o.position_change for orders in legs.values() for o in orders)
+        held = instrument.quantise(abs(total((self.carried, *changes))))
+        price = self.stop_price or self.entry.worst_price
+        return None if instrument.refusal(held, price) else held
+
+    def is_done(self, state: PlanState, legs: Legs, instrument: Instrument) -> bool:
+        """Whether nothing is left to do."""
+        if any(not order.is_settled for orders in legs.values() for order in orders):
+            return False
+        return bool(legs or state.exit_reason or self.adopts) and self._sellable(legs, instrument) is None
+
+
+def _unsettled(legs: Legs, *roles: str) -> list[OrderState]:
+    return [order for role in roles for order in legs.get(role, ()) if not order.is_settled]
