@@ -20,10 +20,10 @@ from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.port import VenueOrder, VenueStatus, VenueTrade
 from itb.live.invariants import VenueTruth, converged, never_backwards, violations
 from itb.live.journal.store import Journal
+from itb.live.orders.bracket import Bracket
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
-from itb.live.orders.plans import Bracket
 from itb.live.orders.state import Phase
 from itb.live.practice.exchange import Exchange
 from itb.live.practice.faults import FaultPlan, Faults
