@@ -10,6 +10,8 @@ from itb.commands import (
     data,
     history,
     import_config,
+    live,
+    live_control,
     notify,
     optimize,
     practice,
@@ -30,6 +32,7 @@ COMMANDS = (
     backtest,
     verify,
     practice,
+    live_control,
     import_config,
 )  # importing them has entered them into the app
 app.add_typer(data.app, name="data")
@@ -37,6 +40,7 @@ app.add_typer(optimize.app, name="optimize")
 app.add_typer(history.app, name="runs")
 app.add_typer(config.app, name="config")
 app.add_typer(notify.app, name="notify")
+app.add_typer(live.app, name="live")
 
 
 def main() -> None:

@@ -70,6 +70,8 @@ class EventLog:
         Written into every line, so that several bots can share one index.
     most_waiting
         Lines that may wait for a slow disk; further ones are counted and dropped.
+    heard
+        Called with each event's kind and fields, in the thread that writes it: counters.
     """
 
     def __init__(
@@ -81,10 +83,11 @@ class EventLog:
         most_bytes: int = 50_000_000,
         files: int = 5,
         most_waiting: int = 10_000,
+        heard: Callable[[str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         if most_bytes < 1 or files < 1 or most_waiting < 1:
             raise ValueError(f"sizes must be above 0, were {most_bytes}, {files} and {most_waiting}")
-        self.file, self._clock, self._bot = file, clock, bot
+        self.file, self._clock, self._bot, self._heard = file, clock, bot, heard
         self._file = _BoundedFile(file, most_bytes, files)
         self._waiting: queue.Queue[tuple[int, str, dict[str, Any]] | None] = queue.Queue(most_waiting)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_KEPT)
@@ -104,6 +107,8 @@ class EventLog:
         if self._is_closed:
             return
         at = self._clock() if time is None else time
+        if self._heard is not None:
+            self._heard(str(kind), fields)
         try:
             self._waiting.put_nowait((int(at), kind, fields))
         except queue.Full:
