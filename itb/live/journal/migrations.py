@@ -13,12 +13,16 @@ from itb.live.journal.tables import SchemaVersion, Table
 Step: TypeAlias = Callable[[Connection], None]
 
 
-def _first(connection: Connection) -> None:
+def _create(connection: Connection) -> None:
+    """Create the tables that are not there yet; those that are stay as they are."""
     Table.metadata.create_all(connection)
 
 
-STEPS: tuple[Step, ...] = (_first,)
-"""Step ``n`` turns version ``n`` into ``n + 1``. Steps are never changed once released; new ones are added."""
+STEPS: tuple[Step, ...] = (_create, _create)
+"""Step ``n`` turns version ``n`` into ``n + 1``. Steps are never changed once released; new ones are added.
+
+Version 2 has notices, outbox and grades.
+"""
 
 
 def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> int:

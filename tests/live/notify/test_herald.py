@@ -1,0 +1,230 @@
+"""The herald: what is told reaches people by every way, whatever dies in between."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from itb.errors import JournalError
+from itb.live.notify.alert_notifier import Alerts
+from itb.live.notify.clerk import Clerk, Output
+from itb.live.notify.events import ScoreSaid, SignalSent
+from itb.live.notify.herald import Herald
+from itb.live.notify.letters import Flood
+from itb.live.notify.mailroom import Mailroom
+from itb.live.notify.message import plain, size
+from itb.live.notify.score_notifier import ScoreSteps
+from itb.live.notify.trade_notifier import Signals, SimulatedTrades
+from itb.live.notify.ways.way import LaterError
+from itb.market.timeframe import DAY_MS
+from tests.live.notify.test_outbox import HOUR, MINUTE, UTC, Clock, deliver, halted, post, texts
+from tests.live.notify.ways import Receiver
+
+# -- lives and deaths
+
+
+LIFE = dedent(
+    """
+    import asyncio, os, sys
+    from pathlib import Path
+    from itb.live.notify.alert_notifier import Alerts
+    from itb.live.notify.clerk import Clerk, Output
+    from itb.live.notify.events import StateChanged
+    from itb.live.notify.mailroom import Mailroom
+    from itb.live.notify.people import People
+    from itb.live.notify.postman import Postman
+    from itb.live.notify.ways.plain import LinesWay
+
+    journal, out, die_at, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    passed = 0
+
+    def reach(point):
+        global passed
+        passed += 1
+        if passed == die_at:
+            os.kill(os.getpid(), 9)
+
+    room = Mailroom(journal, reach=reach)
+    way = LinesWay(out)
+    people = People()
+    room.recover()
+    clerk = Clerk(room, [Output("alerts", Alerts(), ("file",))], {"file": way}, people)
+    clerk.remember()
+    postman = Postman("file", way, room, people, lambda: 0)
+
+    async def deliver():
+        while await postman.round() is not None:
+            pass
+
+    for n in range(count):
+        room.note([StateChanged((n + 1) * 60_000, "halted", f"event {n}")])
+        clerk.write()
+        asyncio.run(deliver())
+    print("passed", passed)
+    """
+)
+
+
+def live(journal: Path, out: Path, die_at: int, count: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", LIFE, str(journal), str(out), str(die_at), str(count)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def killed_at(folder: Path, points: list[int], count: int) -> None:
+    """Die at each of the points in turn, then live to the end; nothing is lost and a repeat shows its id."""
+    journal, out = folder / "journal.db", folder / "out.jsonl"
+    for point in points:
+        assert live(journal, out, point, count).returncode == -9
+    end = live(journal, out, 0, count)
+    assert end.returncode == 0, end.stderr
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    first = [line for line in lines if not line["repeat"]]
+    order = [re.findall(r"event (\d+)", line["text"])[0] for line in lines]
+    assert list(dict.fromkeys(order)) == [str(n) for n in range(count)]
+    assert [int(n) for n in order] == sorted(int(n) for n in order)
+    assert len({line["id"] for line in first}) == len(first)
+    for line in lines:
+        assert line["repeat"] == ("↻ #" in line["text"])
+
+
+def test_a_process_killed_between_any_two_steps_loses_no_message(tmp_path: Path) -> None:
+    killed_at(tmp_path, [2, 5, 6, 7], count=3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", range(1, 22))
+def test_a_process_killed_at_every_fail_point_loses_no_message(point: int, tmp_path: Path) -> None:
+    killed_at(tmp_path, [point], count=3)
+
+
+def test_what_reporters_remember_survives_a_restart(mailroom: Mailroom) -> None:
+    outputs = [Output("sim", SimulatedTrades(), ("phone",))]
+    signals = [("buy", 100.0), ("sell", 110.0), ("buy", 105.0)]
+    for n, (side, price) in enumerate(signals):
+        clerk = Clerk(mailroom, outputs, {"phone": Receiver()}, UTC)  # each event in a life of its own
+        clerk.remember()
+        mailroom.note([SignalSent(n * HOUR, "BTC/USDT", side, price, 0.1)])  # type: ignore[arg-type]
+        clerk.write()
+    assert [plain(letter.text).splitlines()[0] for letter in mailroom.waiting("phone")] == [
+        "🟢 BUY: ₿ 100 Score: +0.10",
+        "⚡💰 SOLD: Profit: +10.00% +10.00₮",
+        "⚡💰 BOUGHT: Profit: +4.55% +5.00₮",
+    ]
+
+
+def test_old_things_are_forgotten_and_what_waits_is_kept(mailroom: Mailroom) -> None:
+    old = ScoreSaid(MINUTE, "BTC/USDT", "1m", 1, 1, 1, 1, {"a": 0.5})
+    mailroom.note([old, halted(1)])
+    Clerk(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": Receiver()}, UTC).write()
+    post(mailroom, 9, way="mail")
+    deliver(mailroom, Receiver(), Clock())
+    mailroom.prune(40 * DAY_MS)
+    assert list(mailroom.told()) == [halted(1)]
+    assert mailroom.counts("phone") == {}
+    assert mailroom.counts("mail") == {"waiting": 1}
+    mailroom.prune(500 * DAY_MS)
+    assert list(mailroom.told()) == []
+
+
+# -- the thread
+
+
+def test_the_herald_delivers_by_all_ways_that_an_output_names(mailroom: Mailroom) -> None:
+    phone, mail = Receiver(), Receiver()
+    outputs = [Output("alerts", Alerts(), ("phone", "mail")), Output("signals", Signals(), ("mail",))]
+    with Herald(mailroom, outputs, {"phone": phone, "mail": mail}, UTC, Clock()) as herald:
+        herald.tell(halted(1), SignalSent(HOUR, "BTC/USDT", "buy", 24033.0, 0.34))
+    assert texts(phone) == ["🛑 Halted: event 1"]
+    assert texts(mail) == ["🛑 Halted: event 1", "🟢 BUY: ₿ 24,033 Score: +0.34"]
+
+
+def test_a_way_that_is_down_holds_up_no_other(mailroom: Mailroom) -> None:
+    down, up = Receiver(lambda _: LaterError("gone", 600.0)), Receiver()
+    outputs = [Output("alerts", Alerts(), ("down", "up"))]
+    with Herald(mailroom, outputs, {"down": down, "up": up}, UTC, Clock()) as herald:
+        herald.tell(*(halted(n) for n in range(5)))
+    assert len(up.arrived) == 5
+    assert mailroom.counts("down") == {"waiting": 5}
+
+
+def test_what_was_not_delivered_waits_for_the_next_life(mailroom: Mailroom) -> None:
+    outputs = [Output("alerts", Alerts(), ("phone",))]
+    with Herald(mailroom, outputs, {"phone": Receiver(lambda _: LaterError("gone", 600.0))}, UTC, Clock()) as herald:
+        herald.tell(halted(1))
+    way = Receiver()
+    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+        herald.tell(halted(1), halted(2))
+    assert texts(way) == ["🛑 Halted: event 1", "🛑 Halted: event 2"]
+
+
+def test_telling_never_raises_and_what_cannot_be_written_is_kept(mailroom: Mailroom, journal_file: Path) -> None:
+    way = Receiver()
+    herald = Herald(mailroom, [Output("alerts", Alerts(), ("phone",))], {"phone": way}, UTC, Clock())
+    holder = create_engine(f"sqlite:///{journal_file}")
+    with holder.connect() as connection:
+        connection.execute(text("BEGIN IMMEDIATE"))
+        herald.tell(halted(1))
+        connection.rollback()
+    herald.tell(halted(2))
+    holder.dispose()
+    with herald:
+        pass
+    assert texts(way) == ["🛑 Halted: event 1", "🛑 Halted: event 2"]
+
+
+def test_a_long_text_is_sent_in_parts_and_a_picture_with_the_first(mailroom: Mailroom) -> None:
+    long = "\n".join(f"line {n:04d}" for n in range(300))
+    outputs = [Output("alerts", Alerts(template="{{ text }}"), ("phone",))]
+    way = Receiver(limit=1500)
+    Clerk(mailroom, outputs, {"phone": way}, UTC)
+    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+        herald.tell(halted(1, long))
+    assert len(way.arrived) == 3
+    assert "\n".join(texts(way)) == long
+    assert all(size(message.text) <= 1500 for message in way.arrived)
+
+
+def test_an_output_that_fails_on_an_event_fails_alone(mailroom: Mailroom, caplog: pytest.LogCaptureFixture) -> None:
+    bad = ScoreSteps(template="{{ 1 / (score - 0.5) }}", quiet_below=0.0)
+    outputs = [Output("bad", bad, ("phone",)), Output("good", ScoreSteps(), ("phone",))]
+    way = Receiver()
+    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+        herald.tell(ScoreSaid(HOUR, "BTC/USDT", "1h", 1, 1, 1, 24000, {"a": 0.5}))
+    assert texts(way) == ["₿ 24.000 📈📈📈📈📈📈📈📈 Score: +0.50"]
+    assert "output bad: ValueError: template: ZeroDivisionError" in caplog.text
+
+
+def test_many_threads_may_tell(mailroom: Mailroom) -> None:
+    way = Receiver()
+    outputs = [Output("alerts", Alerts(), ("phone",))]
+    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock(), flood=Flood(behind=1000)) as herald:
+
+        def tell(first: int) -> None:
+            for number in range(first, first + 20):
+                herald.tell(halted(number))
+
+        threads = [threading.Thread(target=tell, args=(100 * k,)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len({message.key for message in way.arrived}) == len(way.arrived) == 80
+
+
+def test_an_output_by_a_way_that_is_not_there_is_refused(mailroom: Mailroom) -> None:
+    with pytest.raises(ValueError, match="ways must be among phone, was 'fax'"):
+        Herald(mailroom, [Output("alerts", Alerts(), ("fax",))], {"phone": Receiver()}, UTC, Clock())
+
+
+def test_a_database_that_cannot_be_opened_is_told_without_its_password() -> None:
+    with pytest.raises(JournalError, match="unable to open") as caught:
+        Mailroom("sqlite:////nowhere/at/all.db")
+    assert "free the disk or restore the file" in str(caught.value)
