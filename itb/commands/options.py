@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from itb.runs.workspace import Progress, Workspace
 
 Flag = typer.Option
+_FREE_WIDTH = 160
 
 
 def group(help_text: str) -> typer.Typer:
@@ -171,4 +173,5 @@ def _print_table(table: Any) -> None:
         drawn.add_column(column, no_wrap=place == 0, overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    is_free = not sys.stdout.isatty() and "COLUMNS" not in os.environ  # a file or a pipe has no width of its own
+    Console(width=_FREE_WIDTH if is_free else None).print(drawn)

@@ -112,6 +112,11 @@ class DataSection(Section):
         return to_ms(self.holdout_from)
 
     @property
+    def is_before_holdout(self) -> bool:
+        """Whether everything that is used ends before the hold-out begins."""
+        return self.stop_ms is not None and self.holdout_ms is not None and self.stop_ms <= self.holdout_ms
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether bars come from the built-in market."""
         return self.exchange == "synthetic" and self.file is None
@@ -128,7 +133,6 @@ class DataSection(Section):
     def _refuse_impossible_times(self) -> Self:
         refuse_order("from", self.start, "to", self.stop)
         refuse_order("from", self.start, "holdout_from", self.holdout_from)
-        refuse_order("holdout_from", self.holdout_from, "to", self.stop)
         if self.file is not None and len(self.symbols) > 1:
             raise ValueError(f"file holds the bars of one symbol, {len(self.symbols)} are asked for; import them")
         detail = self.detail_timeframe

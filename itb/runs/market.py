@@ -94,7 +94,7 @@ def load_market(workspace: Workspace, symbol: str, *, run_id: str, command: str)
             workspace.register,
             name,
             config.data.holdout_ms,
-            include=workspace.include_holdout,
+            include=workspace.opens_holdout,
             time=workspace.clock(),
             run_id=run_id,
             command=command,

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "apply", "optimize", "walk_forward", "worker"]
 
 
+_ENDS_BEFORE = "data.to ends before data.holdout_from, so no sealed bar would be read; move data.to on, or leave it out"
 _NO_SEAL = "data.holdout_from is not set, so nothing is sealed; set it before the search, then search again"
 
 
@@ -58,6 +59,8 @@ def optimize(workspace: Workspace, asked: Asked, *, open_holdout: bool = False) 
 
     if open_holdout and workspace.config.data.holdout_from is None:
         raise RunError(_NO_SEAL)
+    if open_holdout and workspace.config.data.is_before_holdout:
+        raise RunError(_ENDS_BEFORE)
     refuse_one_name(workspace, asked)
     lines: list[str] = []
     told, blocks = [], []

@@ -90,7 +90,7 @@ def _from_file(workspace: Workspace, symbol: str, path: Path, run_id: str) -> Ta
         workspace.register,
         name,
         config.data.holdout_ms,
-        include=workspace.include_holdout,
+        include=workspace.opens_holdout,
         time=workspace.clock(),
         run_id=run_id,
         command="simulate",

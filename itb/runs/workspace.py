@@ -62,6 +62,11 @@ class Workspace:
 
         return BarStore(self.config.data_root)
 
+    @property
+    def opens_holdout(self) -> bool:
+        """Whether bars of the hold-out are read."""
+        return self.include_holdout and not self.config.data.is_before_holdout
+
     def report(self, done: int, total: int, what: str) -> None:
         """Tell how far the work is."""
         if self.progress is not None:

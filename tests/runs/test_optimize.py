@@ -196,6 +196,9 @@ def test_grid_takes_every_combination(folder):
 def test_holdout_needs_a_seal(folder):
     with pytest.raises(RunError, match=r"data.holdout_from is not set, so nothing is sealed"):
         optimize(workspace(folder), Asked(trials=4, name="another"), open_holdout=True)
+    before = workspace(folder, "data.holdout_from=2023-04-15", "data.to=2023-04-15")
+    with pytest.raises(RunError, match=r"data.to ends before data.holdout_from"):
+        optimize(before, Asked(trials=4, name="another"), open_holdout=True)
 
 
 def test_holdout_is_opened_once_and_recorded(tmp_path):

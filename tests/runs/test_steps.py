@@ -56,6 +56,15 @@ def test_a_person_reads_what_was_made_of_which_bars_and_where_it_is(workspace, t
     assert where == f"  written to {tmp_path}/runs/features/BTC_USDT-1h.parquet"
 
 
+def test_a_range_that_ends_before_the_hold_out_is_fine_and_never_opens_it(workspace):
+    early = ("data.holdout_from=2023-01-20", "data.to=2023-01-18")
+    (told,) = train(workspace(*early)).data["models"]
+    assert told["known_at"] == "2023-01-17 23:00 UTC"
+    opened = workspace(*early, include_holdout=True)
+    assert not write_features(opened).data["features"][0]["holdout_seen"]
+    assert opened.register.holdout_openings() == []
+
+
 def test_research_stops_before_the_hold_out_and_looking_beyond_is_recorded(workspace):
     sealed = workspace("data.holdout_from=2023-01-20")
     (told,) = write_features(sealed).data["features"]
