@@ -54,16 +54,23 @@ def main() -> None:
     except ItbError as error:
         if wants_trace:
             raise
-        typer.echo(f"itb: {error}", err=True)
+        _say(str(error))
         sys.exit(2)
     except OSError as error:
         if wants_trace:
             raise
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        typer.echo(f"itb: {what}; look at the path, who may write there, and the room on the disk", err=True)
+        _say(f"{what}; look at the path, who may write there, and the room on the disk")
         sys.exit(2)
     except Exception as error:
         if wants_trace:
             raise
-        typer.echo(f"itb: unexpected {type(error).__name__}: {error}; run again with --debug for the trace", err=True)
+        _say(f"unexpected {type(error).__name__}: {error}; run again with --debug for the trace")
         sys.exit(70)
+
+
+def _say(what: str) -> None:
+    """Tell what went wrong; what an exchange or a driver said may quote a key."""
+    from itb.live.run.redaction import shown
+
+    typer.echo(f"itb: {shown(what)}", err=True)

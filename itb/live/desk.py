@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from itb.errors import JournalError
 from itb.live.gateways.port import VenueOrder, VenueTrade
@@ -14,6 +16,7 @@ from itb.live.orders.intent import Intent
 from itb.live.orders.machine import Machine
 from itb.live.orders.moves import plan_key
 from itb.live.orders.plans import Plan
+from itb.live.run.redaction import shown
 
 
 class Desk:
@@ -66,6 +69,7 @@ class Desk:
 
     def _note(self, event: ev.Event) -> None:
         """Take an event in; :meth:`_commit` writes it, before any effect."""
+        event = _without_secrets(event)
         self.book.apply(event)
         self._draft.append(event)
 
@@ -151,3 +155,11 @@ class Desk:
         for trade in trades:
             if self.book.is_news(traded := ev.Traded(now, trade)):
                 self._note(traded)
+
+
+def _without_secrets(event: ev.Event) -> ev.Event:
+    """Clean the reason, which may quote what a venue or a driver said."""
+    told: Any = event
+    reason = getattr(told, "reason", "")
+    clean = shown(reason) if reason else reason
+    return event if clean == reason else replace(told, reason=clean)
