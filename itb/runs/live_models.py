@@ -20,6 +20,7 @@ from itb.live.scores.speaking import ColumnFiles
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.runs.capsule import series_of
+from itb.runs.deep import is_deep
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.refine import stages_folder
@@ -172,6 +173,7 @@ def _refuse_unspoken(config: Config) -> None:
         ("conformal", configured.conformal(config) is not None),
         ("thresholds", configured.thresholds(config) is not None),
         ("sources", bool(config.sources)),
+        ("models" if config.models else "model", any(is_deep(column) for column in columns(config))),
     ):
         if is_set:
             told = "is not spoken live yet: leave it out, or trade by score columns and signals"

@@ -126,18 +126,29 @@ class Panel:
     there: Marks
 
     @classmethod
-    def of(cls, bars: Mapping[str, Bars], reading: Reading, folder: Path | None = None) -> Panel:
+    def of(
+        cls,
+        bars: Mapping[str, Bars],
+        reading: Reading,
+        folder: Path | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> Panel:
         """Put the bars of several coins on one raster, in the order of their symbols.
 
         With ``folder`` the cells are kept there in a file that is mapped, not loaded: computed channel by channel, they
-        never lie in memory together.
+        never lie in memory together. ``span`` names the first and the last time of the raster in place of those of the
+        bars; a coin may then have none.
         """
         bars = dict(sorted(bars.items()))
-        if not bars or not all(len(one) for one in bars.values()):
+        if not bars or not (span or all(len(one) for one in bars.values())):
             raise ModelError("a panel needs bars of every coin; load some, or leave the coin out of data.symbols")
         timeframe = next(iter(bars.values())).timeframe
-        first = min(int(one.open_time[0]) for one in bars.values())
-        last = max(int(one.open_time[-1]) for one in bars.values())
+        if span is None:
+            first = min(int(one.open_time[0]) for one in bars.values())
+            last = max(int(one.open_time[-1]) for one in bars.values())
+        else:
+            first, last = span
+            bars = {symbol: one.between(first, last + 1) for symbol, one in bars.items()}
         times = np.arange(first, last + 1, timeframe.ms, dtype=np.int64)
         names = reading.columns_of(bars)
         channels = [f"{symbol} {name}" for symbol in bars for name in names]

@@ -1,0 +1,148 @@
+"""A network live: one forward pass a bar for all symbols, with the bits of the backtest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from itb.datafeeds.synthetic import SyntheticMarket
+from itb.errors import ModelError
+from itb.indicators.score import ScoreSource
+from itb.live.bars.bar import rows_of
+from itb.live.episodes import Episodes
+from itb.live.host.growing import GrowingBars
+from itb.live.scores.panel import PanelDesk
+from itb.mlmodels.deep.model import PanelModel
+from itb.mlmodels.deep.panel import Panel
+from itb.mlmodels.labels import FutureReturn
+from itb.mlmodels.timeline import ModelTimeline
+from itb.mlmodels.walkforward import WalkForward
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+HOUR_MS = 3_600_000
+WARM = 520
+
+
+@pytest.fixture(scope="module")
+def bars():
+    found = SyntheticMarket(symbols=("BTC/USDT", "ETH/USDT", "SOL/USDT"), bars=640, seed=5).bars()
+    eth = found["ETH/USDT"]
+    keep = np.ones(len(eth), dtype=bool)
+    keep[[400, 560, 561]] = False
+    holed = type(eth)(eth.symbol, eth.timeframe, eth.open_time[keep], {k: v[keep] for k, v in eth.columns.items()})
+    return {**found, "ETH/USDT": holed}
+
+
+@pytest.fixture(scope="module")
+def walked(bars, tmp_path_factory):
+    from itb.mlmodels.deep.resnet import Resnet1d
+    from itb.mlmodels.deep.walk import PanelWalk
+
+    part, label = Resnet1d(steps=8, blocks=1, filters=4, epochs=1), FutureReturn(4)
+    panel = Panel.of(bars, part.reading)
+    targets = panel.targets(bars, {symbol: label(one) for symbol, one in bars.items()})
+    walk = WalkForward(mode="expanding", train_bars=300, refit_every=120, min_train_rows=50)
+    return PanelWalk(walk, panel, targets, part, "r", "r_resnet1d").run(tmp_path_factory.mktemp("walk"))
+
+
+class Live:
+    """A desk whose bars arrive timestamp by timestamp."""
+
+    def __init__(self, bars, folder, warm=WARM, **more):
+        start = next(iter(bars.values())).open_time[0]
+        self.bars, self.troubles, self.ticks = bars, [], []
+        self.until = int(start) + warm * HOUR_MS
+        self.windows = {symbol: GrowingBars(one.between(None, self.until)) for symbol, one in bars.items()}
+        self.waiting = {symbol: list(rows_of(one.between(self.until, None))) for symbol, one in bars.items()}
+        episodes = Episodes(self.troubles.append)
+        self.desk = PanelDesk(self.windows, folder, episodes, HOUR_MS, tell=self.ticks.append, **more)
+        self.sources = {symbol: self.desk.sources(symbol)["r_resnet1d"] for symbol in bars}
+
+    def step(self):
+        """Deliver the bars of the next timestamp, then ask for every score."""
+        time, self.until = self.until, self.until + HOUR_MS
+        for symbol, rows in self.waiting.items():
+            if rows and rows[0].open_time == time:
+                self.windows[symbol].append(rows.pop(0))
+        return time, {symbol: source.at(time) for symbol, source in self.sources.items()}
+
+
+def test_live_scores_are_those_of_the_backtest_bit_for_bit(bars, walked):
+    live = Live(bars, walked.folder)
+    for _ in range(len(walked.panel) - WARM):
+        live.step()
+    for coin, symbol in enumerate(walked.panel.symbols):
+        source = live.sources[symbol]
+        assert isinstance(source, ScoreSource)
+        place = walked.panel.place(bars[symbol].open_time)
+        np.testing.assert_array_equal(source.batch(), walked.scores[place, coin])
+    assert live.troubles == []
+
+
+def test_there_is_one_forward_pass_for_each_bar_and_it_is_told(bars, walked, monkeypatch):
+    live = Live(bars, walked.folder)
+    passes = []
+    scores = PanelModel.scores
+    monkeypatch.setattr(
+        PanelModel, "scores", lambda self, panel, rows: passes.append(rows) or scores(self, panel, rows)
+    )
+    said = [live.step() for _ in range(5)]
+    assert len(passes) == 5
+    assert [tick.open_time for tick in live.ticks] == [time for time, _ in said]
+    assert [dict(tick.scores) for tick in live.ticks] == [scores for _, scores in said]
+    assert all(tick.model == walked.timeline.entry_at(tick.open_time).file for tick in live.ticks)
+
+
+def test_a_symbol_whose_bar_is_missing_has_no_score_and_the_others_have(bars, walked):
+    live = Live(bars, walked.folder, warm=560)
+    _, said = live.step()
+    assert np.isnan(said["ETH/USDT"])
+    assert np.isfinite([said["BTC/USDT"], said["SOL/USDT"]]).all()
+
+
+def test_a_refit_that_comes_takes_over_at_its_bar(bars, walked, tmp_path):
+    import shutil
+
+    folder = tmp_path / "models"
+    shutil.copytree(walked.folder, folder)
+    whole = ModelTimeline.load(folder / "timeline.json")
+    (folder / "timeline.json").unlink()
+    earlier = ModelTimeline(whole.column, whole.low, whole.high, whole.feature_names, whole.entries[:2])
+    earlier.save(folder / "timeline.json")
+    live = Live(bars, folder, warm=535)
+    live.step()
+    whole.save(folder / "timeline.json")
+    for _ in range(20):
+        live.step()
+    used = {tick.open_time: tick.model for tick in live.ticks}
+    assert used == {time: whole.entry_at(time).file for time in used}
+    assert len(set(used.values())) == 2
+
+
+def test_a_damaged_model_stops_a_start_but_not_a_running_bot(bars, walked, tmp_path):
+    import shutil
+
+    folder = tmp_path / "models"
+    shutil.copytree(walked.folder, folder)
+    live = Live(bars, folder)
+    (folder / "timeline.json").write_text("{")
+    live.step()
+    assert [one.key for one in live.troubles] == ["r_resnet1d: refresh"]
+    assert len(live.ticks) == 1
+    shutil.copy(walked.folder / "timeline.json", folder)
+    next(folder.glob("models/*.safetensors")).write_bytes(b"torn")
+    with pytest.raises(ModelError, match="the model was altered"):
+        Live(bars, folder)
+
+
+def test_other_symbols_are_refused_at_the_start(bars, walked):
+    with pytest.raises(ModelError, match="its models read BTC/USDT, ETH/USDT, SOL/USDT, bars are there of BTC/USDT"):
+        Live({"BTC/USDT": bars["BTC/USDT"]}, walked.folder)
+
+
+def test_a_model_that_has_expired_says_nothing(bars, walked):
+    live = Live(bars, walked.folder, expires_after_ms=HOUR_MS)
+    _, said = live.step()
+    assert np.isnan(list(said.values())).all()
+    assert [one.key for one in live.troubles] == ["r_resnet1d: expired"]
