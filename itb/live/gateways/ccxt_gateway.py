@@ -225,6 +225,45 @@ class CcxtGateway:
         is_same = (order.client_id, order.qty) == (request.client_id, request.qty)
         return Accepted(order) if is_same else Unknown(f"asked for {request.client_id}, told of {order.client_id!r}")
 
+    async def submit_pair(self, stop: OrderRequest, limit: OrderRequest) -> tuple[Submitted, Submitted]:
+        """Send a stop and a limit, once, of which the execution of one ends the other (an OCO)."""
+        short = min(stop.window_ms, limit.window_ms)
+        if not self.line.traits.has_oco or short < self.window_ms:
+            why = Rejected(f"{self.line.traits.name}: no pairs there, or a window below {self.window_ms} ms")
+            return why, why
+        try:
+            markets = await self.line.load_markets()
+        except CallFailedError as error:
+            not_sent = of_submit(_unsent(error.failure), self._retry_at())
+            return not_sent, not_sent
+        if limit.symbol not in markets:
+            return Rejected(f"{limit.symbol} is not listed"), Rejected(f"{limit.symbol} is not listed")
+        try:
+            answer = await self.line.call(
+                "privatePostOrderListOco", words.pair_params(markets[limit.symbol]["id"], stop, limit),
+                stamp=min(stop.sent_at, limit.sent_at),
+            )  # fmt: skip
+        except CallFailedError as error:
+            outcome = of_submit(self._noted(error.failure), self._retry_at())
+            return outcome, outcome
+        return self._told(answer, stop), self._told(answer, limit)
+
+    def _told(self, answer: Any, request: OrderRequest) -> Submitted:
+        """Find one order of a pair in the answer to both."""
+        order = self._report(answer, request.symbol, request.client_id)
+        return Accepted(order) if order is not None else Unknown(f"{request.client_id} is not in the answer")
+
+    def _report(self, answer: Any, symbol: str, client_id: str) -> VenueOrder | None:
+        """Give the order of a name out of the reports on a pair, if the answer is one."""
+        client, rows = self.line.client, answer.get("orderReports") if isinstance(answer, dict) else None
+        for row in rows if isinstance(rows, list) else ():
+            if client_id in {row.get("clientOrderId"), row.get("origClientOrderId")}:
+                try:
+                    return words.order_of(client.parse_order(row, client.market(symbol)), client_id)
+                except NotReadableError:
+                    return None
+        return None
+
     async def cancel(self, symbol: str, client_id: str) -> CancelOutcome:
         """Ask the exchange to end an order, once."""
         try:
@@ -232,8 +271,9 @@ class CcxtGateway:
             row = await self.line.call("cancel_order", None, symbol, {"clientOrderId": client_id})
         except CallFailedError as error:
             return of_cancel(self._noted(error.failure), self._retry_at())
+        pair = self._report(row.get("info"), symbol, client_id)  # the other leg ends too
         try:
-            order = words.order_of(row, client_id)
+            order = pair or words.order_of(row, client_id)
         except NotReadableError as error:
             return Unknown(str(error))
         return Cancelled(order) if order.client_id == client_id else Unknown("the answer names another order")

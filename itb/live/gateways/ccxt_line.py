@@ -14,7 +14,7 @@ from itb.errors import ConfigError, GatewayError
 from itb.live.gateways.ccxt_answers import Answer, Failure, pause_ms, utc_ms
 from itb.live.gateways.ccxt_venues import ExchangeTraits
 from itb.live.practice.client import point_at
-from itb.live.redaction import Redactor, hide
+from itb.live.run.redaction import hide, shown
 
 _NONSENSE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, AssertionError)
 _MOST_WORDS = 200
@@ -95,8 +95,8 @@ class Line:
     the exchange wants silence nothing leaves. Build it with :func:`open_line`, end it with :meth:`close`.
     """
 
-    def __init__(self, client: Any, traits: ExchangeTraits, account: Account, redactor: Redactor) -> None:
-        self.client, self.traits, self.account, self.redactor = client, traits, account, redactor
+    def __init__(self, client: Any, traits: ExchangeTraits, account: Account) -> None:
+        self.client, self.traits, self.account = client, traits, account
         self.clock: Callable[[], float] | None = None
         self.requests = 0
         self._quiet_until = 0.0
@@ -204,7 +204,7 @@ class Line:
             words = f"{kinds[0]}: {error}"
         else:
             words = kinds[0]  # ccxt's own text holds the signed address
-        words = self.redactor.text(" ".join(words.split()))[:_MOST_WORDS]
+        words = shown(" ".join(words.split()))[:_MOST_WORDS]
         _log.debug("%s: %s", self.traits.name, words)
         return Failure(kinds, words, answer, was_sent=heard.was_sent)
 
@@ -242,7 +242,7 @@ def open_line(traits: ExchangeTraits, account: Account) -> Line:
 
     Raises :class:`itb.errors.ConfigError` for an exchange that ccxt does not know or that has no such mode.
     """
-    redactor = hide(account.key, account.secret, account.password)
+    hide((account.key, account.secret, account.password))
     client = _client(traits, account)
     if account.sandbox:
         if not traits.has_sandbox:
@@ -255,8 +255,7 @@ def open_line(traits: ExchangeTraits, account: Account) -> Line:
             )
         more = {"key": account.key, "secret": account.secret} if account.key else {}
         point_at(client, account.practice_url, **more)
-        redactor.learn(client.apiKey, client.secret)
-    return Line(client, traits, account, redactor)
+    return Line(client, traits, account)
 
 
 def _client(traits: ExchangeTraits, account: Account) -> Any:

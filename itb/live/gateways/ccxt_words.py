@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from itb.live.gateways.port import Balance, OrderKind, VenueOrder, VenueStatus, VenueTrade
+from itb.live.gateways.port import Balance, OrderKind, OrderRequest, VenueOrder, VenueStatus, VenueTrade
 from itb.live.orders.state import EXACT
 from itb.market.instrument import Instrument
 
@@ -68,6 +68,19 @@ def order_of(row: Mapping[str, Any], client_id: str = "") -> VenueOrder:
         name, str(_need(row, "id")), str(_need(row, "symbol")), row["side"], kind, qty, filled, status,
         price if is_limit else None, stop, int(row.get("timestamp") or 0),
     )  # fmt: skip
+
+
+def pair_params(market: str, stop: OrderRequest, limit: OrderRequest) -> dict[str, str]:
+    """Word a pair for Binance: what rests above the price and what rests below it."""
+    places = {"above": limit, "below": stop} if limit.side == "sell" else {"above": stop, "below": limit}
+    params = {"symbol": market, "side": limit.side.upper(), "quantity": f"{limit.qty:f}", "newOrderRespType": "RESULT"}
+    for place, leg in places.items():
+        params[f"{place}ClientOrderId"] = leg.client_id
+        if leg.stop_price is None:
+            params |= {f"{place}Type": "LIMIT_MAKER", f"{place}Price": f"{leg.price:f}"}
+        else:
+            params |= {f"{place}Type": "STOP_LOSS", f"{place}StopPrice": f"{leg.stop_price:f}"}
+    return params
 
 
 def trade_of(row: Mapping[str, Any]) -> VenueTrade:

@@ -19,6 +19,7 @@ from itb.live.gateways.port import (
     NotTaken,
     OrderRequest,
     Rejected,
+    Side,
     Submitted,
     Unknown,
 )
@@ -27,7 +28,7 @@ from itb.live.practice.server import Server
 from itb.live.practice.settlement import Terms
 from itb.market.instrument import Instrument
 from tests.live.gateways.conftest import PAIR, with_gateway
-from tests.live.practice.conftest import FLAT, START
+from tests.live.practice.conftest import FLAT, MINUTE, START, Rows
 
 Serve = Callable[..., Server]
 
@@ -195,6 +196,54 @@ def test_a_question_without_a_whole_answer_raises(serve: Serve, kind: str) -> No
         return failed
 
     assert with_gateway(server, ask, timeout_s=2.0) == list(QUESTIONS)
+
+
+@pytest.mark.parametrize(("side", "stop", "limit"), [("sell", "95", "105"), ("buy", "105", "95")])
+def test_a_stop_and_a_limit_rest_on_the_same_coins(serve: Serve, side: Side, stop: str, limit: str) -> None:
+    rows: Rows = [*FLAT[:3], (100.0, 106.0, 99.0, 100.0, 8.0) if side == "sell" else (100.0, 101.0, 94.0, 99.0, 8.0)]
+    server = serve(
+        [*rows, *FLAT[:3]], terms=Terms(fee_currency="quote"), balances={"BTC": Decimal(1), "USDT": Decimal(200)}
+    )
+    one = dataclasses.replace(request("itbx-s", "stop", "1", stop_price=stop), side=side)
+    other = dataclasses.replace(request("itbx-l", "limit", "1", price=limit), side=side)
+
+    async def trade(gateway: CcxtGateway) -> Any:
+        return (
+            await gateway.submit_pair(one, other),
+            await gateway.cancel(PAIR, "itbx-s"),
+            await gateway.open_orders(),
+            await gateway.submit_pair(
+                dataclasses.replace(one, client_id="itbx-s2"), dataclasses.replace(other, client_id="itbx-l2")
+            ),
+        )
+
+    placed, cancelled, rest, again = with_gateway(server, trade)
+    assert [answer.order.client_id for answer in (*placed, *again)] == ["itbx-s", "itbx-l", "itbx-s2", "itbx-l2"]
+    assert [answer.order.qty for answer in placed] == [Decimal(1), Decimal(1)]
+    assert isinstance(cancelled, Cancelled)
+    assert (cancelled.order.client_id, cancelled.order.status, rest) == ("itbx-s", "canceled", ())
+    server.exchange.go_to(START + 5 * MINUTE)
+    venue = server.exchange.venue
+    assert {order.cid: order.status for order in venue.orders.values()} == {
+        "itbx-s": "CANCELED", "itbx-l": "CANCELED", "itbx-s2": "EXPIRED", "itbx-l2": "FILLED",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [("reset_after", Unknown), ("html", Unknown), ("late", Unknown), ("rate_limit", NotTaken)]
+)
+def test_a_pair_without_an_answer_is_in_doubt_as_a_whole(serve: Serve, kind: str, outcome: type[Any]) -> None:
+    server = serve(faults=f"{kind}@{1 if kind == 'late' else 2}")
+    legs = [dataclasses.replace(one, side="sell") for one in (
+        request("itbx-s", "stop", "1", stop_price="95"), request("itbx-l", "limit", "1", price="105"))]  # fmt: skip
+    answers = with_gateway(server, lambda gateway: gateway.submit_pair(*legs), timeout_s=0.4)
+    assert [type(answer) for answer in answers] == [outcome, outcome]
+
+
+def test_a_pair_that_the_exchange_refuses_is_rejected_as_a_whole(serve: Serve) -> None:
+    legs = [request("itbx-s", "stop", "1", stop_price="95"), request("itbx-l", "limit", "1", price="105")]  # buys
+    answers = with_gateway(serve(), lambda gateway: gateway.submit_pair(*legs))
+    assert [type(answer) for answer in answers] == [Rejected, Rejected]
 
 
 def test_while_the_exchange_wants_silence_nothing_leaves(serve: Serve) -> None:

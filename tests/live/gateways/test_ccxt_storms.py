@@ -12,6 +12,7 @@ import pytest
 from itb.live.invariants import no_secret
 from itb.live.orders.state import Phase
 from itb.live.practice.faults import KINDS
+from itb.live.run.redaction import hide
 from tests.live.conftest import journal_file
 from tests.live.gateways.practised import Practised
 
@@ -95,6 +96,7 @@ def test_nothing_is_sent_while_the_exchange_wants_silence(journal_file: Path) ->
 def test_no_key_or_signature_is_ever_written(journal_file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """I9, with everything that logs at its most talkative and requests failing in every way."""
     bot = Practised(journal_file, STORM, seed=5, keys=CANARIES)
+    restore = hide(())
     caplog.set_level(logging.DEBUG)
     for name in ("ccxt", "ccxt.base.exchange", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.DEBUG)
@@ -115,7 +117,10 @@ def test_no_key_or_signature_is_ever_written(journal_file: Path, caplog: pytest.
             bot.dealer.ask(bot.intent())
             await bot.pulse(4)
 
-    asyncio.run(scene())
+    try:
+        asyncio.run(scene())
+    finally:
+        restore()
     texts = {f"log {i}": f"{r.getMessage()} {r.exc_text} {r.exc_info}" for i, r in enumerate(caplog.records)}
     texts |= {"journal": journal_file.read_bytes().decode("latin-1"), "shown": caplog.text}
     texts |= {"line": repr(bot.line.account), "reasons": str([o.reason for o in bot.dealer.book.orders.values()])}
