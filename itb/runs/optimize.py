@@ -338,8 +338,9 @@ def _holdout(workspace: Workspace, done: Searched) -> tuple[dict[str, Any], str]
         metrics=found,
     )
     openings = len(workspace.register.holdout_openings(outcome.market.name))
+    often = "once" if openings == 1 else f"{openings} times"
     said = (
         f"  hold-out: Sharpe {number(metrics.sharpe, 2)}, total {percent(metrics.total_return, 1)}, "
-        f"{metrics.trades} trades in {metrics.duration_days:.0f} days; opened {openings} times, recorded for ever"
+        f"{metrics.trades} trades in {metrics.duration_days:.0f} days; opened {often}, recorded for ever"
     )
-    return found, said
+    return {**found, "note": outcome.market.holdout.note}, said

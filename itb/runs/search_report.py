@@ -114,7 +114,7 @@ def describe(done: Searched, holdout: Mapping[str, Any] | None = None) -> Search
         engines=engines(judged.measured),
         failures=failures(done.records),
         holdout=holdout_table(holdout),
-        notes=notes(done),
+        notes=notes(done, holdout),
         manifest=_manifest(study),
     )
 

@@ -100,13 +100,14 @@ def _remarks(done: Searched) -> Iterator[Note]:
         )
 
 
-def notes(done: Searched) -> tuple[Note, ...]:
-    """Give what a reader must know of the market."""
+def notes(done: Searched, holdout: Mapping[str, Any] | None = None) -> tuple[Note, ...]:
+    """Give what a reader must know of the market; ``holdout`` is what its opening gave."""
     study = done.study
     told = [Note(text, tone) for text, tone in data_notes(study.config, study.market)]
     if study.config.costs.is_free:
         told.append(Note("Trading was free in this search: no real venue is.", "bad"))
-    told.append(Note(study.market.holdout.note, "bad" if study.market.holdout_seen else "plain"))
+    is_seen = study.market.holdout_seen or holdout is not None
+    told.append(Note(study.market.holdout.note if holdout is None else holdout["note"], "bad" if is_seen else "plain"))
     return tuple(told)
 
 

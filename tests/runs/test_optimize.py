@@ -206,7 +206,7 @@ def test_holdout_is_opened_once_and_recorded(tmp_path):
 
     told = optimize(sealed, Asked(trials=8), open_holdout=True).data["studies"][0]
 
-    assert set(told["holdout"]) == {"sharpe", "total_return", "max_drawdown", "trades", "days"}
+    assert set(told["holdout"]) == {"sharpe", "total_return", "max_drawdown", "trades", "days", "note"}
     openings = sealed.register.holdout_openings()
     assert [opening.command for opening in openings] == ["optimize --open-holdout"]
     assert any(look.holdout_seen for look in sealed.register.looks())

@@ -164,6 +164,8 @@ def test_opened_holdout_stands_in_the_page_and_in_the_verdict_file(tmp_path):
     text = (folder / "report.html").read_text()
     assert "In the hold-out" in text
     assert "hold-out seen" in text
+    assert "is seen by this run, the first" in text
+    assert "no run has looked at it" not in text
     assert json.loads((folder / "verdict.json").read_text())["holdout"] == told["holdout"]
 
 
