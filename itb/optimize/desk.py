@@ -276,12 +276,12 @@ def batch(storage: optuna.storages.BaseStorage) -> Iterator[None]:
 
 
 def _storage_errors() -> tuple[type[Exception], ...]:
-    """Give what storages raise; SQLAlchemy is not imported where no database is in use."""
+    """Give what storages raise; of SQLAlchemy and gRPC nothing is imported where they are not in use."""
     from optuna.exceptions import StorageInternalError
 
-    loaded: Any = sys.modules.get("sqlalchemy.exc")
-    database = () if loaded is None else (loaded.SQLAlchemyError,)
-    return (OSError, StorageInternalError, *database)
+    drivers = (("sqlalchemy.exc", "SQLAlchemyError"), ("grpc", "RpcError"))
+    loaded = [getattr(sys.modules[module], error) for module, error in drivers if sys.modules.get(module)]
+    return (OSError, StorageInternalError, *loaded)
 
 
 def _is_alive(process: int) -> bool:
