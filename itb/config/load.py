@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,12 @@ def with_values(config: Config, values: Mapping[str, Any], origin: str) -> Confi
     return _checked(tables, config.source, origins).of(config.source, config.folder, origins)
 
 
-def read_again(text: str, config: Config, origin: str) -> Config:
-    """Read what :func:`itb.config.dump.dump_toml` wrote, with what the command line of ``config`` says over it.
+def read_again(tables: dict[str, Any], config: Config, origin: str) -> Config:
+    """Read what :meth:`itb.config.Config.plain` gave, with what the command line of ``config`` says over it.
 
     Paths are seen from the folder of ``config``, which also says where bars and runs are kept and how many processes
-    may work; ``origin`` says where the text was found.
+    may work; ``origin`` says where the tables were found.
     """
-    tables = tomllib.loads(text)
     origins = dict.fromkeys(_leaves(tables), origin)
     found = _checked(tables, None, origins).of(config.source, config.folder, origins)
     said = {at: who for at, who in config.origins.items() if who.startswith("--")}

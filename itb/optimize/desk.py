@@ -186,7 +186,7 @@ def open_desk(
     *,
     directions: Sequence[Direction],
     local: Path | None = None,
-    settings: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> Desk:
     """Open a study, or create it; ``plan`` is what makes it this study and no other.
 
@@ -201,15 +201,15 @@ def open_desk(
         study = optuna.create_study(storage=storage, study_name=name, directions=list(directions), load_if_exists=True)
         kept = study.user_attrs.get(_PLAN)
         if kept is None:
-            study.set_user_attr(_SETTINGS, settings)
+            study.set_user_attr(_SETTINGS, json.dumps(settings))  # text: a database may not keep the order of keys
             study.set_user_attr(_PLAN, json.dumps(plan, sort_keys=True))
             kept = study.user_attrs[_PLAN]
     refuse_other_plan(name, json.loads(kept), json.loads(json.dumps(plan)))
     return Desk(study, space, local)
 
 
-def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> tuple[dict[str, Any], str]:
-    """Read the plan of a study, and the settings that it was begun with.
+def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> tuple[dict[str, Any], Any]:
+    """Read the plan of a study, and the settings that it was begun with (``None`` where they were not told).
 
     Raises :class:`RunError` that lists what there is where there is no study of that name.
     """
@@ -225,16 +225,17 @@ def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> tuple[dict[s
     if plan is None:
         raise RunError(f"study {name!r}: was not made by itb; give --study another name")
     found: dict[str, Any] = json.loads(plan)
-    return found, str(told_as.get(_SETTINGS, ""))
+    return found, json.loads(told_as.get(_SETTINGS, "null"))
 
 
 def refuse_other_plan(name: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Refuse to go on with a study that was begun for something else."""
     for key in sorted({*kept, *asked}):
         if kept.get(key) != asked.get(key):
+            before, now = _apart(kept.get(key), asked.get(key))
             raise RunError(
-                f"study {name!r}: was begun with other {key} ({_short(kept.get(key))}) than is asked for "
-                f"({_short(asked.get(key))}); give --study another name, or restore the settings"
+                f"study {name!r}: was begun with other {key} ({_short(before)}) than is asked for ({_short(now)}); "
+                f"give --study another name, or restore the settings"
             )
 
 
@@ -292,6 +293,21 @@ def _is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def _apart(one: object, other: object) -> tuple[object, object]:
+    """Leave out what two tables or lists have in common.
+
+    >>> _apart([{"name": "a"}, {"name": "b"}], [{"name": "a"}]), _apart({"a": 1, "b": 2}, {"a": 1, "b": 3})
+    (([{'name': 'b'}], []), ({'b': 2}, {'b': 3}))
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        differing = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+        first, second = ({key: part[key] for key in differing if key in part} for part in (one, other))
+        return first, second
+    if isinstance(one, list) and isinstance(other, list) and sorted(map(str, one)) != sorted(map(str, other)):
+        return [item for item in one if item not in other], [item for item in other if item not in one]
+    return one, other
 
 
 def _short(value: object) -> str:

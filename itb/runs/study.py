@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from itb.config.dump import config_hash, dump_toml
+from itb.config.dump import config_hash
 from itb.config.load import read_again, with_values
 from itb.errors import ConfigError, ItbError, RunError
 from itb.market.bars import utc
@@ -92,7 +92,7 @@ class Study:
             searched.space,
             directions=searched.directions,
             local=local,
-            settings=dump_toml(self.config),
+            settings=self.config.plain(),
         )
         opened.is_shared = self.asked.jobs > 1 or local is None
         return opened
@@ -273,8 +273,10 @@ def begun_study(workspace: Workspace, asked: Asked) -> tuple[Workspace, str]:
     if not asked.storage and not (folder / "journal.log").is_file():
         there = ", ".join(sorted(file.parent.name for file in root.glob("*/journal.log"))) or "none yet"
         raise RunError(f"study {asked.name!r}: not found in {root}; there is {there}")
-    plan, text = stored_plan(storage_of(asked.storage, folder), asked.name)
-    config = read_again(text, workspace.config, f"study {asked.name}") if text else workspace.config
+    plan, settings = stored_plan(storage_of(asked.storage, folder), asked.name)
+    config = workspace.config
+    if settings is not None:
+        config = read_again(settings, config, f"study {asked.name}")
     told = {f"search.{key}": plan["search"][key] for key in _WAYS}
     told["search.windows"] = int(plan["windows"].split()[0])
     return replace(workspace, config=with_values(config, told, f"study {asked.name}")), plan["symbol"]

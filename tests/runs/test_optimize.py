@@ -278,7 +278,8 @@ def test_study_is_gone_on_with_in_the_way_it_was_begun(tmp_path):
 
 
 def test_study_brings_the_settings_it_was_begun_with(tmp_path):
-    first = optimize(workspace(tmp_path, "costs.slippage_bps=7"), Asked(trials=6, name="mine")).data["studies"][0]
+    more = "search.space.strategy.score=['up_12_0bps_lightgbm']"  # a list behind tables
+    first = optimize(workspace(tmp_path, "costs.slippage_bps=7", more), Asked(trials=6, name="mine")).data["studies"][0]
     bare = load_config(overrides=[f"runs.root={tmp_path / 'runs'}"], folder=tmp_path, environ={})
 
     told = apply(Workspace(bare), Asked(name="mine")).data
