@@ -23,12 +23,21 @@ def config_hash(config: Config) -> str:
     >>> config_hash(load_config(overrides=["runs.root=else"], environ={})) == config_hash(Config())
     True
     """
+    return hashlib.sha256(json.dumps(material(config), sort_keys=True).encode()).hexdigest()
+
+
+def material(config: Config) -> dict[str, Any]:
+    """Give the tables of a config without what cannot change a result.
+
+    >>> sorted(set(Config().plain()) - set(material(Config())))
+    ['search']
+    """
     tables = config.plain()
     for section, names in _IMMATERIAL.items():
         for name in names:
             tables[section].pop(name)
     del tables["search"]  # it says what is tried, not what a run is
-    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+    return tables
 
 
 def dump_toml(config: Config, *, origins: bool = False) -> str:

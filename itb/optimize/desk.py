@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from itb.errors import RunError
 from itb.optimize.performance import Performance
+from itb.optimize.plan import refuse_other_plan
 from itb.optimize.space import Space, Value
 
 if TYPE_CHECKING:
@@ -228,17 +229,6 @@ def stored_plan(storage: optuna.storages.BaseStorage, name: str) -> tuple[dict[s
     return found, json.loads(told_as.get(_SETTINGS, "null"))
 
 
-def refuse_other_plan(name: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Refuse to go on with a study that was begun for something else."""
-    for key in sorted({*kept, *asked}):
-        if kept.get(key) != asked.get(key):
-            before, now = _apart(kept.get(key), asked.get(key))
-            raise RunError(
-                f"study {name!r}: was begun with other {key} ({_short(before)}) than is asked for ({_short(now)}); "
-                f"give --study another name, or restore the settings"
-            )
-
-
 def worker_name(process: int | None = None) -> str:
     """Name a process so that a later one with the same number is not taken for it; empty where there is none."""
     number = os.getpid() if process is None else process
@@ -293,26 +283,6 @@ def _is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _apart(one: object, other: object) -> tuple[object, object]:
-    """Leave out what two tables or lists have in common.
-
-    >>> _apart([{"name": "a"}, {"name": "b"}], [{"name": "a"}]), _apart({"a": 1, "b": 2}, {"a": 1, "b": 3})
-    (([{'name': 'b'}], []), ({'b': 2}, {'b': 3}))
-    """
-    if isinstance(one, dict) and isinstance(other, dict):
-        differing = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-        first, second = ({key: part[key] for key in differing if key in part} for part in (one, other))
-        return first, second
-    if isinstance(one, list) and isinstance(other, list) and sorted(map(str, one)) != sorted(map(str, other)):
-        return [item for item in one if item not in other], [item for item in other if item not in one]
-    return one, other
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _record(trial: optuna.trial.FrozenTrial) -> Record | None:

@@ -13,6 +13,7 @@ from itb.charts.wording import number, percent
 from itb.config.dump import dump_toml
 from itb.errors import RunError
 from itb.ledger.metrics import compute
+from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.optimize.desk import Record
 from itb.optimize.nested import carried, drift, first_choice, joined
@@ -204,9 +205,14 @@ def apply(workspace: Workspace, asked: Asked, trial: int | None = None, out: Pat
             f"{file}: paths in a config are seen from its own folder; write it into {study.config.folder.resolve()}"
         )
     write_whole(file, _config_text(study, record).encode())
+    begun = utc(study.market.bars.open_time[study.sides.start])[:16]
     return Said(
         {"study": study.name, "trial": record.slot, "file": str(file), "parameters": dict(record.parameters)},
-        (f"trial {record.slot} of {study.name} written to {file}", f"  itb backtest -c {file}"),
+        (
+            f"trial {record.slot} of {study.name} written to {file}",
+            f"  itb backtest -c {file}",
+            f"  (trials traded from {begun} on; a backtest begins where its own scores do)",
+        ),
     )
 
 

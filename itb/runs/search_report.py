@@ -340,9 +340,10 @@ def _best(done: Searched) -> Table:
 
 def _manifest(study: Study) -> dict[str, object]:
     scheme = study.asked.storage.partition("://")[0]  # the rest may hold a password
+    plan = {name: part for name, part in study.plan.items() if name != "settings"}
     return {
         "settings": dump_toml(study.config),
         "space": study.search.space.plain(),
-        "study": {"name": study.name, "storage": scheme or "journal", **json.loads(json.dumps(study.plan))},
+        "study": {"name": study.name, "storage": scheme or "journal", **json.loads(json.dumps(plan))},
         "versions": versions(),
     }

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from itb.config.dump import config_hash
+from itb.config.dump import material
 from itb.config.load import read_again, with_values
 from itb.errors import ConfigError, ItbError, RunError
 from itb.market.bars import utc
 from itb.optimize.candidate import search_days
 from itb.optimize.desk import Desk, open_desk, stored_plan
 from itb.optimize.objectives import OBJECTIVES, Constraints, Windows
+from itb.optimize.plan import leaves
 from itb.optimize.search import Listener, Search, Told, Worker, best_of
 from itb.optimize.storage import storage_of
 from itb.runs.looks import enter_look
@@ -217,7 +218,7 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
     plan = {
         "space": space.plain(),
         "data": f"{market.fingerprint[:16]}, {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}",
-        "settings": config_hash(config)[:16],
+        "settings": leaves(material(config)),
         "search": {
             "objectives": [objective.name for objective in objectives],
             "sampler": search.sampler,

@@ -295,7 +295,8 @@ def test_what_the_command_line_asks_otherwise_is_refused_by_a_study(tmp_path):
     optimize(workspace(tmp_path), Asked(trials=4, name="mine"))
     other = [f"runs.root={tmp_path / 'runs'}", "costs.slippage_bps=7"]
 
-    with pytest.raises(RunError, match="study 'mine': was begun with other settings"):
+    told = r"was begun with other settings \({.costs.slippage_bps.: 5.0}\) than is asked for \({.costs.slippage_bps.: 7"
+    with pytest.raises(RunError, match=told):
         apply(Workspace(load_config(overrides=other, folder=tmp_path, environ={})), Asked(name="mine"))
 
 
