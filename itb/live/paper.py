@@ -1,4 +1,4 @@
-"""Let a bar pass at the paper venue, as far as the dealer must hear of it in between."""
+"""Paper trading on bars: a venue that goes on where the journal ends, and how a bar passes there."""
 
 from __future__ import annotations
 
@@ -7,11 +7,30 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from itb.live.gateways.matching import PriceBar
+from itb.live.orders.book import Book
 
 if TYPE_CHECKING:
     from itb.live.bars.bar import Bar
     from itb.live.dealer import Dealer
+    from itb.live.gateways.bar_venue import BarVenue
     from itb.live.gateways.paper import BarPaper
+    from itb.live.journal.store import Journal
+
+
+def resume(venue: BarVenue, journal: Journal) -> int | None:
+    """Let the venue go on where the journal ends; give the open time of the bar to go on with, ``None`` for a new one.
+
+    From that bar on, bars pass at the venue and are given to the strategies; those before are history. What the bar did
+    already it does not do again, and a decision that the journal has is not taken again.
+    """
+    book, newest = Book(), None
+    for event in journal.events():
+        book.apply(event)
+        newest = event.time
+    if newest is None:
+        return None
+    venue.remember(book, newest)
+    return (newest - 1) // venue.bar_ms * venue.bar_ms
 
 
 async def live_bar(dealer: Dealer, gateway: BarPaper, bars: Mapping[str, Bar]) -> None:

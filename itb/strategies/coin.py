@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import backtrader as bt
+
 from itb.ledger.trades import TradeBook
 from itb.market.fills import Fill
 
@@ -102,6 +104,8 @@ class Coin:
         """Book the fills of an order of it; give the trades that they ended."""
         if not order.alive():
             self._working.pop(order.ref, None)
+        elif order.exectype == bt.Order.Market:  # perhaps one that an earlier life sent
+            self._working.setdefault(order.ref, 0.0)
         book = self._own_book()
         ended = len(book.closed)
         for bit in order.executed.iterpending():

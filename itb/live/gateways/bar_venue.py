@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
+from itertools import count
+from typing import cast
 
 from itb.live.gateways.matching import MatchingEngine, PriceBar
-from itb.live.gateways.port import OrderRequest, VenueOrder
+from itb.live.gateways.port import OrderRequest, VenueOrder, VenueStatus
+from itb.live.orders.book import Book
+from itb.live.orders.state import OrderState
 from itb.market.costs import Costs
 from itb.market.instrument import Instrument
 
@@ -48,17 +53,47 @@ class BarVenue(MatchingEngine):
             self._reducing.add(order.order_id)
         return order
 
+    def remember(self, book: Book, until: int) -> None:
+        """Take up what an earlier life did, as its journal says; ``until`` is the time of the journal's newest event.
+
+        What was on its way when that life ended arrived: nobody else can say.
+        """
+        self.now = until
+        self.totals.update(book.balances)
+        arrived = [order for order in book.orders.values() if order.order_id]
+        self._order_ids = count(1 + max((int(order.order_id) for order in arrived), default=0))
+        doubtful = [replace(o, order_id=str(next(self._order_ids))) for o in book.unsettled() if o.is_doubtful]
+        ids = {order.intent.key: order.order_id for order in (*arrived, *doubtful)}
+        for order in (*arrived, *doubtful):
+            twin = ids.get(order.intent.pair, "")
+            self._take_up(_venue_order(order), twin, reduces=order.intent.reduces)
+        self.trades = sorted((t for o in arrived for t in o.fills), key=lambda trade: int(trade.trade_id))
+        self._trade_ids = count(1 + max((int(trade.trade_id) for trade in self.trades), default=0))
+
+    def _take_up(self, order: VenueOrder, twin: str, *, reduces: bool) -> None:
+        self.orders[order.order_id] = order
+        self._by_client[order.client_id] = order.order_id
+        if reduces:
+            self._reducing.add(order.order_id)
+        if not order.is_open:
+            return
+        self.open[order.order_id] = None
+        if twin in self.open:
+            self.link(twin, order.order_id)
+        else:
+            self._lock(order, order.price or order.stop_price or Decimal(0))
+
     def quote(self, symbol: str, price: Decimal) -> None:
         """Take note of a price that nothing is executed at."""
         self.prices[symbol] = price
 
     def begin_bar(self, symbol: str, bar: PriceBar) -> None:
         """Let a bar open: market orders fill at its open, resting entries where it takes them."""
-        self.now = max(self.now, bar.time)
+        self.now = max(self.now, bar.time + 1)  # not the moment of its open: decisions on the bar before are older
         self._volume = float(bar.volume)
         for order in self._waiting(symbol, bar):
             if order.kind == "market":
-                self._execute(order, bar.open)
+                self._execute(order, bar, bar.open)
         self.prices[symbol] = bar.open
         for order in self._waiting(symbol, bar):
             if order.kind != "market" and order.order_id not in self._reducing:
@@ -69,7 +104,7 @@ class BarVenue(MatchingEngine):
         for kind in ("stop", "stop_limit", "limit"):
             for order in self._waiting(symbol, bar):
                 if order.kind == kind:
-                    is_new = order.created_at >= bar.time
+                    is_new = order.created_at > bar.time
                     self._try(order, bar, self.prices[symbol] if is_new else bar.open)
         self.prices[symbol] = bar.close
         self.now = max(self.now, bar.time + self.bar_ms)
@@ -89,23 +124,27 @@ class BarVenue(MatchingEngine):
             elif sign * ((bar.high if is_buy else bar.low) - price) < 0:
                 return
             if limit is None:
-                self._execute(order, price)
+                self._execute(order, bar, price)
             elif sign * (limit - price) >= 0:
-                self._execute(order, price, limit=limit)
+                self._execute(order, bar, price, limit=limit)
             return
         assert limit is not None
         if sign * (limit - start) >= 0:
             is_late = order.created_at >= bar.time and order.order_id not in self._reducing
-            self._execute(order, start, limit=limit, takes=is_late)
+            self._execute(order, bar, start, limit=limit, takes=is_late)
         elif sign * (limit - (bar.low if is_buy else bar.high)) >= 0:
-            self._execute(order, limit, limit=limit, takes=False)
+            self._execute(order, bar, limit, limit=limit, takes=False)
 
-    def _execute(self, order: VenueOrder, price: Decimal, *, limit: Decimal | None = None, takes: bool = True) -> None:
+    def _execute(
+        self, order: VenueOrder, bar: PriceBar, price: Decimal, *, limit: Decimal | None = None, takes: bool = True
+    ) -> None:
         slipped = self._slipped(price, order) if takes else price
         if limit is not None:
             slipped = min(slipped, limit) if order.side == "buy" else max(slipped, limit)
         self._takes = takes
+        now, self.now = self.now, bar.time  # executions bear their bar's time
         self.fill(order.order_id, order.qty - order.filled, slipped)
+        self.now = now
 
     def _slipped(self, price: Decimal, order: VenueOrder) -> Decimal:
         share = 1.0
@@ -125,3 +164,12 @@ class BarVenue(MatchingEngine):
 
     def _refuse_trigger(self, request: OrderRequest, last: Decimal) -> None:
         """Take stops that the market is beyond: a bar tells when they trigger."""
+
+
+def _venue_order(order: OrderState) -> VenueOrder:
+    intent = order.intent
+    status: VenueStatus = "open" if order.is_doubtful else cast("VenueStatus", order.phase.value)
+    return VenueOrder(
+        order.client_id, order.order_id, intent.symbol, intent.side, intent.kind, intent.qty, order.filled, status,
+        intent.price, intent.stop_price, order.sent_at,
+    )  # fmt: skip

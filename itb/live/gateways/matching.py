@@ -213,29 +213,6 @@ class MatchingEngine:
             return
         self.fill(order_id, order.qty - order.filled, self._slipped(price, order))
 
-    def remember(
-        self, orders: Iterable[VenueOrder], trades: Iterable[VenueTrade], twins: Iterable[tuple[str, str]] = ()
-    ) -> None:
-        """Take up what an earlier life of the venue did; call it on a new engine with the balances of then.
-
-        Prices come first: :meth:`quote` each symbol. ``twins`` are ids of orders that were submitted in pairs.
-        """
-        for one, other in twins:
-            self._twins[one], self._twins[other] = other, one
-        for order in orders:
-            self.orders[order.order_id] = order
-            self._by_client[order.client_id] = order.order_id
-            if order.is_open:
-                self.open[order.order_id] = None
-                last = self.prices[order.symbol]
-                if self._twins.get(order.order_id) not in self._locks:
-                    self._lock(order, last)
-                if not _is_marketable(order, last):
-                    self._makers.add(order.order_id)
-        self.trades.extend(sorted(trades, key=lambda trade: int(trade.trade_id)))
-        self._order_ids = count(1 + max((int(order_id) for order_id in self.orders), default=0))
-        self._trade_ids = count(1 + max((int(trade.trade_id) for trade in self.trades), default=0))
-
     def bar(self, symbol: str, bar: PriceBar) -> None:
         """Let one bar pass: market orders at its open, then stops, then limits; the close is the last price."""
         left = bar.volume * self._participation if self._participation else None

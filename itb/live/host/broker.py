@@ -65,7 +65,7 @@ class LiveBroker(bt.BrokerBase):
 
     def meet(self, feeds: Mapping[str, LiveFeed]) -> None:
         """Learn the feeds; the host calls it once, before anything else."""
-        self._feeds = dict(feeds)
+        self._feeds = {feed.bars.symbol: feed for feed in feeds.values()}
         self.mirror = Mirror(self.allotment, self._feeds, self.orders)
         self._counts: dict[tuple[str, int], int] = {}
 
@@ -99,9 +99,15 @@ class LiveBroker(bt.BrokerBase):
         """Count of the order within this life, from 1."""
         return self.orders.number(order)
 
-    def history(self, symbol: str) -> TradeHistory:
-        """Give the strategy's trades in a symbol, those of earlier lives too."""
-        return self.mirror.account.histories[symbol]
+    def venue_of(self, data: Any) -> Venue:
+        """Give the terms of a feed's symbol."""
+        return self.allotment.venues[data.bars.symbol]
+
+    @property
+    def history(self) -> TradeHistory | Mapping[str, TradeHistory]:
+        """The strategy's trades, those of earlier lives too; one history for each symbol, where there are several."""
+        histories = self.mirror.account.histories
+        return histories if len(histories) > 1 else next(iter(histories.values()))
 
     def getcash(self) -> float:
         """Give the quote currency that is left of the allotment."""
@@ -173,19 +179,30 @@ class LiveBroker(bt.BrokerBase):
         plan = self.mirror.plans.get(order.data.bars.symbol, "")
         if plan and reduces and order.exectype == bt.Order.Market:
             ticket.plan, ticket.role = plan, "exit"
-            self.mirror.exits[plan] = ticket
             ticket.command = Close(plan, _reason(order))
         elif isinstance(order.info.get("protect"), Protection):
             ticket.command = self._protected(ticket, order.info["protect"])
         else:
             intent = self._intent(order, "order", reduces=reduces)
             ticket.key, ticket.command = intent.key, Ask(intent)
-            self.mirror.tickets[ticket.key] = ticket
+        if ticket.key in self.mirror.book.orders:
+            self.orders.refuse(order, "this bar was decided on before, in an earlier life of the program")
+            return order
+        self._follow(ticket)
         self._send(ticket.command)
         return order
 
+    def _follow(self, ticket: Ticket) -> None:
+        mirror, command = self.mirror, ticket.command
+        if isinstance(command, Close):
+            mirror.exits[ticket.plan] = ticket
+        else:
+            mirror.tickets[ticket.key] = ticket
+        if isinstance(command, Begin):
+            mirror.plans[command.plan.intent.symbol] = plan_key(command.plan)
+
     def _is_refused(self, order: Any) -> bool:
-        why = self.allotment.venues[order.data.bars.symbol].refusal(abs(order.size), order.created.price)
+        why = self.venue_of(order.data).refusal(abs(order.size), order.created.price)
         if why:
             self.orders.refuse(order, why)
         return bool(why)
@@ -202,8 +219,6 @@ class LiveBroker(bt.BrokerBase):
             carried=self.mirror.account.sizes[symbol], rests=self.allotment.pairs,
         )  # fmt: skip
         ticket.key = leg_of(plan, "entry", entry).key
-        self.mirror.tickets[ticket.key] = ticket
-        self.mirror.plans[symbol] = plan_key(plan)
         return Begin(plan)
 
     def _intent(self, order: Any, leg: str, *, reduces: bool) -> Intent:
@@ -233,7 +248,7 @@ class LiveBroker(bt.BrokerBase):
     def move_stop(self, data: Any, owner: Any, price: float, reason: str) -> Any:
         """Want the stop of a position at another price; see :meth:`itb.engine.shields.Shields.move_stop`."""
         symbol, mirror = data.bars.symbol, self.mirror
-        size, plan = self.allotment.venues[symbol].quantise(self.getposition(data).size), mirror.plans.get(symbol)
+        size, plan = self.venue_of(data).quantise(self.getposition(data).size), mirror.plans.get(symbol)
         if not size or plan is None:
             return None
         order = self.orders.make(owner, data, -size, price, exectype=bt.Order.Stop, reason=reason)

@@ -101,7 +101,7 @@ class LiveHost:
         if isinstance(broker, LiveBroker):
             broker.meet(self._feeds)
             if issubclass(strategy, Strategy):
-                settings = {"history": broker.history(next(iter(markets))), **settings}
+                settings = {"history": broker.history, **settings}
         for name, feed in self._feeds.items():
             self._cerebro.adddata(feed, name=name)
         self._cerebro.addstrategy(guarded(strategy, self.guard), **settings)

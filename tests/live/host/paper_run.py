@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from itb.backtest.account import account, fills
 from itb.backtest.result import BacktestResult, OrderRecord
 from itb.backtest.run import Backtest
 from itb.laws.parity import difference as law_difference
+from itb.ledger.trades import Trade
 from itb.live.bars.bar import rows_of
 from itb.live.bars.barrier import Step
 from itb.live.dealer import Dealer
@@ -27,10 +28,10 @@ from itb.live.host.broker_account import Allotment
 from itb.live.host.feed import Item, Stop
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Hosting, LiveHost, LiveMarket
-from itb.live.journal.store import Journal
+from itb.live.journal.store import Journal, pass_by
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
-from itb.live.paper import live_bar
+from itb.live.paper import live_bar, resume
 from itb.market.bars import Bars
 
 
@@ -53,39 +54,47 @@ class Stepped:
 
 
 class PaperRun:
-    """One life of a bot on paper; the same journal makes another one go on."""
+    """One life of a bot on paper; the same journal makes another one go on.
+
+    ``history`` is how many bars before the first step the strategy gets, all of them if 0.
+    """
 
     def __init__(
-        self, file: Path, test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, steps: Iterable[Step],
-        **options: Any,
+        self, file: Path, test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, *,
+        history: int = 0, reach: Callable[[str], None] = pass_by,
     ) -> None:  # fmt: skip
         self.test, self.bars, self.warm = test, bars, warm
         instrument = test.venue.instrument
         assert instrument is not None
         symbol = bars.symbol
-        self.journal = Journal(file)
+        cash = Decimal(repr(test.cash))
         base, quote = symbol.split("/")
-        venue = BarVenue(
-            (instrument,), {quote: Decimal(repr(test.cash)), base: Decimal(0)}, test.venue.costs,
-            bar_ms=bars.timeframe.ms,
-        )  # fmt: skip
-        venue.now = int(bars.open_time[warm])
-        venue.quote(symbol, Decimal(repr(float(bars.close[warm - 1]))))
+        self.journal = Journal(file, reach=reach)
+        venue = BarVenue((instrument,), {quote: cash, base: Decimal(0)}, test.venue.costs, bar_ms=bars.timeframe.ms)
+        begun = resume(venue, self.journal)
+        place = warm if begun is None else max(warm, int(bars.open_time.searchsorted(begun)))
+        if begun is None:
+            venue.now = int(bars.open_time[place])
+        venue.quote(symbol, Decimal(repr(float(bars.close[place - 1]))))
         self.gateway = BarPaper(venue)
         self.dealer = Dealer(
             self.gateway, self.journal, owner="test", clock=self.gateway.clock,
-            machine=Machine(Limits(), instruments={symbol: instrument}),
+            machine=Machine(Limits(), instruments={symbol: instrument}), reach=reach,
         )  # fmt: skip
-        self.broker = LiveBroker(
-            Allotment("main", Decimal(repr(test.cash)), {symbol: test.venue}, pairs=True), Door(self.dealer)
-        )  # fmt: skip
+        self.broker = LiveBroker(Allotment("main", cash, {symbol: test.venue}, pairs=True), Door(self.dealer))
         self.troubles: list[Episode] = []
-        market = LiveMarket(GrowingBars(bars.head(warm)), scores)
+        market = LiveMarket(GrowingBars(bars.slice(max(0, place - history) if history else 0, place)), scores)
         hosting = Hosting(trouble=self.troubles.append)
         self.host = LiveHost(test.strategy, test.settings, self.broker, {symbol: market}, hosting)
+        steps = [Step(row.open_time, {symbol: row}) for row in rows_of(bars)[place:]]
         self.host.inbox = Stepped(self, steps)  # type: ignore[assignment]  # it offers what the host uses
         self.dealer.follow(self.broker.hear)
         self._runner = asyncio.Runner()
+
+    @property
+    def trades(self) -> Sequence[Trade]:
+        """Closed trades of all lives."""
+        return self.broker.mirror.account.histories[self.bars.symbol].closed
 
     def settle(self) -> None:
         self._runner.run(self.dealer.settle())
@@ -113,11 +122,6 @@ class PaperRun:
     def close(self) -> None:
         self._runner.close()
         self.journal.close()
-
-
-def steps_from(bars: Bars, place: int) -> list[Step]:
-    """Give the steps of all bars from a place on, without an exchange."""
-    return [Step(row.open_time, {bars.symbol: row}) for row in rows_of(bars)[place:]]
 
 
 def difference(backtest: BacktestResult, lived: BacktestResult) -> str:
