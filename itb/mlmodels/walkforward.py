@@ -20,6 +20,7 @@ from itb.mlmodels.algorithms import check_can_learn, column_name
 from itb.mlmodels.by_class import for_label
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.fold import FoldData, FoldJob, FoldResult, fit_fold, stored_fold
+from itb.mlmodels.grown import PLAN, take_over
 from itb.mlmodels.labels.column import shortest_reach, typical_reach
 from itb.mlmodels.promotion import Evidence, PromotionRule, Sane, Verdict
 from itb.mlmodels.registry import check_model, library_versions, load_model
@@ -97,6 +98,8 @@ class WalkForward:
     ) -> WalkForwardResult:
         """Train, score and keep everything in ``folder/<column>-<fingerprint>``; resume what an earlier run left there.
 
+        Where the table only grew since an earlier run in ``folder``, its refits are taken over.
+
         ``workers`` processes share the refits; 0 decides by how long a refit takes. The result does not depend on it.
         ``progress`` is called with (done, total, what). ``column`` names the scores; empty takes label and algorithm.
         Raises :class:`ModelError` when there is nothing to learn from.
@@ -121,7 +124,8 @@ class WalkForward:
         column = column or column_name(table.label_name, algorithm)
         home = folder / f"{column}-{fingerprint[:12]}"
         job = self.job(table, algorithm, home, blocks, seed, column)
-        self._describe(home, table, algorithm, seed, fingerprint)
+        plan = self._describe(home, table, algorithm, seed, fingerprint)
+        take_over(job, table, plan, self.blocks)
         fitted = _fit_missing(job, table, workers, progress)
         return self._assemble(job, table, fingerprint, fitted)
 
@@ -157,11 +161,15 @@ class WalkForward:
             "versions": {"itb": version("itb"), **library_versions()},
         }
 
-    def _describe(self, home: Path, table: TrainingTable, algorithm: Algorithm, seed: int, fingerprint: str) -> None:
-        told = {"fingerprint": fingerprint, "table": table.fingerprint, **self._settings(algorithm, seed)}
+    def _describe(
+        self, home: Path, table: TrainingTable, algorithm: Algorithm, seed: int, fingerprint: str
+    ) -> dict[str, Any]:
+        made_of = {"fingerprint": fingerprint, "table": table.fingerprint, "rows": len(table)}
+        told = made_of | self._settings(algorithm, seed)
         home.mkdir(parents=True, exist_ok=True)
         sweep_drafts(home)
-        write_whole(home / "plan.json", json.dumps(told, indent=1, sort_keys=True, default=repr).encode())
+        write_whole(home / PLAN, json.dumps(told, indent=1, sort_keys=True, default=repr).encode())
+        return told
 
     def _assemble(self, job: FoldJob, table: TrainingTable, fingerprint: str, fitted: int) -> WalkForwardResult:
         low, high = job.algorithm.score_range

@@ -56,6 +56,12 @@ def test_a_person_reads_what_was_made_of_which_bars_and_where_it_is(workspace, t
     assert where == f"  written to {tmp_path}/runs/features/BTC_USDT-1h.parquet"
 
 
+def test_where_bars_only_grew_earlier_refits_are_taken_over(workspace, tmp_path):
+    walk_forward(workspace("data.to=2023-01-22"))
+    (grown,) = walk_forward(workspace()).data["walkforward"]
+    assert (grown["refits"], grown["fitted_now"]) == (3, 1)
+
+
 def test_a_range_that_ends_before_the_hold_out_is_fine_and_never_opens_it(workspace):
     early = ("data.holdout_from=2023-01-20", "data.to=2023-01-18")
     (told,) = train(workspace(*early)).data["models"]
