@@ -71,7 +71,8 @@ def tables() -> Iterator[Table]:
         yield section
         for part in parts:
             if part.section == section.section:
-                meanings = MEANINGS.get("model" if part.section == "stack" else part.section, {})
+                shared = {"stack": "model", "shadows": "thresholds"}
+                meanings = MEANINGS.get(shared.get(part.section, part.section), {})
                 keys = (replace(key, meaning=key.meaning or meanings.get(key.name, "")) for key in part.keys)
                 yield replace(part, keys=tuple(keys))
 

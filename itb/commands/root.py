@@ -20,6 +20,7 @@ ORDER = (
     "evaluate",
     "signals",
     "simulate",
+    "shadows",
     "explore",
     "check",
     "backtest",

@@ -1,4 +1,4 @@
-"""`itb signals` and `itb simulate`: from scores to flags, and what these would have earned."""
+"""`itb signals`, `itb simulate` and `itb shadows`: from scores to flags, and what these would have earned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -49,4 +49,18 @@ def simulate(
         load = own.market if options.bars is None else own.workspace
         workspace = load(include_holdout=include_holdout, progress=progress)
         said = run(workspace, bars=options.bars, scores=scores, out=out, legacy_metric=legacy_metric)
+    options.show(said)
+
+
+@command(app)
+def shadows(
+    options: Options,
+    out: Annotated[Path | None, Flag("--out", help="Folder of the event logs.")] = None,
+    include_holdout: IncludeHoldout = False,
+) -> None:
+    """Let several trigger rules trade the scores on paper, side by side, each symbol by its own thresholds."""
+    from itb.runs.shadows import shadows as run
+
+    with progress_bar(options) as progress:
+        said = run(options.market(include_holdout=include_holdout, progress=progress), out)
     options.show(said)

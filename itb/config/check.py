@@ -70,7 +70,14 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
 def _matches(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: columns(config)
     yield lambda: _balance(config)
-    for stage in (stages.abstention, stages.calibration, stages.conformal, stages.stack, stages.thresholds):
+    for stage in (
+        stages.abstention,
+        stages.calibration,
+        stages.conformal,
+        stages.stack,
+        stages.thresholds,
+        stages.shadows,
+    ):
         yield partial(stage, config)
 
 

@@ -38,6 +38,7 @@ from itb.config.stage_sections import (
     AbstainSection,
     CalibrationSection,
     ConformalSection,
+    ShadowPart,
     StackPart,
     ThresholdsPart,
 )
@@ -79,6 +80,7 @@ class Config(Section):
     conformal: ConformalSection = ConformalSection()
     stack: StackPart = StackPart()
     thresholds: ThresholdsPart = ThresholdsPart()
+    shadows: tuple[ShadowPart, ...] = ()
     signals: tuple[SignalPart, ...] = ()
     simulate: SimulateSection = SimulateSection()
     strategy: StrategyPart = StrategyPart()
@@ -190,7 +192,7 @@ class Config(Section):
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for one, several in (("label", self.labels), ("model", self.models)):
             del tables[one if several else f"{one}s"]
-        for name in ("sources", "signals", "protections", "outputs"):
+        for name in ("sources", "shadows", "signals", "protections", "outputs"):
             if not tables[name]:
                 del tables[name]
         return tables

@@ -43,6 +43,7 @@ SECTIONS: dict[str, Location] = {
     "outputs": ("outputs",),
     "stack": ("stack",),
     "thresholds": ("thresholds",),
+    "shadows": ("shadows",),
 }
 """What has parts, and where it stands in the config."""
 
@@ -108,10 +109,11 @@ def registry(of: str) -> Mapping[str, type]:
             from itb.mlmodels.stages.stack import STACKERS
 
             found = STACKERS
-        case "thresholds":
+        case "thresholds" | "shadows":
             from itb.mlmodels.stages.flags import CHOICES
+            from itb.mlmodels.thresholds import POLICIES
 
-            found = CHOICES
+            found = CHOICES if of == "thresholds" else POLICIES
         case "synthetic":
             from itb.datafeeds.synthetic import SyntheticMarket
 
@@ -311,6 +313,7 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
             "outputs": "output",
             "stack": "algorithm",
             "thresholds": "policy",
+            "shadows": "policy",
         }.get(of, of)
         raise ConfigError(config.complaint((*at, part.selector), unknown_name(what, part.chosen, table)))
     return table[part.chosen]

@@ -86,3 +86,17 @@ class ThresholdsPart(Part):
     lookback: SpanValue | None = Field(
         default=None, examples=["90d"], description="How much of what came before is looked at; not set: all of it."
     )
+
+
+class ShadowPart(Part):
+    """A trigger rule that `itb shadows` lets trade on paper; repeat `[[shadows]]` for more.
+
+    They share column, horizon, refits and lookback of `[thresholds]`. None: every policy that needs no key.
+    """
+
+    selector: ClassVar[str | None] = "policy"
+
+    policy: str = Field(description="How its thresholds are chosen; the policy's own keys follow.")
+    name: str | None = Field(
+        default=None, examples=["careful"], description="What it is called, in place of the policy."
+    )

@@ -11,7 +11,7 @@ from itb.config.messages import unknown_name
 from itb.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from itb.config.model import Config
     from itb.mlmodels.labels import Label
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from itb.mlmodels.stages.flags import ThresholdFlags
     from itb.mlmodels.stages.intervals import ConformalIntervals
     from itb.mlmodels.stages.stack import Stack
+    from itb.mlmodels.thresholds import ThresholdPolicy
 
 OFF = "none"
 
@@ -123,6 +124,29 @@ def thresholds(config: Config) -> ThresholdFlags | None:
     policy = parts.named(config, "thresholds", section, ("thresholds",))
     lookback = 0 if section.lookback is None else section.lookback.bars(timeframe)
     return ThresholdFlags(policy, section.refit_every.bars(timeframe), lookback)
+
+
+def shadows(config: Config) -> Mapping[str, ThresholdPolicy]:
+    """Build ``[[shadows]]`` by name; none configured: every policy that can do without keys."""
+    from itb.market.costs import BPS
+    from itb.mlmodels.thresholds import GaussianRatio, MeanGap, RollingQuantile, Sweep
+
+    if not config.shadows:
+        sweep = Sweep(cost=2 * config.costs.one_way_bps * BPS)
+        return {
+            "sweep": sweep,
+            "rolling_quantile": RollingQuantile(),
+            "mean_gap": MeanGap(),
+            "gaussian_ratio": GaussianRatio(),
+        }
+    found: dict[str, ThresholdPolicy] = {}
+    for number, part in enumerate(config.shadows):
+        name = part.name or part.policy
+        if name in found:
+            message = f'"{name}" is there twice; give one of them a "name" of its own'
+            raise ConfigError(config.complaint(("shadows", number), message))
+        found[name] = parts.named(config, "shadows", part, ("shadows", number))
+    return found
 
 
 def thresholds_column(config: Config, known: Collection[str]) -> str:
