@@ -29,6 +29,7 @@ def status(
     options: Options,
     bot: BotName = "",
     watch: Annotated[bool, Flag("--watch", help="Show it again every second, with the last events.")] = False,
+    check: Annotated[bool, Flag("--check", help="Leave with 1 when it does not run, or is halted.")] = False,
 ) -> None:
     """Show how a bot is: health with reasons, equity, positions, newest bars and scores."""
     from itb.runs import live_control as run
@@ -39,7 +40,7 @@ def status(
 
         run.watch_status(found, Console())
         return
-    options.show(run.status(found))
+    options.show(run.status(found, must_run=check))
 
 
 @command(app)

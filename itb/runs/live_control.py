@@ -97,10 +97,11 @@ def find_bot(name: str, project: Path, load: Callable[[], Config]) -> Bot:
 # -- to see
 
 
-def status(bot: Bot) -> Said:
-    """Say how a bot is."""
+def status(bot: Bot, *, must_run: bool = False) -> Said:
+    """Say how a bot is; with ``must_run`` it is a finding when it does not run or is halted."""
     seen = bot.to_look_at().status()
-    return Said(to_json(seen), tuple(status_lines(seen)), _positions(seen), drawn=lambda: _drawn(seen))
+    found = must_run and (not seen.is_running or seen.health == "HALTED")
+    return Said(to_json(seen), tuple(status_lines(seen)), _positions(seen), found=found, drawn=lambda: _drawn(seen))
 
 
 def orders(bot: Bot, ended: int) -> Said:

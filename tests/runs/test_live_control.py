@@ -84,6 +84,16 @@ def test_a_running_bot_is_steered_and_its_refusals_are_one_line(itb: Itb, bot: B
     assert itb("resume")[:2] == (0, "resumed by terminal, signature=***\n")
 
 
+def test_a_check_fails_when_it_does_not_run_or_is_halted(itb: Itb, folder: Path) -> None:
+    journal(folder)
+    assert itb("status", "--check")[0] == 1
+    assert itb("status", "--json")[0] == 0
+    with InstanceLock(folder / "lock"), running(folder) as bot:
+        assert itb("status", "--check")[0] == 1
+        bot.panel.health = "DEGRADED"
+        assert itb("status", "--check")[0] == 0
+
+
 @pytest.mark.parametrize("words", [(), ("BTC/USDT", "--all"), ("--strategy", "s", "--all")])
 def test_closing_everything_must_be_said(itb: Itb, bot: Bot, words: tuple[str, ...]) -> None:
     code, _, err = itb("close", *words)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from itb.errors import JournalError
-from itb.live.cockpit import BalanceLine, OrderLine, PositionLine, Status, TradeLine
+from itb.live.cockpit import BalanceLine, Health, OrderLine, PositionLine, Status, TradeLine
 from itb.live.run.control import ControlServer
 
 ORDER = OrderLine(
@@ -26,11 +26,12 @@ class Panel:
     """A cockpit that says what it was told, and remembers it."""
 
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    health: Health = "HALTED"
 
     def status(self) -> Status:
         self.asked.append(("status", None))
         return Status(
-            "demo", health="HALTED", positions=(PositionLine("s", "BTC/USDT", Decimal("0.123456789012345678")),)
+            "demo", health=self.health, positions=(PositionLine("s", "BTC/USDT", Decimal("0.123456789012345678")),)
         )
 
     def orders(self, ended: int = 0) -> tuple[OrderLine, ...]:
