@@ -100,3 +100,10 @@ def test_options_go_to_one_benchmark_only() -> None:
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     assert ended.returncode == 2
     assert "name one benchmark to give it --full" in ended.stderr
+
+
+def test_many_coins_on_one_account_are_what_backtrader_makes_of_them(
+    module: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    module("bench_several").main(1_200)
+    assert "the same at every step, bit for bit" in capsys.readouterr().out

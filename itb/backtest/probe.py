@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from itb.backtest.run import Backtest
+from itb.backtest.run import Backtest, TradedMarket
 from itb.errors import StrategyError
 from itb.indicators.score import ArrayScores
 
@@ -52,23 +52,33 @@ def _stop(_strategy: Any) -> None:
 
 
 def columns_read(
-    strategy: type[Strategy], settings: Mapping[str, Any], bars: Bars, ranges: Mapping[str, tuple[float, float]]
+    strategy: type[Strategy],
+    settings: Mapping[str, Any],
+    markets: Sequence[Bars],
+    ranges: Mapping[str, tuple[float, float]],
 ) -> frozenset[str]:
     """Make the strategy with empty scores, run nothing, and see which of the offered columns it asked for.
+
+    ``markets`` are the bars of one symbol, or of all that share an account.
 
     ``ranges`` maps each column on offer to the range it declares. What the strategy refuses while it is made, such as
     a threshold outside that range, is raised here, before any training.
     """
-    first = bars.head(2)
-    empty = np.full(len(first), np.nan)
-    offered = _Listening(
-        {column: ArrayScores(column, first.open_time, empty, low, high) for column, (low, high) in ranges.items()}
-    )
+    firsts = [bars.head(2) for bars in markets]
+    offered = [
+        _Listening(
+            {
+                column: ArrayScores(column, first.open_time, np.full(len(first), np.nan), low, high)
+                for column, (low, high) in ranges.items()
+            }
+        )
+        for first in firsts
+    ]
     kind: Any = type(strategy)
     made = kind(strategy.__name__, (strategy,), {"start": _stop, "__module__": strategy.__module__})
     try:
-        Backtest(made, settings).run(first, offered)
+        Backtest(made, settings).run_shared([TradedMarket(*one) for one in zip(firsts, offered, strict=True)])
     except StrategyError as error:
         if not isinstance(error.__cause__, _EnoughError):
             raise
-    return frozenset(offered.asked)
+    return frozenset(name for one in offered for name in one.asked)

@@ -174,7 +174,8 @@ class ReportData:
 
     ``trades`` are drawn on the market of their symbol and counted in the distributions; ``None`` leaves that part out.
     ``scenarios`` compares the two complete runs over bars whose inner order is unknown, ``ambiguous`` lists the trades
-    that differ; ``quality`` sets several score columns side by side; ``rejected`` counts refused orders by reason;
+    that differ; ``symbols`` says what each symbol did on a shared account, ``quality`` sets several score columns side
+    by side; ``rejected`` counts refused orders by reason;
     ``looks`` is how often the register says that this stretch of market was looked at; ``manifest`` is any JSON value
     tree.
 
@@ -197,6 +198,7 @@ class ReportData:
     folds: tuple[FoldQuality, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     importances: tuple[Importance, ...] = ()
+    symbols: Table | None = None
     quality: Table | None = None
     costs: CostCurve | None = None
     scenarios: Table | None = None

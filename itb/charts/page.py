@@ -57,6 +57,7 @@ def _sections(data: ReportData, draw: Drawing) -> list[Section]:
     return [
         Section("overview", "Overview", _overview(data)),
         Section("equity-section", "Equity", _equity(data, draw), _THINNED),
+        Section("symbols", "Symbols", parts.table(data.symbols) if data.symbols else "", _SYMBOLS),
         Section("market", "Market", draw(*_markets(data)), "Candles redraw as you zoom, down to single bars."),
         Section("months", "Months", _months(data)),
         Section("trades", "Trades", _trades(data, draw)),
@@ -72,6 +73,12 @@ def _sections(data: ReportData, draw: Drawing) -> list[Section]:
 _INSIDE = (
     "Where a bar touches both the stop and the target, its prices do not say which came first. Two complete runs were "
     "made: stop first (the headline) and target first. They are scenarios, not bounds."
+)
+
+
+_SYMBOLS = (
+    "What each symbol added to the account: gains and losses are fractions of the account's starting cash, and the "
+    "returns add up to the whole. A drawdown is that of the account as if it had held this symbol alone."
 )
 
 

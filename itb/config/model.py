@@ -9,6 +9,7 @@ from typing import Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
+from itb.config.account import AccountSection
 from itb.config.evaluation import EvaluationSection
 from itb.config.live import LiveSection
 from itb.config.messages import Location, dotted
@@ -86,6 +87,7 @@ class Config(Section):
     strategy: StrategyPart = StrategyPart()
     protections: tuple[ProtectionPart, ...] = ()
     costs: Costs = Costs()
+    account: AccountSection = AccountSection()
     backtest: BacktestSection = BacktestSection()
     search: SearchSection = SearchSection()
     notify: NotifySection = NotifySection()

@@ -47,7 +47,7 @@ SECTIONS: dict[str, Location] = {
 }
 """What has parts, and where it stands in the config."""
 
-_ASSEMBLED = ("history", "protections")  # parameters of itb's own strategies that no key of [strategy] sets
+_ASSEMBLED = ("history", "protections", "allocation")  # parameters of strategies that no key of [strategy] sets
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from itb.ledger.breakeven import gross_prices, slippage_paid
 from itb.ledger.equity import Account, replay
 from itb.ledger.metrics import Metrics, compute
@@ -12,10 +14,11 @@ from itb.ledger.trades import round_trips
 from itb.market.fills import Fill
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from itb.market.bars import Bars
+    from itb.market.bars import Bars, FloatArray
     from itb.market.costs import Costs
+    from itb.market.raster import Clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,55 @@ def buy_and_hold(
         for paid in [rate * bought.position_change * float(bars.open[at])]
     ]
     return _baseline((bought, *owed), bars, costs, start_cash, start_bar)
+
+
+@dataclass(frozen=True, eq=False)
+class SharedBaseline:
+    """A baseline of several symbols: equity at every step, and its figures."""
+
+    equity: FloatArray
+    metrics: Metrics
+
+
+def hold_all(
+    markets: Sequence[Bars],
+    costs: Costs,
+    *,
+    start_cash: float,
+    start_bars: Sequence[int],
+    clock: Clock,
+    start_step: int,
+    funding: Sequence[Mapping[int, float]],
+) -> SharedBaseline:
+    """Give each symbol the same part of the cash at the first open that it could be traded at, as one buys and holds.
+
+    >>> from itb.datafeeds.waves import sinus
+    >>> from itb.market.costs import Costs
+    >>> from itb.market.raster import Clock
+    >>> bars = sinus(bars=50)
+    >>> both = hold_all(
+    ...     [bars], Costs(), start_cash=100.0, start_bars=[0], clock=Clock.of([bars]), start_step=0, funding=[{}]
+    ... )
+    >>> both.metrics == buy_and_hold(bars, Costs(), start_cash=100.0).metrics
+    True
+    """
+    part = start_cash / len(markets)
+    equity, held = np.full(len(clock), start_cash), np.zeros(len(clock))
+    fills: list[Fill] = []
+    slippage = 0.0
+    for bars, start, rates in zip(markets, start_bars, funding, strict=True):
+        one = buy_and_hold(bars, costs, start_cash=part, start_bar=start, funding=rates)
+        row = np.searchsorted(bars.open_time, clock.open_time, side="right") - 1
+        known = row >= 0
+        equity[known] += one.account.equity[row[known]] - part
+        held[known] += np.abs(one.account.position[row[known]])
+        fills += one.fills
+        slippage += one.metrics.slippage
+    trades = [trade for bars in markets for trade in round_trips([f for f in fills if f.symbol == bars.symbol], bars)]
+    metrics = compute(
+        clock, equity, held, fills, trades, start_cash=start_cash, start_bar=start_step, slippage=slippage
+    )
+    return SharedBaseline(equity, metrics)
 
 
 def cash(bars: Bars, costs: Costs, *, start_cash: float, start_bar: int = 0) -> Baseline:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from itb.config import Config
 
 MANIFEST, CONFIG, REPORT = "capsule.json", "config.toml", "report.html"
-TABLES = ("scores", "trades", "fills", "orders", "equity")
+TABLES = ("scores", "trades", "fills", "orders", "equity", "positions")
 _PACKAGES = ("backtrader", "lightgbm", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "ta-lib")
 
 

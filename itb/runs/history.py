@@ -21,12 +21,14 @@ from itb.runs.backtest import compute_outcome
 from itb.runs.capsule import CONFIG, MANIFEST, REPORT, TABLES, read_capsule, run_folders, table_hash, versions
 from itb.runs.inputs import file_hash
 from itb.runs.said import Said
-from itb.runs.tables import run_tables
+from itb.runs.shared import compute_shared
+from itb.runs.tables import run_tables, shared_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from itb.config import Config
+    from itb.ledger.register import Register
     from itb.runs.capsule import Capsule
     from itb.runs.workspace import Workspace
 
@@ -121,7 +123,7 @@ def show_run(workspace: Workspace, run_id: str) -> Said:
         )
     except _NOT_A_MANIFEST as error:
         raise _unreadable(capsule, error) from None
-    currency = str(manifest["symbol"]).partition("/")[2].partition(":")[0]
+    currency = str(manifest.get("symbols", [manifest["symbol"]])[0]).partition("/")[2].partition(":")[0]
     beside = {
         name: "" if name in ("trades", "win_rate", "profit_factor") else written(name, hold, currency)
         for name in _SHOWN
@@ -158,11 +160,10 @@ def reproduce(workspace: Workspace, run_id: str) -> Said:
         again = dataclasses.replace(
             workspace, config=apart, include_holdout=bool(manifest.get("include_holdout")), window=window
         )
-        outcome = compute_outcome(again, symbol, capsule.run_id, command="reproduce")
-        tables = run_tables(outcome.result, outcome.scores)
+        tables, today = _again(again, manifest, symbol, capsule.run_id)
     compared = {name: _compare(capsule, name, kept.get(name), tables.get(name)) for name in {**kept, **tables}}
     differs = {name: how for name, how in compared.items() if how}
-    why = list(_why(capsule, config, before, dict(outcome.inputs))) if differs else []
+    why = list(_why(capsule, config, before, today)) if differs else []
     rows = tuple((name, "different" if how else "same", how) for name, how in compared.items())
     if not differs:
         line = f"{capsule.run_id}: reproduced, {len(rows)} tables are the same byte for byte."
@@ -175,6 +176,17 @@ def reproduce(workspace: Workspace, run_id: str) -> Said:
         Table(("table", "verdict", "first difference"), rows),
         found=bool(differs),
     )
+
+
+def _again(
+    workspace: Workspace, manifest: Mapping[str, Any], symbol: str, run_id: str
+) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    """Run it again and give its tables, and fingerprints of what it was made of."""
+    if "symbols" in manifest:
+        shared = compute_shared(workspace, run_id, command="reproduce")
+        return shared_tables(shared.result, shared.traded), dict(shared.inputs)
+    outcome = compute_outcome(workspace, symbol, run_id, command="reproduce")
+    return run_tables(outcome.result, outcome.scores), dict(outcome.inputs)
 
 
 def capsule_config(workspace: Workspace, capsule: Capsule) -> Config:
@@ -197,13 +209,17 @@ def capsule_config(workspace: Workspace, capsule: Capsule) -> Config:
 def _record_opening(workspace: Workspace, capsule: Capsule, to_ms: int) -> None:
     """Record that a run unknown to the register is let into a sealed hold-out by being run again."""
     manifest, register = capsule.manifest, workspace.register
-    market = str(manifest.get("market", ""))
+    for market in manifest.get("markets", [str(manifest.get("market", ""))]):
+        _record_opening_of(register, str(market), capsule.run_id, to_ms, workspace.clock())
+
+
+def _record_opening_of(register: Register, market: str, run_id: str, to_ms: int, now_ms: int) -> None:
     seal = register.sealed(market)
     if seal is None or to_ms <= seal.from_ms:
         return
     known = {look.run_id for look in register.looks(market)} | {o.run_id for o in register.holdout_openings(market)}
-    if capsule.run_id not in known:
-        register.add_opening(Opening(market, seal.from_ms, workspace.clock(), capsule.run_id, "reproduce"))
+    if run_id not in known:
+        register.add_opening(Opening(market, seal.from_ms, now_ms, run_id, "reproduce"))
 
 
 def _compare(capsule: Capsule, name: str, kept: str | None, again: pa.Table | None) -> str:

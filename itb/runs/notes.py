@@ -14,10 +14,16 @@ from itb.runs.looks import look_note
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from itb.backtest.result import BacktestResult
     from itb.charts.data import Tone
     from itb.config import Config
+    from itb.mlmodels.quality import ModelQuality
     from itb.runs.market import Market
     from itb.runs.outcome import Outcome
+    from itb.runs.shared import SharedOutcome
+
+
+_FEW = 30  # closed trades
 
 
 def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
@@ -27,6 +33,35 @@ def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     yield from _fills(config, outcome)
     yield from _model(outcome)
     yield from _honesty(config, outcome)
+
+
+def shared_notes(config: Config, outcome: SharedOutcome) -> Iterator[tuple[str, Tone]]:
+    """Give the notes under several symbols on one account; what is true of all is said once."""
+    told: dict[str, tuple[list[str], Tone]] = {}
+    parts = outcome.result.parts
+    for market in outcome.markets:
+        own = [*data_notes(config, market), *_market_costs(config, market, parts[market.bars.symbol])]
+        own.append((market.holdout.note, "bad" if market.holdout_seen else "plain"))
+        for text, tone in own:
+            told.setdefault(text, ([], tone))[0].append(market.bars.symbol)
+    for text, (symbols, tone) in told.items():
+        yield text if len(symbols) == len(parts) else f"{', '.join(symbols)}: {text}", tone
+    yield from _edge(config, outcome)
+    yield from _fills(config, outcome)
+    skilled = [one for one in outcome.graded if has_skill(one[-1])]
+    if outcome.graded:
+        several = f"{len(skilled)} of {len(outcome.graded)} score columns were better than guessing beyond chance."
+        yield several, "good" if skilled else "warn"
+    yield look_note(outcome.looks + 1)
+    if outcome.metrics.trades < _FEW:
+        yield f"Only {outcome.metrics.trades} closed trades: too few to tell skill from luck.", "warn"
+
+
+def has_skill(quality: ModelQuality) -> bool:
+    """Whether a column was better than guessing beyond its margin of chance."""
+    margin = getattr(quality.pooled, "margin", math.nan)
+    _, value, base = quality.pooled.headline
+    return bool(math.isfinite(margin) and value - base > margin)
 
 
 def data_notes(config: Config, market: Market) -> Iterator[tuple[str, Tone]]:
@@ -57,6 +92,11 @@ def data_notes(config: Config, market: Market) -> Iterator[tuple[str, Tone]]:
 
 
 def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+    yield from _edge(config, outcome)
+    yield from _market_costs(config, outcome.market, outcome.result)
+
+
+def _edge(config: Config, outcome: Outcome | SharedOutcome) -> Iterator[tuple[str, Tone]]:
     costs, edge = config.costs, outcome.edge
     if costs.is_free:
         yield "Trading was free in this run: no real venue is.", "bad"
@@ -67,19 +107,22 @@ def _costs(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         dies, charged = number(edge.break_even_bps, 1), number(edge.charged_bps, 1)
         told = f"The edge dies at {dies} bps one way; {charged} bps were charged."
         yield told, "plain" if edge.break_even_bps > edge.charged_bps else "bad"
-    shorts = any(trade.side == "short" for trade in outcome.result.trades)
-    if shorts and ":" not in outcome.market.bars.symbol:
+
+
+def _market_costs(config: Config, market: Market, result: BacktestResult) -> Iterator[tuple[str, Tone]]:
+    shorts = any(trade.side == "short" for trade in result.trades)
+    if shorts and ":" not in market.bars.symbol:
         yield "Short positions on a spot market: borrowing the coins is not charged.", "warn"
-    if ":" in outcome.market.bars.symbol and not config.backtest.funding:
+    if ":" in market.bars.symbol and not config.backtest.funding:
         yield "A perpetual without funding rates: funding is not charged; set backtest.funding.", "warn"
-    rates = read_funding(config, outcome.market)
+    rates = read_funding(config, market)
     if rates is not None:
-        window = outcome.market.bars.slice(outcome.result.start, None)
+        window = market.bars.slice(result.start, None)
         yield from ((note, "warn") for note in rates.notes(window))
         yield "Perpetual at 1x: liquidation is not modelled.", "plain"
 
 
-def _fills(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
+def _fills(config: Config, outcome: Outcome | SharedOutcome) -> Iterator[tuple[str, Tone]]:
     result, unsettled = outcome.result, outcome.scenarios.unsettled
     if unsettled and outcome.other_metrics is not None:
         told = (
@@ -94,9 +137,15 @@ def _fills(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     if result.rejected:
         entries = sum(case.reason == "entry" for case in result.rejected)
         yield f"{len(result.rejected)} orders were refused or could not be paid for, {entries} of them entries.", "warn"
-    if result.blocked:
-        told = ", ".join(f"{name} at {count:,}" for name, count in sorted(result.blocked.items()))
-        yield f"Protections held an entry back at {sum(result.blocked.values()):,} bars: {told}.", "plain"
+    blocked = dict(result.blocked)
+    full, poor = blocked.pop("max_open_trades", 0), blocked.pop("cash", 0)
+    if full:
+        yield f"max_open_trades held an entry back at {full:,} bars.", "plain"
+    if poor:
+        yield f"No cash was free for an entry at {poor:,} bars.", "plain"
+    if blocked:
+        told = ", ".join(f"{name} at {count:,}" for name, count in sorted(blocked.items()))
+        yield f"Protections held an entry back at {sum(blocked.values()):,} bars: {told}.", "plain"
     elif config.protections:
         yield "The protections held no entry back.", "plain"
     if config.strategy.settings.get("protection_from") == "next_bar":
@@ -111,10 +160,7 @@ def _model(outcome: Outcome) -> Iterator[tuple[str, Tone]]:
     several = len(outcome.walked) > 1
     for walked, quality in zip(outcome.walked, outcome.qualities, strict=True):
         name = f"{walked.column}: " if several else ""
-        margin = getattr(quality.pooled, "margin", math.nan)
-        _, value, base = quality.pooled.headline
-        has_skill = math.isfinite(margin) and value - base > margin
-        yield name + quality.pooled.sentence, "good" if has_skill else "warn"
+        yield name + quality.pooled.sentence, "good" if has_skill(quality) else "warn"
         for note in walked.notes[:3]:
             yield name + note[0].upper() + note[1:] + ".", "warn"
         if len(walked.notes) > 3:
@@ -129,5 +175,5 @@ def _honesty(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
         yield "Markets were chosen after trading began: the choice knew what came next.", "bad"
     yield outcome.market.holdout.note, "bad" if outcome.market.holdout_seen else "plain"
     yield look_note(outcome.looks + 1)
-    if outcome.metrics.trades < 30:
+    if outcome.metrics.trades < _FEW:
         yield f"Only {outcome.metrics.trades} closed trades: too few to tell skill from luck.", "warn"

@@ -6,30 +6,24 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from itb.charts.data import (
-    Calibration,
-    EquityCurve,
-    FoldQuality,
-    Importance,
-    MarketPanel,
-    Note,
-    ReportData,
-    ScoreLine,
-    Table,
-)
+from itb.charts.data import EquityCurve, MarketPanel, Note, ReportData, ScoreLine, Table
 from itb.charts.metric_rows import comparison, costs_of, metric_rows
-from itb.charts.wording import number, percent
-from itb.config.columns import columns
+from itb.charts.wording import percent
 from itb.config.dump import config_hash
 from itb.market.bars import utc
+from itb.runs.model_report import Graded, model_parts, models_told
 from itb.runs.notes import notes
 from itb.runs.venue import instrument
 
 if TYPE_CHECKING:
-    from itb.mlmodels.quality import ModelQuality
-    from itb.mlmodels.result import WalkForwardResult
+    from collections.abc import Mapping, Sequence
+
+    from itb.config import Config
+    from itb.engine.venue import Ambiguity, Rejection
+    from itb.indicators.score import ScoreSource
+    from itb.ledger.metrics import Metrics
+    from itb.ledger.trades import Trade
+    from itb.market.bars import Bars
     from itb.runs.outcome import Outcome
     from itb.runs.workspace import Workspace
 
@@ -56,16 +50,13 @@ def describe(workspace: Workspace, outcome: Outcome, told: dict[str, Any]) -> Re
             outcome.hold.account.equity[result.start :],
             quote,
         ),
-        markets=(MarketPanel(window, _score_lines(outcome)),),
-        trades=_shifted(outcome),
-        folds=_folds(outcome),
-        calibrations=_calibrations(outcome),
-        importances=_importances(outcome),
-        quality=_quality(outcome),
+        markets=(market_panel(market.bars, result.start, outcome.scores, outcome.settings),),
+        trades=shifted(result.trades, result.start),
+        **model_parts(_graded(outcome)),
         costs=costs_of(outcome.edge),
-        scenarios=_scenarios(outcome, quote),
-        ambiguous=_ambiguous(outcome),
-        rejected=tuple(Counter(f"{r.reason}: {_kind(r.why)}" for r in result.rejected).most_common(8)),
+        scenarios=two_orders(result.ambiguous, outcome.metrics, outcome.other_metrics, quote),
+        ambiguous=ambiguous_bars(result.ambiguous, {"": market.bars}),
+        rejected=refusals(result.rejected),
         looks=outcome.looks + 1,
         manifest=told,
     )
@@ -76,7 +67,6 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
     market, result = outcome.market, outcome.result
     window = market.bars.slice(result.start, None)
     seen = (market, *(() if outcome.scored is None else outcome.scored.others))
-    seeds = {column.name: column.seed for column in columns(workspace.config)} if outcome.walked else {}
     return {
         "run": outcome.run_id,
         "command": "backtest",
@@ -99,18 +89,8 @@ def manifest(workspace: Workspace, outcome: Outcome) -> dict[str, Any]:
         "project": str(workspace.config.folder.resolve()),
         "include_holdout": workspace.include_holdout,
         "holdout_seen": market.holdout_seen,
-        "strategy": {"name": workspace.config.strategy.name, **{k: _plain(v) for k, v in outcome.settings.items()}},
-        "models": [
-            {
-                "column": walked.column,
-                "fingerprint": walked.fingerprint,
-                "seed": seeds.get(walked.column, workspace.config.stack.seed),
-                "refits": len(walked.folds),
-                "features": len(walked.table.feature_names),
-                "skill": quality.pooled.sentence,
-            }
-            for walked, quality in zip(outcome.walked, outcome.qualities, strict=True)
-        ],
+        "strategy": strategy_told(workspace.config, outcome.settings),
+        "models": models_told(workspace.config, _graded(outcome)),
         "score_columns": list(outcome.scores),
         "stepping": {"how": result.stepped, "visited": result.visited, "why_not_sparse": result.why_not_sparse},
         "metrics": outcome.metrics.to_dict(),
@@ -138,99 +118,71 @@ def summary(outcome: Outcome, *, is_free: bool) -> str:
     )
 
 
+def strategy_told(config: Config, settings: Mapping[str, Any]) -> dict[str, object]:
+    """Name the strategy and its settings."""
+    return {"name": config.strategy.name, **{key: _plain(value) for key, value in settings.items()}}
+
+
 def _plain(value: object) -> object:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def _score_lines(outcome: Outcome) -> tuple[ScoreLine, ...]:
+def _graded(outcome: Outcome) -> list[Graded]:
+    several = len(outcome.walked) > 1
+    return [
+        Graded(walked.column if several else "", walked, quality)
+        for walked, quality in zip(outcome.walked, outcome.qualities, strict=True)
+    ]
+
+
+def market_panel(bars: Bars, start: int, scores: Mapping[str, ScoreSource], settings: Mapping[str, Any]) -> MarketPanel:
+    """Show one symbol's bars from the first that counted, its scores, and the thresholds they are compared with."""
     thresholds = {
-        word: float(outcome.settings.get(key, math.nan))
-        for word, key in (("buy", "buy_threshold"), ("sell", "sell_threshold"))
+        word: float(settings.get(key, math.nan)) for word, key in (("buy", "buy_threshold"), ("sell", "sell_threshold"))
     }
     known = {word: value for word, value in thresholds.items() if math.isfinite(value)}
-    start = outcome.result.start
-    return tuple(ScoreLine(name, source.batch()[start:], known) for name, source in outcome.scores.items())
+    lines = tuple(ScoreLine(name, source.batch()[start:], known) for name, source in scores.items())
+    return MarketPanel(bars.slice(start, None), lines)
 
 
-def _shifted(outcome: Outcome) -> tuple[Any, ...]:
-    """Trades counted from the first bar that is shown."""
-    start = outcome.result.start
-    return tuple(t._replace(entry_bar=t.entry_bar - start, exit_bar=t.exit_bar - start) for t in outcome.result.trades)
+def shifted(trades: Sequence[Trade], start: int) -> tuple[Trade, ...]:
+    """Count the bars of trades from the first bar that is shown."""
+    return tuple(t._replace(entry_bar=t.entry_bar - start, exit_bar=t.exit_bar - start) for t in trades)
 
 
-def _folds(outcome: Outcome) -> tuple[FoldQuality, ...]:
-    return tuple(
-        _fold(walked, quality, walked.column if len(outcome.walked) > 1 else "")
-        for walked, quality in zip(outcome.walked, outcome.qualities, strict=True)
-    )
-
-
-def _fold(walked: WalkForwardResult, quality: ModelQuality, column: str) -> FoldQuality:
-    metric, pooled, base = quality.pooled.headline
-    labels = tuple(utc(fold.entry.speaks_from)[:10] for fold in walked.folds)
-    values = np.array([fold.headline[1] for fold in quality.folds], dtype=np.float64)
-    return FoldQuality(metric, labels, values, base, pooled if math.isfinite(pooled) else None, column)
-
-
-def _quality(outcome: Outcome) -> Table | None:
-    """Set the columns' grades side by side, where there are several."""
-    if len(outcome.qualities) < 2:
+def two_orders(cases: Sequence[Ambiguity], own: Metrics, other: Metrics | None, quote: str) -> Table | None:
+    """Set the two orders of events inside the bar side by side, where there were two runs."""
+    if other is None:
         return None
-    rows = []
-    for walked, quality in zip(outcome.walked, outcome.qualities, strict=True):
-        name, value, _ = quality.pooled.headline
-        margin = getattr(quality.pooled, "margin", math.nan)
-        rows.append(
-            (
-                walked.column,
-                name,
-                number(value, 3) + (f" ± {number(margin, 3)}" if math.isfinite(margin) else ""),
-                percent(quality.pooled.skill, 2) if math.isfinite(quality.pooled.skill) else "–",
-                f"{quality.pooled.rows:,}",
-                str(len(walked.folds)),
-            )
-        )
-    return Table(("score column", "figure", "pooled", "skill", "rows", "refits"), tuple(rows))
-
-
-def _calibrations(outcome: Outcome) -> tuple[Calibration, ...]:
-    curves = [(quality.column, quality.calibration) for quality in outcome.qualities]
-    return tuple(
-        Calibration(column, curve.predicted, curve.observed, curve.counts) for column, curve in curves if curve
-    )
-
-
-def _importances(outcome: Outcome) -> tuple[Importance, ...]:
-    kind = "share of total gain, mean over refits"
-    named = len(outcome.walked) > 1
-    return tuple(
-        Importance(walked.table.feature_names, walked.importance, kind, walked.column if named else "")
-        for walked in outcome.walked
-    )
-
-
-def _scenarios(outcome: Outcome, quote: str) -> Table | None:
-    if outcome.other_metrics is None:
-        return None
-    assumed = next(case.taken for case in outcome.result.ambiguous if not case.settled)
+    assumed = next(case.taken for case in cases if not case.settled)
     names = (
         ("Stop first (headline)", "Target first") if assumed == "stop" else ("Target first (headline)", "Stop first")
     )
-    return comparison(names, (outcome.metrics, outcome.other_metrics), currency=quote)
+    return comparison(names, (own, other), currency=quote)
 
 
-def _ambiguous(outcome: Outcome) -> Table | None:
-    cases = outcome.result.ambiguous
+def ambiguous_bars(cases: Sequence[Ambiguity], bars_of: Mapping[str, Bars]) -> Table | None:
+    """List the bars that touched both legs; ``bars_of`` has each symbol's bars, those of an only one under ``""``."""
     if not cases:
         return None
-    times = outcome.market.bars.open_time
-    return Table(
-        ("bar", "stop", "target", "taken", "known from"),
-        tuple(
-            (utc(times[c.bar]), f"{c.stop:g}", f"{c.target:g}", c.taken, "finer bars" if c.settled else "assumption")
-            for c in cases[:200]
-        ),
+    several = "" not in bars_of
+    rows = tuple(
+        (
+            *((case.symbol,) if several else ()),
+            utc(bars_of[case.symbol if several else ""].open_time[case.bar]),
+            f"{case.stop:g}",
+            f"{case.target:g}",
+            case.taken,
+            "finer bars" if case.settled else "assumption",
+        )
+        for case in cases[:200]
     )
+    return Table((*(("symbol",) if several else ()), "bar", "stop", "target", "taken", "known from"), rows)
+
+
+def refusals(rejected: Sequence[Rejection]) -> tuple[tuple[str, int], ...]:
+    """Count refused orders by reason and kind."""
+    return tuple(Counter(f"{one.reason}: {_kind(one.why)}" for one in rejected).most_common(8))
 
 
 def _kind(why: str) -> str:

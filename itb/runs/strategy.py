@@ -13,6 +13,7 @@ from itb.config.messages import unknown_name
 from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
 from itb.runs.model import score_ranges
+from itb.strategies.allocation import Allocation
 from itb.strategies.base import Strategy
 from itb.strategies.loading import load_strategy
 
@@ -32,11 +33,19 @@ class ChosenStrategy:
     settings: Mapping[str, Any]
     columns: frozenset[str]
     protections: tuple[EntryProtection, ...] = ()
+    allocation: Allocation | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the class is made with: its settings, and the protections if there are any."""
-        return {**self.settings, **({"protections": self.protections} if self.protections else {})}
+        """What the class is made with: its settings, and the protections and the account's shares if there are any."""
+        more = {"protections": self.protections, "allocation": self.allocation}
+        return {**self.settings, **{name: given for name, given in more.items() if given}}
+
+    @property
+    def in_force(self) -> dict[str, Any]:
+        """The settings, defaults included where the strategy declares them."""
+        declared = getattr(self.strategy, "Settings", None)
+        return dict(self.settings) if declared is None else dict(vars(declared(**self.settings)))
 
     @property
     def reads_scores(self) -> bool:
@@ -44,8 +53,10 @@ class ChosenStrategy:
         return bool(self.columns)
 
 
-def choose_strategy(workspace: Workspace, bars: Bars) -> ChosenStrategy:
+def choose_strategy(workspace: Workspace, *markets: Bars) -> ChosenStrategy:
     """Load the configured strategy and ask it what it reads, before anything is trained for it.
+
+    ``markets`` are the bars of one symbol, or of all that share an account.
 
     Raises :class:`itb.errors.ConfigError` for a setting that cannot be, a score column that there will not be and a
     threshold outside the score's range included.
@@ -56,7 +67,8 @@ def choose_strategy(workspace: Workspace, bars: Bars) -> ChosenStrategy:
     ranges = score_ranges(config)
     _check_thresholds(config, strategy, settings, ranges)
     protections = _protections(config, strategy)
-    return ChosenStrategy(strategy, settings, columns_read(strategy, settings, bars, ranges), protections)
+    read = columns_read(strategy, settings, markets, ranges)
+    return ChosenStrategy(strategy, settings, read, protections, _allocation(config, strategy))
 
 
 def _protections(config: Config, strategy: type[Any]) -> tuple[EntryProtection, ...]:
@@ -66,6 +78,21 @@ def _protections(config: Config, strategy: type[Any]) -> tuple[EntryProtection, 
         told = f"{strategy.__name__} would not ask them; derive it from itb.strategies.base.Strategy, or leave them out"
         raise ConfigError(config.complaint(("protections",), told))
     return built
+
+
+def _allocation(config: Config, strategy: type[Any]) -> Allocation | None:
+    """Build the shares of ``[account]``; refuse those that a strategy would not know of."""
+    section = config.account
+    if not section.shared:
+        return None
+    if issubclass(strategy, Strategy):
+        return Allocation(section.max_open_trades, section.equity_share)
+    for name in ("max_open_trades", "equity_share"):
+        if getattr(section, name):
+            asked = f"{strategy.__name__} would not ask for it"
+            told = f"{asked}; derive it from itb.strategies.base.Strategy, or leave it out"
+            raise ConfigError(config.complaint(("account", name), told))
+    return None
 
 
 def check_settings(config: Config) -> None:
