@@ -349,7 +349,14 @@ class Dealer(Desk):
 
     async def _compare_balances(self) -> None:
         """Act on what the journal does not explain, once two looks in a row show the same."""
-        differences = drift(self.book, await self.gateway.balances())
+        held, exactly = await self.gateway.balances(), self.gateway.capabilities.balance_tolerance
+        differences = drift(self.book, held, exactly)
+        if differences and isinstance(self.gateway, port.PaysFunding):
+            since = max((paid.time for paid in self.book.fundings.values()), default=self.book.opened_at)
+            for payment in await self.gateway.fundings_since(since):
+                if payment.payment_id not in self.book.fundings:
+                    self._note(ev.Funded(self.clock(), payment))
+            differences = drift(self.book, held, exactly)
         if differences and differences == self._drifted:
             if self.drift_policy == "adopt":
                 for currency, amount in differences.items():

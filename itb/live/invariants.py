@@ -81,10 +81,12 @@ def same_balances(book: Book, truth: VenueTruth) -> list[str]:
 def money_explained(book: Book, truth: VenueTruth) -> list[str]:
     """I6: balance = opening + executions - fees, and positions are the sum of their executions."""
     held = dict(truth.opening)
+    for payment in book.fundings.values():
+        held[payment.currency] = EXACT.add(held.get(payment.currency, Decimal(0)), payment.amount)
     by_name: dict[tuple[str, str], list[Decimal]] = {}
     for order in book.orders.values():
         for trade in order.fills:
-            base, quote = trade.symbol.split("/")
+            base, quote = trade.symbol.split(":")[0].split("/")
             sign = 1 if trade.side == "buy" else -1
             moves = (
                 (base, sign * trade.qty),

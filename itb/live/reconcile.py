@@ -44,14 +44,14 @@ def must_look(order: OrderState, listed: frozenset[str]) -> bool:
     return order.phase is Phase.OPEN and order.client_id not in listed
 
 
-def drift(book: Book, balances: Iterable[Balance]) -> dict[str, Decimal]:
-    """Give what the venue holds beyond what the journal explains, by currency."""
+def drift(book: Book, balances: Iterable[Balance], tolerance: Decimal = TINY) -> dict[str, Decimal]:
+    """Give what the venue holds beyond what the journal explains, by currency, where it is above a tolerance."""
     held = {balance.currency: balance.total for balance in balances}
     differences = {
         currency: EXACT.subtract(held.get(currency, Decimal(0)), book.balances.get(currency, Decimal(0)))
         for currency in held.keys() | book.balances.keys()
     }
-    return {currency: amount for currency, amount in sorted(differences.items()) if abs(amount) > TINY}
+    return {currency: amount for currency, amount in sorted(differences.items()) if abs(amount) > tolerance}
 
 
 def denies(book: Book, order: OrderState, balances: Iterable[Balance]) -> bool:

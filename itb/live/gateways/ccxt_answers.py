@@ -17,9 +17,10 @@ from itb.live.gateways.port import CancelOutcome, NotOpen, NotTaken, Rejected, S
 
 TURNED_AWAY = frozenset((403, 418, 429, 451))  # the edge answers, the engine never saw it
 _LIMITS = frozenset((-1003, -1015))
-_CLOCK = -1021
+_CLOCK = frozenset((-1021, -5028))
 _NO_ORDER = frozenset((-2011, -2013))
 _REFUSED = frozenset((-1013, -1022, -1100, -1111, -1121, -2010, -2014, -2015, *range(-1131, -1099)))
+_REFUSED |= {-2018, -2019, -2020, -2022, *range(-4199, -3999)}  # of perpetuals
 _LEAST_PAUSE_MS = 1_000
 _PAUSE_MS = 60_000  # where an exchange turns requests away and does not say for how long
 
@@ -88,7 +89,7 @@ class Failure:
         answer = self.answer
         if answer is None:
             return False
-        return answer.code == _CLOCK or (answer.status < 500 and answer.code is None and "InvalidNonce" in self.kinds)
+        return answer.code in _CLOCK or (answer.status < 500 and answer.code is None and "InvalidNonce" in self.kinds)
 
     @property
     def denies_order(self) -> bool:

@@ -33,7 +33,7 @@ _WHOLE_EVERY = 20  # every so many questions for executions, nothing is taken fr
 _MARKETS_MS = 3_600_000
 
 
-def _ignore() -> None:
+def ignore() -> None:
     """Do nothing."""
 
 
@@ -58,7 +58,7 @@ class CcxtGateway:
         Called when the exchange refuses our time: ask for its own at once.
     """
 
-    def __init__(self, line: Line, clock: Callable[[], float], *, clock_refused: Callable[[], None] = _ignore) -> None:
+    def __init__(self, line: Line, clock: Callable[[], float], *, clock_refused: Callable[[], None] = ignore) -> None:
         self.line, self._clock_refused = line, clock_refused
         self._clock = line.clock = clock
         self._executions: dict[str, _Executions] = {}
@@ -117,7 +117,7 @@ class CcxtGateway:
         last = None
         if self.line.client.precisionMode == words.SIGNIFICANT_DIGITS:
             last = words.amount((await self._ask("fetch_ticker", symbol)).get("last"))
-        return _read(words.instrument_of, market, self.line.client.precisionMode, last)
+        return read(words.instrument_of, market, self.line.client.precisionMode, last)
 
     async def order(self, symbol: str, client_id: str) -> VenueOrder | None:
         """Look an order up by our name for it."""
@@ -128,7 +128,7 @@ class CcxtGateway:
             if error.failure.denies_order:
                 return None
             raise self._no_answer(error.failure) from None
-        found = _read(words.order_of, row, client_id)
+        found = read(words.order_of, row, client_id)
         if found.client_id != client_id:
             raise NoAnswerError(f"{self.line.traits.name}: asked for {client_id}, told of {found.client_id!r}")
         return found
@@ -153,7 +153,7 @@ class CcxtGateway:
             held = _Executions(since)
         start = max(since, held.newest - _OVERLAP_MS)
         rows = await self._pages("fetch_my_trades", symbol, start)
-        for trade in (_read(words.trade_of, row) for row in rows):
+        for trade in (read(words.trade_of, row) for row in rows):
             held.known[trade.trade_id] = trade
             held.newest = max(held.newest, trade.time)
         held.since, held.asked = since, held.asked + 1
@@ -163,7 +163,7 @@ class CcxtGateway:
 
     async def balances(self) -> tuple[Balance, ...]:
         """Give what the account holds."""
-        return _read(words.balances_of, await self._ask("fetch_balance"))
+        return read(words.balances_of, await self._ask("fetch_balance"))
 
     async def _pages(self, method: str, symbol: str, since: int) -> list[dict[str, Any]]:
         """Ask for everything from a time on, page by page and window by window."""
@@ -203,6 +203,8 @@ class CcxtGateway:
         if request.kind not in self.capabilities.kinds:
             return Rejected(f"{self.line.traits.name}: no {request.kind} orders there")
         params: dict[str, Any] = {"clientOrderId": request.client_id}
+        if request.reduces and self.line.traits.product == "perpetual":
+            params["reduceOnly"] = True
         if request.stop_price is not None:
             params["stopLossPrice"] = f"{request.stop_price:f}"
         price = None if request.price is None else f"{request.price:f}"
@@ -301,7 +303,8 @@ def _orders(rows: Iterable[dict[str, Any]]) -> tuple[VenueOrder, ...]:
     return tuple(found)
 
 
-def _read(reader: Callable[..., T], *args: Any) -> T:
+def read(reader: Callable[..., T], *args: Any) -> T:
+    """Read an answer, or say that it is none."""
     try:
         return reader(*args)
     except (NotReadableError, TypeError, KeyError, AttributeError) as error:

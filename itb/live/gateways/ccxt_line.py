@@ -264,12 +264,14 @@ def _client(traits: ExchangeTraits, account: Account) -> Any:
 
     if traits.name not in ccxt.exchanges:
         raise ConfigError(f"{traits.name}: no exchange of ccxt {ccxt.__version__}")
+    # Binance counts by the minute: an order must not wait behind the questions of a poll, as in ccxt's leaky bucket.
     source = ccxt.pro if traits.name in ccxt.pro.exchanges else ccxt.async_support
     client = getattr(source, traits.name)({
         "apiKey": account.key,
         "secret": account.secret,
         "password": account.password,
         "enableRateLimit": not account.practice_url,
+        "rateLimiterAlgorithm": "rollingWindow" if traits.name.startswith("binance") else "leakyBucket",
         "timeout": round(1_000 * account.timeout_s),
         "newUpdates": True,
         "options": _options(traits, account),

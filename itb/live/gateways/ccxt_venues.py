@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
@@ -13,6 +14,7 @@ Product: TypeAlias = Literal["spot", "perpetual"]
 _ALL: frozenset[OrderKind] = frozenset(("market", "limit", "stop", "stop_limit"))
 _PLAIN: frozenset[OrderKind] = frozenset(("market", "limit"))
 DAY_MS = 86_400_000
+_ROUNDED = Decimal("0.0001")  # entry prices and gains of perpetuals are told rounded
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class ExchangeTraits:
     kinds
         Order types that rest at the exchange.
     has_oco
-        Whether two resting orders can cancel one another.
+        Whether a pair of orders of which one cancels the other is sent there, in Binance's words.
     lists_all_open
         Whether open orders of all symbols come in one answer.
     history_window_ms
@@ -66,7 +68,11 @@ class ExchangeTraits:
     @property
     def capabilities(self) -> Capabilities:
         """What the order machine needs to know of it."""
-        return Capabilities(self.finds_by_client_id, self.honours_window, self.client_id_length, self.kinds)
+        exactly = Capabilities().balance_tolerance if self.product == "spot" else _ROUNDED
+        return Capabilities(
+            self.finds_by_client_id, self.honours_window, self.client_id_length, balance_tolerance=exactly,
+            kinds=self.kinds, pairs=self.has_oco,
+        )  # fmt: skip
 
     def why_unsafe(self) -> str:
         """Why an order without an answer could be lost or doubled here; empty where it cannot."""
@@ -100,8 +106,8 @@ EXCHANGES = {
         ExchangeTraits("mexc", finds_by_client_id=True, honours_window=True, history_window_ms=7 * DAY_MS),
         ExchangeTraits("bybit", honours_window=True, client_id_length=36, has_sandbox=True,
                        lists_all_open=True, history_window_ms=7 * DAY_MS, page=50),
-        ExchangeTraits("okx", finds_by_client_id=True, has_oco=True, has_sandbox=True, lists_all_open=True),
-        ExchangeTraits("kucoin", finds_by_client_id=True, client_id_length=40, has_oco=True, lists_all_open=True,
+        ExchangeTraits("okx", finds_by_client_id=True, has_sandbox=True, lists_all_open=True),
+        ExchangeTraits("kucoin", finds_by_client_id=True, client_id_length=40, lists_all_open=True,
                        history_window_ms=7 * DAY_MS),
         ExchangeTraits("bitget", finds_by_client_id=True, client_id_length=40, lists_all_open=True),
         ExchangeTraits("htx", finds_by_client_id=True, client_id_length=64, history_window_ms=2 * DAY_MS),

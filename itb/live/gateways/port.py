@@ -88,6 +88,17 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Funding:
+    """What holding a perpetual cost (below 0) or brought, known by ``payment_id``."""
+
+    payment_id: str
+    symbol: str
+    currency: str
+    amount: Decimal
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The venue has the order."""
 
@@ -152,6 +163,7 @@ class Capabilities:
     finds_by_client_id: bool = True
     honours_window: bool = True
     client_id_length: int = 32
+    balance_tolerance: Decimal = Decimal("1e-12")  # venues of perpetuals round what they compute
     kinds: frozenset[OrderKind] = field(default_factory=lambda: frozenset(("market", "limit", "stop", "stop_limit")))
     pairs: bool = False  # a stop and a limit can rest on the same coins: see TakesPairs
 
@@ -202,3 +214,11 @@ class TakesPairs(Protocol):
 
     async def submit_pair(self, stop: OrderRequest, limit: OrderRequest) -> tuple[Submitted, Submitted]:
         """Send both, once; the venue has both or neither. Each is found, told and cancelled by its own client id."""
+
+
+@runtime_checkable
+class PaysFunding(Protocol):
+    """A gateway to perpetuals, whose holders pay one another."""
+
+    async def fundings_since(self, since: int) -> tuple[Funding, ...]:
+        """Give payments at or after a time."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
 from itb.live.orders import events as ev
 from itb.live.orders.ids import owner_prefix
 from itb.live.orders.intent import Intent
@@ -39,6 +39,8 @@ class Book:
         self.legs: dict[str, list[str]] = defaultdict(list)
         self.positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.balances: dict[str, Decimal] = defaultdict(Decimal)
+        self.fundings: dict[str, Funding] = {}
+        self.opened_at = 0
         self.sent: deque[int] = deque(maxlen=1_000)
         self.worth: Worth | None = None
         self.halted = ""
@@ -64,6 +66,7 @@ class Book:
             ev.ExitWanted: self._exit_wanted,
             ev.Repriced: self._repriced,
             ev.Adjusted: self._adjusted,
+            ev.Funded: self._funded,
             ev.Valued: self._valued,
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
@@ -161,7 +164,7 @@ class Book:
             self.active[key] = None
 
     def _opened(self, event: ev.Opened) -> None:
-        self.owner = event.owner
+        self.owner, self.opened_at = event.owner, event.time
         self.balances.update(event.balances)
 
     def _restarted(self, event: ev.Restarted) -> None:
@@ -272,6 +275,12 @@ class Book:
 
     def _adjusted(self, event: ev.Adjusted) -> None:
         self.balances[event.currency] = EXACT.add(self.balances[event.currency], event.amount)
+
+    def _funded(self, event: ev.Funded) -> None:
+        payment = event.payment
+        if payment.payment_id not in self.fundings:
+            self.fundings[payment.payment_id] = payment
+            self.balances[payment.currency] = EXACT.add(self.balances[payment.currency], payment.amount)
 
     def _valued(self, event: ev.Valued) -> None:
         day = event.time // DAY_MS

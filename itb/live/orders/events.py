@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
 from itb.live.orders.intent import Intent
 from itb.live.orders.plans import Plan
 
@@ -162,6 +162,14 @@ class Adjusted:
 
 
 @dataclass(frozen=True, slots=True)
+class Funded:
+    """A perpetual's holders paid one another."""
+
+    time: int
+    payment: Funding
+
+
+@dataclass(frozen=True, slots=True)
 class Valued:
     """The account's worth in quote at a bar's close; limits of loss look at it."""
 
@@ -224,6 +232,7 @@ Event: TypeAlias = (
     | ExitWanted
     | Repriced
     | Adjusted
+    | Funded
     | Valued
     | Halted
     | Resumed
@@ -249,6 +258,7 @@ EVENTS: dict[str, type[Event]] = {
     "exit_wanted": ExitWanted,
     "repriced": Repriced,
     "adjusted": Adjusted,
+    "funded": Funded,
     "valued": Valued,
     "halted": Halted,
     "resumed": Resumed,

@@ -1,0 +1,159 @@
+"""A small exchange of one USD-margined perpetual, netted, as Binance words it: what the gateway is held against."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+ZERO = Decimal(0)
+FEE = Decimal("0.0005")
+_MARKET = {
+    "symbol": "BTCUSDT", "pair": "BTCUSDT", "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": "BTC",
+    "quoteAsset": "USDT", "marginAsset": "USDT", "pricePrecision": 2, "quantityPrecision": 3,
+    "deliveryDate": 4133404800000,
+    "orderTypes": ["LIMIT", "MARKET"], "timeInForce": ["GTC"],
+    "filters": [
+        {"filterType": "PRICE_FILTER", "minPrice": "0.10", "maxPrice": "1000000", "tickSize": "0.10"},
+        {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
+        {"filterType": "MIN_NOTIONAL", "notional": "5"},
+    ],
+}  # fmt: skip
+
+
+class Refused(Exception):
+    """An error body."""
+
+
+class PerpetualVenue:
+    """One account; ``price`` and ``now`` are the market."""
+
+    def __init__(self, wallet: str) -> None:
+        self.price, self.now = Decimal("100.00"), 1_700_000_000_000
+        self.wallet, self.qty, self.entry = Decimal(wallet), ZERO, ZERO
+        self.orders: list[dict[str, Any]] = []
+        self.trades: list[dict[str, Any]] = []
+        self.incomes: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.leverage = 20
+
+    # ---- the market
+
+    def fund(self, rate: str) -> None:
+        """Let holders pay: a long pays where the rate is above 0."""
+        paid = (-self.qty * self.price * Decimal(rate)).quantize(Decimal("1e-8"))
+        self.wallet += paid
+        self.incomes.append({
+            "symbol": "BTCUSDT", "incomeType": "FUNDING_FEE", "income": f"{paid:f}", "asset": "USDT", "time": self.now,
+            "info": "FUNDING_FEE", "tranId": 9_000_000 + len(self.incomes), "tradeId": "",
+        })  # fmt: skip
+
+    def move(self, price: str) -> None:
+        """Let the market trade at another price."""
+        self.price = Decimal(price)
+        for order in [one for one in self.orders if one["status"] == "NEW"]:
+            limit = Decimal(order["price"])
+            if self.price <= limit if order["side"] == "BUY" else self.price >= limit:
+                self._fill(order, limit)
+
+    def _fill(self, order: dict[str, Any], price: Decimal) -> None:
+        signed = Decimal(order["origQty"]) * (1 if order["side"] == "BUY" else -1)
+        closed = min(abs(signed), abs(self.qty)) if self.qty * signed < 0 else ZERO
+        gain = (closed * (price - self.entry) * (1 if self.qty > 0 else -1)).quantize(Decimal("1e-8"))
+        fee = (abs(signed) * price * FEE).quantize(Decimal("1e-8"))
+        self.wallet += gain - fee
+        before, self.qty = self.qty, self.qty + signed
+        if not self.qty:
+            self.entry = ZERO
+        elif before * signed >= 0:
+            self.entry = ((abs(before) * self.entry + abs(signed) * price) / abs(self.qty)).quantize(Decimal("1e-8"))
+        elif before * self.qty < 0:
+            self.entry = price
+        order |= {"status": "FILLED", "executedQty": order["origQty"], "avgPrice": f"{price:f}",
+                  "cumQuote": f"{abs(signed) * price:f}"}  # fmt: skip
+        self.trades.append({
+            "symbol": "BTCUSDT", "id": len(self.trades) + 1, "orderId": order["orderId"], "side": order["side"],
+            "price": f"{price:f}", "qty": order["origQty"], "realizedPnl": f"{gain:f}", "marginAsset": "USDT",
+            "quoteQty": f"{abs(signed) * price:f}", "commission": f"{fee:f}", "commissionAsset": "USDT",
+            "time": self.now, "positionSide": "BOTH", "buyer": order["side"] == "BUY", "maker": False,
+        })  # fmt: skip
+
+    # ---- the interface
+
+    def answer(self, method: str, path: str, sent: dict[str, str]) -> Any:
+        """Answer a request."""
+        self.asked.append((f"{method} {path}", sent))
+        name = path.rpartition("/fapi/")[2]
+        table = {
+            ("GET", "v1/time"): lambda: {"serverTime": self.now},
+            ("GET", "v1/exchangeInfo"): lambda: {"symbols": [_MARKET], "rateLimits": []},
+            ("GET", "v3/account"): lambda: {"assets": [{"asset": "USDT", "walletBalance": f"{self.wallet:f}"}]},
+            ("GET", "v3/positionRisk"): lambda: [] if not self.qty else [{
+                "symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": f"{self.qty:f}",
+                "entryPrice": f"{self.entry:f}"}],
+            ("GET", "v1/income"): lambda: [one for one in self.incomes if one["time"] >= int(sent.get("startTime", 0))],
+            ("POST", "v1/positionSide/dual"): lambda: _refuse(-4059, "No need to change position side."),
+            ("POST", "v1/marginType"): lambda: {"code": 200, "msg": "success"},
+            ("POST", "v1/leverage"): lambda: {"leverage": int(sent["leverage"]), "symbol": "BTCUSDT"},
+            ("GET", "v1/openOrders"): lambda: [one for one in self.orders if one["status"] == "NEW"],
+            ("GET", "v1/allOrders"): lambda: [one for one in self.orders if one["time"] >= int(sent["startTime"])],
+            ("GET", "v1/userTrades"): lambda: [one for one in self.trades if one["time"] >= int(sent["startTime"])],
+            ("GET", "v1/order"): lambda: self._find(sent),
+            ("POST", "v1/order"): lambda: self._place(sent),
+            ("DELETE", "v1/order"): lambda: self._cancel(sent),
+        }  # fmt: skip
+        return table[method, name]()
+
+    def _find(self, sent: dict[str, str], code: int = -2013) -> dict[str, Any]:
+        found = [one for one in self.orders if one["clientOrderId"] == sent["origClientOrderId"]]
+        return found[-1] if found else _refuse(code, "Order does not exist.")
+
+    def _cancel(self, sent: dict[str, str]) -> dict[str, Any]:
+        order = self._find(sent, -2011)
+        if order["status"] != "NEW":
+            _refuse(-2011, "Unknown order sent.")
+        order["status"] = "CANCELED"
+        return order
+
+    def _place(self, sent: dict[str, str]) -> dict[str, Any]:
+        qty, side = Decimal(sent["quantity"]), sent["side"]
+        signed = qty if side == "BUY" else -qty
+        if sent.get("reduceOnly") == "true" and (self.qty * signed >= 0 or abs(signed) > abs(self.qty)):
+            _refuse(-2022, "ReduceOnly Order is rejected.")
+        if abs(self.qty + signed) * self.price > self.wallet:
+            _refuse(-2019, "Margin is insufficient.")
+        order: dict[str, Any] = {
+            "symbol": "BTCUSDT", "orderId": len(self.orders) + 1, "clientOrderId": sent["newClientOrderId"],
+            "price": sent.get("price", "0"), "origQty": f"{qty:f}", "executedQty": "0", "cumQuote": "0",
+            "status": "NEW", "timeInForce": "GTC", "type": sent["type"], "side": side, "stopPrice": "0",
+            "time": self.now, "updateTime": self.now, "reduceOnly": sent.get("reduceOnly") == "true",
+            "positionSide": "BOTH", "avgPrice": "0",
+        }  # fmt: skip
+        self.orders.append(order)
+        limit = Decimal(order["price"])
+        if sent["type"] == "MARKET" or (self.price <= limit if side == "BUY" else self.price >= limit):
+            self._fill(order, self.price)
+        return order
+
+    async def serve(self) -> tuple[web.AppRunner, str]:
+        """Listen on this machine; give what stops it, and the address."""
+
+        async def handle(request: web.Request) -> web.Response:
+            sent = dict(parse_qsl(request.query_string) + parse_qsl(await request.text()))
+            try:
+                return web.json_response(self.answer(request.method, request.path, sent))
+            except Refused as error:
+                return web.json_response(error.args[0], status=400)
+
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+def _refuse(code: int, text: str) -> Any:
+    raise Refused({"code": code, "msg": text})
