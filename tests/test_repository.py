@@ -35,7 +35,7 @@ DOORS = {
     "sklearn": {"mlmodels"},
     "talib": {"indicators", "doctor.py"},
     "optuna": {"optimize"},
-    "telegram": {"live"},
+    "telegram": {"telegram.py"},
     "torch": {"mlmodels"},
     "tsfresh": {"indicators"},
     "typer": {"cli.py", "commands"},

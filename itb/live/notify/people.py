@@ -93,8 +93,13 @@ def render(template: Template, values: Mapping[str, Any]) -> str:
         raise ValueError(f"template: {type(error).__name__}: {error}") from None
     if len(text) > _MOST:
         raise ValueError(f"template: gives {len(text):,} characters; expected at most {_MOST:,}")
-    lines = [re.sub(r"[ \t]+", " ", line).strip() for line in text.split("\n")]
+    lines = [_tidy(re.sub(r"[ \t]+", " ", line).strip()) for line in text.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _tidy(line: str) -> str:
+    """Take away blanks just inside the markup at a line's ends."""
+    return re.sub(r" ((?:</\w+>)+)$", r"\1", re.sub(r"^((?:<\w+>)+) ", r"\1", line))
 
 
 def coin(symbol: str) -> str:

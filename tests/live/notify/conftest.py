@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from itb.live.notify.mailroom import Mailroom
+from itb.live.run.redaction import hide
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +27,15 @@ def mailroom(journal_file: Path) -> Iterator[Mailroom]:
     room = Mailroom(journal_file)
     yield room
     room.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets() -> Iterator[None]:
+    """Hide a test's secrets during the test only, and leave loggers as loud as they were."""
+    names = ("httpx", "httpcore", "httpcore.http11", "httpcore.connection", "telegram", "itb", "asyncio")
+    levels = {name: logging.getLogger(name).level for name in names}
+    undo = hide([])
+    yield
+    undo()
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

@@ -69,10 +69,11 @@ class Way(Protocol):
 
 @dataclass(frozen=True)
 class Access:
-    """What opening a way may need: secrets by name (never written down), and the project's folder."""
+    """What opening a way may need: secrets by name (never written down), the project's folder, the owner's chat."""
 
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     folder: Path = Path()
+    telegram_chat: int | str = 0
 
     def secret(self, name: str) -> str:
         """Give a secret; raise ``ValueError`` that names its variable where there is none."""
