@@ -5,6 +5,7 @@ Every p-value is ``(1 + random results at or above the claim) / (1 + random resu
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,18 +125,25 @@ def permuted_positions(
 
 
 def permuted(
-    claimed: float, evaluate: Callable[[np.random.Generator], float], *, times: int = 100, seed: int = 0
+    claimed: float,
+    evaluate: Callable[[np.random.Generator], float],
+    *,
+    times: int = 100,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> NullBaseline:
     """Compare ``claimed`` with what ``evaluate`` makes of chance, for instance a model fitted on permuted labels.
 
     ``evaluate`` is called ``times`` times with a random source of its own (seeded by number, so that a run that goes on
     later gives the same), and returns the same figure as the claim; :func:`permuted_blocks` permutes rows for it.
+    Where ``stop`` says so, it is called no more, and those that are there count.
 
     >>> permuted(2.0, lambda rng: float(rng.normal()), times=99).p_value < 0.1
     True
     """
     sources = np.random.SeedSequence(seed).spawn(times)
-    random = np.array([evaluate(np.random.default_rng(source)) for source in sources], dtype=np.float64)
+    going = itertools.takewhile(lambda _: not stop(), sources)
+    random = np.array([evaluate(np.random.default_rng(source)) for source in going], dtype=np.float64)
     return NullBaseline(claimed, random, p_value(claimed, random))
 
 

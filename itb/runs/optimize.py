@@ -90,7 +90,7 @@ def _together(blocks: list[Callable[[], RenderableType]]) -> RenderableType:
 def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
     """Search one symbol and write what came of it into the study's folder."""
     study = open_study(workspace, symbol, asked)
-    desk = study.desk()
+    desk, stop = study.desk(), study.stop()
     total = study.total(desk)
     objective = study.search.objectives[0]
 
@@ -118,6 +118,7 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
             permutations=study.config.search.permuted_labels,
             seed=study.search.seed,
             report=workspace.report,
+            stop=stop,
         )
     except ValueError as error:
         raise RunError(f"study {study.name!r}: {error}") from None

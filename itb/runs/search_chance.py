@@ -55,13 +55,19 @@ def chance_of_trades(sides: ModelSides, result: BacktestResult, seed: int) -> di
 
 
 def chance_of_labels(
-    sides: ModelSides, best: Record, times: int, seed: int, report: Callable[[int, int, str], None]
+    sides: ModelSides,
+    best: Record,
+    *,
+    times: int,
+    seed: int,
+    report: Callable[[int, int, str], None],
+    stop: Callable[[], bool],
 ) -> NullBaseline:
     """Train the best model side on permuted labels, ``times`` times, and trade its scores by the best trade settings.
 
     The figure is the annual Sharpe ratio over the days of the search, 0 where nothing was traded. Everything between
     labels and scores is as in the search, and kept beside it, so that a run that was stopped goes on. What cannot be
-    trained counts for chance.
+    trained counts for chance. There are fewer where ``stop`` says so.
     """
     assert best.performance is not None
     config = sides.config_of(best.parameters)
@@ -78,7 +84,7 @@ def chance_of_labels(
         except (ItbError, ValueError):
             return math.nan
 
-    return permuted(_earned(best.performance), evaluate, times=times, seed=seed)
+    return permuted(_earned(best.performance), evaluate, times=times, seed=seed, stop=stop)
 
 
 def _earned(performance: Performance) -> float:

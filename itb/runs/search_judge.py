@@ -68,10 +68,12 @@ def judge_search(
     permutations: int,
     seed: int,
     report: Callable[[int, int, str], None],
+    stop: Callable[[], bool],
 ) -> Judged:
     """Judge what was found; ``raw_trials`` are all that the register knows on this market and time.
 
-    The best ``confirmed`` trials are run again in backtrader, and ``permutations`` models trained on permuted labels.
+    The best ``confirmed`` trials are run again in backtrader, and ``permutations`` models trained on permuted labels,
+    fewer where ``stop`` says that the time is over.
     Raises :class:`RunError` where no trial keeps the constraints.
     """
     best = best_of(records, search.objectives[0])
@@ -99,8 +101,9 @@ def judge_search(
     )
     evidence = replace(evidence, **chance_of_trades(sides, _traded(candidate, checks, best), seed))
     if permutations:
-        labels = chance_of_labels(sides, best, permutations, seed, report)
-        evidence = replace(evidence, label_permutation_p=labels.p_value, label_permutations=len(labels.random))
+        labels = chance_of_labels(sides, best, times=permutations, seed=seed, report=report, stop=stop)
+        if len(labels.random):
+            evidence = replace(evidence, label_permutation_p=labels.p_value, label_permutations=len(labels.random))
     verdict = judge(evidence, resamples=_RESAMPLES, seed=seed)
     return Judged(best, measured, returns, nested, verdict, checks, hold, around[0])
 

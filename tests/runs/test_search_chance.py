@@ -62,13 +62,13 @@ def planted(folder):
     return searched(folder, *EDGE, *THRESHOLDS)
 
 
-def silent(done, total, what):
-    """Hear of progress, and do nothing."""
+def chance(done, record=None, times=4, seed=0, report=lambda *_: None, stop=lambda: False):
+    best = done.judged.best if record is None else record
+    return chance_of_labels(done.study.sides, best, times=times, seed=seed, report=report, stop=stop)
 
 
 def test_models_taught_permuted_labels_lose_a_planted_edge(planted):
-    verdict, sides = planted.judged.verdict, planted.study.sides
-    found = chance_of_labels(sides, planted.judged.best, 4, 0, silent)
+    verdict, found = planted.judged.verdict, chance(planted)
 
     assert verdict.label_permutations == 4
     assert verdict.label_permutation_p == found.p_value == 1 / 5
@@ -83,7 +83,7 @@ def test_permuted_labels_are_learned_once_and_the_same_by_the_same_seed(planted)
     told = []
 
     first, again, other = (
-        chance_of_labels(planted.study.sides, planted.judged.best, times, seed, lambda *one: told.append(one))
+        chance(planted, times=times, seed=seed, report=lambda *one: told.append(one))
         for times, seed in ((4, 0), (2, 0), (1, 9))
     )
 
@@ -98,7 +98,7 @@ def test_a_model_that_cannot_be_trained_counts_for_chance(planted):
     record = planted.judged.best
     short = {**record.parameters, "strategy.buy_threshold": 2.0}  # no score reaches it
 
-    found = chance_of_labels(planted.study.sides, replace(record, parameters=short), 2, 0, silent)
+    found = chance(planted, replace(record, parameters=short), times=2)
 
     assert np.isnan(found.random).all()
     assert found.p_value == 1.0
@@ -108,9 +108,18 @@ def test_a_trial_that_never_trades_has_earned_nothing(planted):
     record = planted.judged.best
     shy = {**record.parameters, "strategy.buy_threshold": 1.0}
 
-    found = chance_of_labels(planted.study.sides, replace(record, parameters=shy), 2, 0, silent)
+    found = chance(planted, replace(record, parameters=shy), times=2)
 
     assert found.random.tolist() == [0.0, 0.0]
+
+
+def test_time_that_is_over_leaves_as_many_as_there_are(planted):
+    asked = iter([False, False, True])
+
+    found = chance(planted, stop=lambda: next(asked))
+
+    assert found.random.tolist() == chance(planted, times=2).random.tolist()
+    assert found.p_value == 1 / 3
 
 
 @pytest.mark.parametrize(
