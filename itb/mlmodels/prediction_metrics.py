@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from itb.mlmodels import metrics
+from itb.mlmodels.interval_precision import find_intervals
 from itb.mlmodels.quality import grade
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def prediction_metrics(
 
     Rows in which either is NaN are left out. A probability says 1 above 0.5. For numbers, the first five compare
     signs: label above 0 with score above 0. ``mape`` divides by the label's size, kept 2.2e-16 away from 0, so labels
-    of exactly 0 make it huge, as there. The original rounds to three digits; nothing is rounded here.
+    of exactly 0 make it huge, as there. The original rounds to three digits; nothing is rounded here. Ours count
+    stretches of equal labels, too (``interval_precision``, ``interval_recall``): the neighbours of a top are one top.
 
     >>> labels, scores = np.array([0, 0, 1, 1.0]), np.array([0.1, 0.4, 0.35, 0.8])
     >>> found = prediction_metrics(labels, scores, is_classifier=True, horizon=1)
@@ -48,4 +50,16 @@ def prediction_metrics(
         found["r2"] = metrics.r2(y, s)
     quality = grade(labels, scores, is_classifier=is_classifier, horizon=horizon)
     ours = ("rows", "margin", "base_rate", "log_loss", "brier", "ic", "rank_ic", "skill")
-    return {**found, **{name: float(getattr(quality, name, float("nan"))) for name in ours}, "rows": quality.rows}
+    found |= {name: float(getattr(quality, name, float("nan"))) for name in ours}
+    return {**found, "rows": quality.rows, **_by_stretch(labels, scores, is_classifier=is_classifier)}
+
+
+def _by_stretch(labels: FloatArray, scores: FloatArray, *, is_classifier: bool) -> dict[str, float]:
+    """Grade stretches of equal labels between the first score and the last; NaN where there is none."""
+    told = np.flatnonzero(np.isfinite(scores))
+    span = slice(int(told[0]), int(told[-1]) + 1) if len(told) else slice(0)
+    y, s = labels[span], scores[span]
+    true = y if is_classifier else np.where(np.isfinite(y), y > 0, np.nan)
+    quality = find_intervals(true, s, _ABOVE_HALF if is_classifier else _ABOVE_ZERO).quality
+    figures = (quality.precision, quality.recall) if np.isfinite(true).any() else (float("nan"),) * 2
+    return dict(zip(("interval_precision", "interval_recall"), figures, strict=True))

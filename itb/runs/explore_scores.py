@@ -37,7 +37,7 @@ _ROWS = (200, 5_000)
 _TAKEN_APART = 1_500
 _SWARM, _DOTS = 10, 400
 _THRESHOLDS, _TAIL, _LEAST = 200, 0.001, 30
-_OURS = ("margin", "log_loss", "brier", "ic", "rank_ic", "skill")
+_OURS = ("margin", "log_loss", "brier", "ic", "rank_ic", "skill", "interval_precision", "interval_recall")
 
 
 def columns(workspace: Workspace, scored: ScoredMarket, qualities: Sequence[ModelQuality]) -> Iterator[ColumnSight]:

@@ -1,3 +1,6 @@
+import dataclasses
+import importlib
+import pkgutil
 import subprocess
 import sys
 import time
@@ -5,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from itb import indicators as room
 from itb.datafeeds.synthetic import SyntheticMarket
 from itb.errors import BarsError
 from itb.indicators.bar_features import BarSeries, TimeOfClose
@@ -215,19 +219,13 @@ class TestTimeOfClose:
 
 
 def test_every_family_is_listed() -> None:
-    own = {"default", "talib", "stats", "ratio", "series", "time"}
-    others = {
-        "itbstats",
-        "klines",
-        "depth",
-        "regression_condensed",
-        "condensed_aggregates",
-        "aggregates",
-        "fracdiff",
-        "cross",
-        "derivatives",
-    }
-    assert set(FEATURES) >= own | others
+    wrappers = {"Named", "OnSource", "OnTimeframe", "OwnFeature", "Shifted", "SideBySide"}  # made by a family's keys
+    sets = {"FeatureSet", "SignalSet"}
+    rooms = [importlib.import_module(f"itb.indicators.{found.name}") for found in pkgutil.iter_modules(room.__path__)]
+    kinds = {kind for module in rooms for kind in vars(module).values() if dataclasses.is_dataclass(kind)}
+    parts = {kind for kind in kinds if isinstance(kind, type) and hasattr(kind, "warmup") and hasattr(kind, "names")}
+    assert {kind.__name__ for kind in parts - set(FEATURES.values())} == wrappers | sets
+    assert set(FEATURES.values()) <= parts
 
 
 def test_a_hundred_features_of_ten_thousand_bars_take_no_time(hourly: Bars) -> None:

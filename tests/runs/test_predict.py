@@ -227,6 +227,29 @@ def test_figures_of_classes_are_those_of_scikit_learn():
     assert np.isnan([found["mae"], found["mape"], found["r2"], found["ic"]]).all()
 
 
+def test_stretches_of_equal_labels_count_once_between_the_first_score_and_the_last():
+    rng = np.random.default_rng(4)
+    labels, scores = np.repeat(rng.random(80) < 0.5, rng.integers(1, 9, 80)).astype(float), rng.random(500)
+    labels, scores = labels[:300], scores[:300]
+    labels[100:104], scores[:20], scores[150:160], scores[290:] = np.nan, np.nan, np.nan, np.nan
+    stretches, before = [], None
+    for label, score in zip(labels[20:290], scores[20:290], strict=True):
+        if not np.isnan(label):
+            if label != before:
+                stretches.append([label, False])
+            stretches[-1][1] |= bool(score > 0.5)
+        before = label
+    hits = [label for label, is_hit in stretches if is_hit]
+    found = prediction_metrics(labels, scores, is_classifier=True, horizon=3)
+    assert found["interval_precision"] == sum(hits) / len(hits)
+    assert found["interval_recall"] == sum(hits) / sum(label for label, _ in stretches)
+    signs = prediction_metrics(2 * labels - 1, scores - 0.5, is_classifier=False, horizon=3)
+    assert (signs["interval_precision"], signs["interval_recall"]) == (
+        found["interval_precision"],
+        found["interval_recall"],
+    )
+
+
 def test_figures_of_numbers_are_those_of_scikit_learn():
     rng = np.random.default_rng(2)
     labels = rng.normal(size=300)
