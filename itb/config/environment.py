@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
+from itb.config.secrets import is_secret_name
 from itb.errors import ConfigError
 
 ENV_FILE = ".env"
@@ -39,6 +41,19 @@ def load_secrets(folder: Path) -> Secrets:
         return Secrets()
     _refuse_shared(env_file)
     return Secrets(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings adds it without its mypy plugin
+
+
+def secret_values(folder: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the values of all variables whose names say that they hold secrets, so that they can be hidden.
+
+    Reads ``folder/.env``, too; a variable that nothing here uses may still be one that a library reads and tells.
+
+    >>> secret_values(Path("/nowhere"), {"ITB_EXCHANGE_API_KEY": "k3y", "AWS_SECRET_ACCESS_KEY": "s", "HOME": "/"})
+    ('k3y', 's')
+    """
+    env_file = folder / ENV_FILE
+    found = {**(read_env_file(env_file) if env_file.is_file() else {}), **environment}
+    return tuple(value for name, value in found.items() if value and is_secret_name(name))
 
 
 def read_env_file(env_file: Path) -> dict[str, str]:
