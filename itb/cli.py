@@ -18,6 +18,7 @@ from itb.commands import (
     project,
     research,
     signals,
+    telegram,
     verify,
 )
 from itb.commands.root import app
@@ -40,6 +41,7 @@ app.add_typer(optimize.app, name="optimize")
 app.add_typer(history.app, name="runs")
 app.add_typer(config.app, name="config")
 app.add_typer(notify.app, name="notify")
+app.add_typer(telegram.app, name="telegram")
 app.add_typer(live.app, name="live")
 
 

@@ -22,3 +22,14 @@ def notify_preview(
     with progress_bar(options) as progress:
         said = run(options.workspace(progress=progress), run_id, out, days)
     options.show(said)
+
+
+@command(app, "test")
+def notify_test(
+    options: Options,
+    way: Annotated[str | None, Flag("--way", help="Name of one way; else all are tried.")] = None,
+) -> None:
+    """Send a test message and a picture by every configured way."""
+    from itb.runs.try_ways import try_ways as run
+
+    options.show(run(options.workspace(), way))

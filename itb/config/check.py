@@ -13,7 +13,6 @@ from itb.config.parts import (
     chosen,
     feature_set,
     labels,
-    outputs,
     promotion,
     protections,
     signal_set,
@@ -21,6 +20,7 @@ from itb.config.parts import (
     synthetic_market,
     training,
 )
+from itb.config.told import outputs, ways
 from itb.config.universe import universe
 from itb.errors import ConfigError
 
@@ -61,6 +61,7 @@ def _parts(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: universe(config)
     yield lambda: protections(config)
     yield lambda: outputs(config)
+    yield lambda: ways(config)
     if config.data.is_synthetic:
         yield lambda: synthetic_market(config)
     if ":" not in config.strategy.name:

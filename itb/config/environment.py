@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,11 @@ PREFIX = "ITB_"
 
 
 class Secrets(BaseSettings):
-    """Keys of an exchange account, read from ``ITB_EXCHANGE_API_KEY`` and ``ITB_EXCHANGE_API_SECRET``.
+    """What only the environment tells: keys of an exchange account, a bot's token, what signs messages.
 
-    Public market data needs none. Printing, dumping or failing shows ``**********``.
+    ``ITB_EXCHANGE_API_KEY``, ``ITB_EXCHANGE_API_SECRET``, ``ITB_TELEGRAM_TOKEN``, ``ITB_WEBHOOK_SECRET`` and
+    ``ITB_APPRISE_URLS`` (where apprise sends messages, passwords included). Public market data needs none. Printing,
+    dumping or failing shows ``**********``.
 
     >>> Secrets(exchange_api_key="hunter2").exchange_api_key
     SecretStr('**********')
@@ -29,6 +32,9 @@ class Secrets(BaseSettings):
 
     exchange_api_key: SecretStr | None = None
     exchange_api_secret: SecretStr | None = None
+    telegram_token: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+    apprise_urls: SecretStr | None = None
 
 
 def load_secrets(folder: Path) -> Secrets:
@@ -75,3 +81,26 @@ def _refuse_shared(env_file: Path) -> None:
         raise ConfigError(
             f"{env_file}: others can read it (mode {mode:04o}), and secrets go there; run: chmod 600 {env_file}"
         )
+
+
+def write_env_file(folder: Path, variables: Mapping[str, str]) -> Path:
+    """Put variables into ``folder/.env``, in place of those of the same name, readable by its owner alone.
+
+    The rest of the file stays as it is. It is replaced whole or not at all.
+    """
+    env_file = folder / ENV_FILE
+    kept: list[str] = []
+    if env_file.is_file():
+        _refuse_shared(env_file)
+        names = {name.upper() for name in variables}
+        lines = env_file.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.removeprefix("export ").partition("=")[0].strip().upper() not in names]
+    draft = env_file.with_name(f"{ENV_FILE}.tmp")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write("\n".join([*kept, *(f"{name}={value}" for name, value in variables.items()), ""]))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(env_file)
+    return env_file

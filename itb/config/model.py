@@ -13,7 +13,7 @@ from itb.config.account import AccountSection
 from itb.config.evaluation import EvaluationSection
 from itb.config.live import LiveSection
 from itb.config.messages import Location, dotted
-from itb.config.notify import NotifySection, OutputPart
+from itb.config.notify import NotifySection, OutputPart, TelegramSection, WayPart
 from itb.config.search import SearchSection
 from itb.config.sections import (
     BacktestSection,
@@ -92,6 +92,8 @@ class Config(Section):
     search: SearchSection = SearchSection()
     notify: NotifySection = NotifySection()
     outputs: tuple[OutputPart, ...] = ()
+    ways: tuple[WayPart, ...] = ()
+    telegram: TelegramSection = TelegramSection()
     live: LiveSection = LiveSection()
     runs: RunsSection = RunsSection()
     plugins: PluginsSection = PluginsSection()
@@ -194,7 +196,7 @@ class Config(Section):
         tables = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for one, several in (("label", self.labels), ("model", self.models)):
             del tables[one if several else f"{one}s"]
-        for name in ("sources", "shadows", "signals", "protections", "outputs"):
+        for name in ("sources", "shadows", "signals", "protections", "outputs", "ways"):
             if not tables[name]:
                 del tables[name]
         return tables

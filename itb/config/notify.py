@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator
 
 from itb.config.sections import Part, Section
+from itb.config.values import ColumnName, Length, LengthValue
 
 
 class OutputPart(Part):
@@ -16,6 +17,45 @@ class OutputPart(Part):
     selector: ClassVar[str | None] = "kind"
 
     kind: str = Field(description="Name of the notifier; its own keys follow.")
+    name: ColumnName | None = Field(
+        default=None, description="What its messages are known by in the outbox; not set: its kind, and its place."
+    )
+    ways: tuple[str, ...] | None = Field(
+        default=None, examples=[["telegram"]], description="Names of the ways that its messages go; not set: all ways."
+    )
+
+
+class WayPart(Part):
+    """A way by which messages leave; repeat `[[ways]]` for more. `itb notify test` tries them."""
+
+    selector: ClassVar[str | None] = "kind"
+
+    kind: str = Field(description="Name of the way; its own keys follow.")
+    name: ColumnName | None = Field(default=None, description="What outputs call it; not set: its kind.")
+
+    @property
+    def called(self) -> str:
+        """Name by which outputs know it."""
+        return self.name or self.kind
+
+
+class TelegramSection(Section):
+    """Who may talk to the bot on Telegram. `itb telegram setup` finds the numbers and keeps them in `.env`."""
+
+    chat: int | str = Field(
+        default=0, examples=[123456789], description="Where messages go: number of a chat, or @name of a channel."
+    )
+    owners: tuple[int, ...] = Field(
+        default=(), examples=[[123456789]], description="Numbers of users who may order as well as ask."
+    )
+    readers: tuple[int, ...] = Field(default=(), description="Numbers of users who may ask.")
+    groups: tuple[int, ...] = Field(
+        default=(), description="Numbers of groups in which they may; else private chats only."
+    )
+    max_age: LengthValue = Field(default=Length.parse("1m"), description="What was said longer ago is passed over.")
+    answer_within: LengthValue = Field(
+        default=Length.parse("30s"), description="How long a question such as that before /stop waits for its answer."
+    )
 
 
 class NotifySection(Section):

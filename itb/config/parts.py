@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from itb.indicators.feature import Feature
     from itb.indicators.feature_set import FeatureSet
     from itb.indicators.signals import Signal, SignalSet
-    from itb.live.notify.notifier import Notifier
     from itb.mlmodels.algorithm import Algorithm
     from itb.mlmodels.labels import Label
     from itb.mlmodels.promotion import PromotionRule
@@ -41,6 +40,7 @@ SECTIONS: dict[str, Location] = {
     "strategy": ("strategy",),
     "protections": ("protections",),
     "outputs": ("outputs",),
+    "ways": ("ways",),
     "stack": ("stack",),
     "thresholds": ("thresholds",),
     "shadows": ("shadows",),
@@ -101,10 +101,11 @@ def registry(of: str) -> Mapping[str, type]:
             from itb.strategies.protections import PROTECTIONS
 
             found = PROTECTIONS
-        case "outputs":
+        case "outputs" | "ways":
             from itb.live.notify.outputs import OUTPUTS
+            from itb.live.notify.ways.registry import WAYS
 
-            found = OUTPUTS
+            found = OUTPUTS if of == "outputs" else WAYS
         case "stack":
             from itb.mlmodels.stages.stack import STACKERS
 
@@ -273,16 +274,6 @@ def protections(config: Config) -> tuple[EntryProtection, ...]:
     return tuple(_each(make, len(config.protections)))
 
 
-def outputs(config: Config) -> tuple[Notifier, ...]:
-    """Build the configured outputs, in order."""
-
-    def make(number: int) -> Notifier:
-        built: Notifier = named(config, "outputs", config.outputs[number], ("outputs", number))
-        return built
-
-    return tuple(_each(make, len(config.outputs)))
-
-
 def strategy_settings(config: Config, strategy: type) -> dict[str, Any]:
     """Check the keys of ``[strategy]`` against a strategy class and give them as its parameters.
 
@@ -311,6 +302,7 @@ def chosen(config: Config, of: str, part: Part, at: Location) -> type:
             "signals": "signal",
             "protections": "protection",
             "outputs": "output",
+            "ways": "way",
             "stack": "algorithm",
             "thresholds": "policy",
             "shadows": "policy",

@@ -24,7 +24,7 @@ _HEAD = """\
 # default: take the "#" away to change it. `itb config check` examines this file, `itb config show` prints
 # what is in force, `itb config schema` helps your editor. Secrets do not belong here.
 """
-_SOURCES: tuple[dict[str, Any], dict[str, Any]] = (
+_SOURCES: tuple[dict[str, Any], ...] = (
     {
         "name": "perp",
         "prefix": "perp",
@@ -40,6 +40,15 @@ _SOURCES: tuple[dict[str, Any], dict[str, Any]] = (
     },
     {"name": "funding", "kind": "table", "file": "funding.parquet", "time": "event"},
 )
+_EXAMPLES: dict[str, tuple[dict[str, Any], ...]] = {
+    "sources": _SOURCES,
+    "outputs": (
+        {"kind": "alerts", "name": "alarms", "ways": ["telegram"]},
+        {"kind": "trades"},
+        {"kind": "summary"},
+    ),
+    "ways": ({"kind": "telegram", "name": "telegram"}, {"kind": "lines", "file": "messages.jsonl"}),
+}
 _ACTIVE = {
     "data": ("exchange", "symbols", "timeframe", "gaps", "holdout_from"),
     "strategy": ("name", "buy_threshold", "sell_threshold"),
@@ -76,8 +85,8 @@ def starter(
     variants = {(table.section, table.part): table for table in parts()}
     lines = [_HEAD.rstrip("\n")]
     for table in sections():
-        if table.section == "sources":
-            lines += _sources(table)
+        if table.section in _EXAMPLES:
+            lines += _examples(table, _EXAMPLES[table.section])
             continue
         if table.is_list:
             lines += _list(table, defaults.get(table.section, []))
@@ -134,15 +143,16 @@ def _list(table: Table, items: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines + (list(_keys([key for key in table.keys if key.name not in own], {}, ())) if items else [])
 
 
-def _sources(table: Table) -> Iterator[str]:
-    """Show two sources, both as comments: one with every key that stored bars take, and a table."""
-    bars, events = _SOURCES
+def _examples(table: Table, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Show items of a list that is empty, as comments: the first with what its keys mean."""
+    first, *others = items
     yield from ("", "", *_comment(_first_paragraph(table)), f"#{table.title}")
     for key in table.keys:
         yield from _comment(key.meaning)
-        if key.name in bars:
-            yield f"#{key.name} = {value(bars[key.name])}"
-    yield from ("", f"#{table.title}", *(f"#{name} = {value(item)}" for name, item in events.items()))
+        if key.name in first:
+            yield f"#{key.name} = {value(first[key.name])}"
+    for item in others:
+        yield from ("", f"#{table.title}", *(f"#{name} = {value(given)}" for name, given in item.items()))
 
 
 def _keys(keys: Sequence[Key], given: Mapping[str, Any], active: Sequence[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from itb.charts.chat_page import Bubble, chat_page
 from itb.charts.data import Table
-from itb.config import parts
+from itb.config.told import outputs
 from itb.errors import ConfigError
 from itb.live.notify.alert_notifier import Alerts
 from itb.live.notify.diagram_notifier import Diagram
@@ -34,7 +34,7 @@ DEFAULT: tuple[Notifier, ...] = (Signals(), Trades(fills=False), Diagram(), Summ
 
 def notifiers(config: Config) -> tuple[Notifier, ...]:
     """Give the configured outputs, else the usual ones."""
-    return parts.outputs(config) or DEFAULT
+    return tuple(output.notifier for output in outputs(config)) or DEFAULT
 
 
 def preview(workspace: Workspace, run_id: str, out: Path | None, days: int) -> Said:

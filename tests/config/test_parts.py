@@ -8,10 +8,13 @@ from itb.config import Config, load_config
 from itb.config import parts as config_parts
 from itb.config.check import check
 from itb.config.parts import SECTIONS, feature_set, keys_model, parameters, registry, strategy_settings
+from itb.config.told import outputs, ways
 from itb.errors import ConfigError
 from itb.live.notify.alert_notifier import Alerts
 from itb.live.notify.bands import Band
 from itb.live.notify.score_notifier import ScoreBands
+from itb.live.notify.telegram import Telegram
+from itb.live.notify.ways.plain import Lines
 from itb.mlmodels.algorithms import check_can_learn
 from itb.mlmodels.judges import TradingResult
 from itb.mlmodels.labels import FutureReturn
@@ -245,7 +248,8 @@ def test_outputs_are_built_in_order(write: Write) -> None:
         """
     )
     bands = ScoreBands((Band(0.1, sign="+"), Band(0.3, bold=True)))
-    assert config_parts.outputs(load_config()) == (bands, Alerts())
+    built = outputs(load_config())
+    assert [(one.name, one.notifier) for one in built] == [("score_bands-1", bands), ("alerts-2", Alerts())]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +262,50 @@ def test_outputs_are_built_in_order(write: Write) -> None:
 )
 def test_an_output_that_makes_no_sense_names_its_key(project: Path, output: str, message: str) -> None:
     assert message in complaint(check, f"outputs=[{output}]")
+
+
+def test_ways_are_known_by_name_and_outputs_choose_among_them(write: Write) -> None:
+    write(
+        """
+        [[ways]]
+        kind = "telegram"
+        [[ways]]
+        kind = "lines"
+        name = "log"
+        file = "said.jsonl"
+        [[outputs]]
+        kind = "alerts"
+        [[outputs]]
+        kind = "trades"
+        name = "money"
+        ways = ["log"]
+        """
+    )
+    assert ways(load_config()) == {"telegram": Telegram(), "log": Lines("said.jsonl")}
+    assert [(one.name, one.ways) for one in outputs(load_config())] == [
+        ("alerts-1", ("telegram", "log")),
+        ("money", ("log",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("ways=[{kind='fax'}]", 'ways[1].kind: unknown way "fax"'),
+        ("ways=[{kind='console'}, {kind='console'}]", 'ways[2].name: "console" is there twice'),
+        ("ways=[{kind='webhook', url='ftp://x'}]", "ways[1].url: must begin with https://"),
+        ("outputs=[{kind='alerts', ways=['fax']}]", 'outputs[1].ways: no way is called "fax"; the ways are none'),
+        ("outputs=[{kind='alerts', name='a'}, {kind='alerts', name='a'}]", 'outputs[2].name: "a" is there twice'),
+    ],
+)
+def test_a_way_that_makes_no_sense_names_its_key(project: Path, setting: str, message: str) -> None:
+    assert message in complaint(check, setting)
+
+
+@pytest.mark.parametrize("setting", ["telegram.max_age=soon", "notify.zone=Mars", "telegram.owners=me"])
+def test_a_setting_of_what_people_are_told_names_its_key(project: Path, setting: str) -> None:
+    with pytest.raises(ConfigError, match=setting.partition("=")[0]):
+        load_config(overrides=[setting])
 
 
 def test_protections_are_no_key_of_a_strategy(write: Write, own_params: type) -> None:

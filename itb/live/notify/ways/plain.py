@@ -6,7 +6,7 @@ import base64
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,19 +28,17 @@ def _stdout(text: str) -> None:
 class Console:
     """Write messages where the program runs; pictures are mentioned only."""
 
-    write: Callable[[str], None] = field(default=_stdout, repr=False, compare=False)
-
     def open(self, access: Access) -> ConsoleWay:
         """Open it."""
         del access
-        return ConsoleWay(self.write)
+        return ConsoleWay()
 
 
 @dataclass(frozen=True)
 class ConsoleWay:
     """The standard output."""
 
-    write: Callable[[str], None]
+    write: Callable[[str], None] = _stdout
     limit: int = _LONG
     caption_limit: int = _LONG
     pace_s: float = 0.0
