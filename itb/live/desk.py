@@ -117,10 +117,17 @@ class Desk:
         if not self.book.plan_states[plan].exit_reason:
             self._record(ev.ExitWanted(self.clock(), plan, reason, qty))
 
-    def reprice(self, plan: str, price: Decimal, reason: str = "") -> None:
-        """Give a plan a new price: a chase its limit, a bracket its stop."""
-        if self.book.plan_states[plan].price != price:
-            self._record(ev.Repriced(self.clock(), plan, price, reason))
+    def reprice(self, plan: str, price: Decimal, reason: str = "", leg: str = "") -> None:
+        """Give a plan a new price: a chase its limit, a bracket its stop, or its target if ``leg`` says so."""
+        state = self.book.plan_states[plan]
+        before = state.target if leg == "target" else state.price
+        if before != price or state.dropped:
+            self._record(ev.Repriced(self.clock(), plan, price, reason, leg))
+
+    def drop(self, plan: str, leg: str) -> None:
+        """Let a bracket go on without its stop or its target, until it has a new price."""
+        if leg not in self.book.plan_states[plan].dropped:
+            self._record(ev.Dropped(self.clock(), plan, leg))
 
     def touch(self, symbol: str, price: Decimal) -> None:
         """Tell a price: targets that we watch ourselves are judged by it."""

@@ -41,11 +41,20 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Reprice:
-    """Give a plan a new price."""
+    """Give a plan a new price; a bracket's target if ``leg`` says so."""
 
     plan: str
     price: Decimal
     reason: str
+    leg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Let a bracket go on without its stop or its target."""
+
+    plan: str
+    leg: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class Cancel:
     reason: str = "asked"
 
 
-Command: TypeAlias = Ask | Begin | Close | Reprice | Cancel
+Command: TypeAlias = Ask | Begin | Close | Reprice | Drop | Cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,8 @@ class Door:
         elif isinstance(command, Close):
             desk.close(command.plan, command.reason, command.qty)
         elif isinstance(command, Reprice):
-            desk.reprice(command.plan, command.price, command.reason)
+            desk.reprice(command.plan, command.price, command.reason, command.leg)
+        elif isinstance(command, Drop):
+            desk.drop(command.plan, command.leg)
         else:
             desk.cancel(command.key, command.reason)

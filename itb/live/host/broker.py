@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
-from itb.engine.orders import Protection
 from itb.engine.venue import Venue
 from itb.engine.venue_broker import FractionalCoins
-from itb.live.door import Ask, Begin, Cancel, Close, Command, Failure, Reprice
+from itb.live.door import Begin, Cancel, Close, Command, Drop, Failure
 from itb.live.host.broker_account import Allotment
 from itb.live.host.broker_mirror import Mirror, Ticket
-from itb.live.host.broker_orders import KINDS, Orders
-from itb.live.orders.bracket import Bracket
+from itb.live.host.broker_orders import Orders
+from itb.live.host.broker_wishes import Wishes
 from itb.live.orders.events import Event
-from itb.live.orders.intent import Intent
-from itb.live.orders.moves import leg_of, plan_key
+from itb.live.orders.moves import plan_key
 
 if TYPE_CHECKING:
     from itb.engine.broker import Execution
@@ -67,7 +64,8 @@ class LiveBroker(bt.BrokerBase):
         """Learn the feeds; the host calls it once, before anything else."""
         self._feeds = {feed.bars.symbol: feed for feed in feeds.values()}
         self.mirror = Mirror(self.allotment, self._feeds, self.orders)
-        self._counts: dict[tuple[str, int], int] = {}
+        self.wishes = Wishes(self.allotment, self.mirror)
+        self._family: list[Ticket] = []
 
     def hear(self, events: Sequence[Event]) -> None:
         """Take events of the journal, from any thread."""
@@ -114,12 +112,12 @@ class LiveBroker(bt.BrokerBase):
         return self.mirror.account.cash
 
     def getvalue(self, datas: Any = None) -> float:
-        """Give cash and positions at the last close, less fees owed elsewhere."""
+        """Give cash and positions at the last close; fees in a third currency are paid from elsewhere."""
         account = self.mirror.account
         feeds = self._feeds.values() if datas is None else datas
         held = ((feed, account.positions[feed.bars.symbol].size) for feed in feeds)
         worth: float = sum(size * feed.close[0] for feed, size in held if size)
-        return account.cash + worth + account.fee_account
+        return account.cash + worth
 
     def getposition(self, data: Any) -> Any:
         """Give the strategy's position in a feed's symbol."""
@@ -164,27 +162,27 @@ class LiveBroker(bt.BrokerBase):
         self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any
     ) -> Any:
         """Want to buy; arguments as in backtrader, and ``protect`` and ``reason``."""
-        return self._want(self.orders.make(owner, data, abs(size), price, plimit, **kwargs))
+        return self._want(owner, data, abs(size), price, plimit, **kwargs)
 
     def sell(  # type: ignore[override]  # as above
         self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any
     ) -> Any:
         """Want to sell; arguments as in backtrader, and ``protect`` and ``reason``."""
-        return self._want(self.orders.make(owner, data, -abs(size), price, plimit, **kwargs))
+        return self._want(owner, data, -abs(size), price, plimit, **kwargs)
 
-    def _want(self, order: Any) -> Any:
+    def _want(
+        self, owner: Any, data: Any, size: float, price: Any, plimit: Any, *, oco: Any = None, **asked: Any
+    ) -> Any:
+        if asked.pop("trailamount", None) or asked.pop("trailpercent", None):
+            raise ValueError(f"{data.bars.symbol}: trailing orders are no venue's; use trailing_stop or move_stop")
+        order = self.orders.make(owner, data, size, price, plimit, **asked)
         if self._is_refused(order):
             return order
-        ticket, reduces = Ticket(order), self._reduces(order)
-        plan = self.mirror.plans.get(order.data.bars.symbol, "")
-        if plan and reduces and order.exectype == bt.Order.Market:
-            ticket.plan, ticket.role = plan, "exit"
-            ticket.command = Close(plan, _reason(order))
-        elif isinstance(order.info.get("protect"), Protection):
-            ticket.command = self._protected(ticket, order.info["protect"])
-        else:
-            intent = self._intent(order, "order", reduces=reduces)
-            ticket.key, ticket.command = intent.key, Ask(intent)
+        ticket = Ticket(order)
+        if order.parent is not None or not order.transmit:
+            self._collect(ticket)
+            return order
+        ticket.command = self.wishes.word(ticket, oco)
         if ticket.key in self.mirror.book.orders:
             self.orders.refuse(order, "this bar was decided on before, in an earlier life of the program")
             return order
@@ -192,10 +190,28 @@ class LiveBroker(bt.BrokerBase):
         self._send(ticket.command)
         return order
 
+    def _collect(self, ticket: Ticket) -> None:
+        """Keep the parts of backtrader's bracket until the last one is there."""
+        self._family.append(ticket)
+        if not ticket.order.transmit:
+            return
+        (main, *children), self._family = self._family, []
+        stop = next((one for one in children if one.order.exectype == bt.Order.Stop), None)
+        target = next((one for one in children if one.order.exectype == bt.Order.Limit), None)
+        main.command = self.wishes.bracket(main, stop, target)
+        for one in (main, stop, target):
+            if one is not None:
+                one.command = main.command
+                self._follow(one)
+        self._send(main.command)
+
     def _follow(self, ticket: Ticket) -> None:
+        """Remember what an order waits for."""
         mirror, command = self.mirror, ticket.command
         if isinstance(command, Close):
             mirror.exits[ticket.plan] = ticket
+        elif ticket.role:
+            mirror.expected[ticket.plan, ticket.role].append(ticket)
         else:
             mirror.tickets[ticket.key] = ticket
         if isinstance(command, Begin):
@@ -207,67 +223,30 @@ class LiveBroker(bt.BrokerBase):
             self.orders.refuse(order, why)
         return bool(why)
 
-    def _reduces(self, order: Any) -> bool:
-        held = self.getposition(order.data).size
-        return bool(held * order.size < 0 and abs(order.size) <= abs(held))
-
-    def _protected(self, ticket: Ticket, protect: Protection) -> Begin:
-        order, symbol = ticket.order, ticket.order.data.bars.symbol
-        entry = self._intent(order, "", reduces=False)
-        plan = Bracket(
-            f"p{entry.seq}", entry, stop_loss=protect.stop_loss, take_profit=protect.take_profit,
-            carried=self.mirror.account.sizes[symbol], rests=self.allotment.pairs,
-        )  # fmt: skip
-        ticket.key = leg_of(plan, "entry", entry).key
-        return Begin(plan)
-
-    def _intent(self, order: Any, leg: str, *, reduces: bool) -> Intent:
-        data = order.data
-        opened, symbol = int(data.bars.open_time[len(data) - 1]), data.bars.symbol
-        number = self._counts[symbol, opened] = self._counts.get((symbol, opened), 0) + 1
-        kind: Any = KINDS[order.exectype]
-        limit = order.created.pricelimit if kind == "stop_limit" else order.created.price
-        return Intent(
-            strategy=self.allotment.strategy,
-            symbol=symbol,
-            bar_time=opened,
-            side="buy" if order.isbuy() else "sell",
-            kind=kind,
-            qty=_exact(abs(order.size)),
-            price=_exact(limit) if kind in {"limit", "stop_limit"} else None,
-            stop_price=_exact(order.created.price) if kind in {"stop", "stop_limit"} else None,
-            leg=leg,
-            seq=number,
-            reference_price=_exact(data.close[0]),
-            reduces=reduces,
-            reason=_reason(order),
-            asked_at=opened + data.bars.timeframe.ms,
-            max_age_ms=0 if reduces else self.allotment.max_age_ms,
-        )
-
     def move_stop(self, data: Any, owner: Any, price: float, reason: str) -> Any:
         """Want the stop of a position at another price; see :meth:`itb.engine.shields.Shields.move_stop`."""
-        symbol, mirror = data.bars.symbol, self.mirror
-        size, plan = self.venue_of(data).quantise(self.getposition(data).size), mirror.plans.get(symbol)
-        if not size or plan is None:
+        held = self.venue_of(data).quantise(self.getposition(data).size)
+        if not held:
             return None
-        order = self.orders.make(owner, data, -size, price, exectype=bt.Order.Stop, reason=reason)
-        if self._is_refused(order):
+        resting = self.mirror.resting(self.mirror.plans.get(data.bars.symbol, ""), "stop")
+        if resting is not None and resting.order.created.price == self._rounded(data, price, is_buy=held < 0):
+            order = self.orders.make(owner, data, -held, price, exectype=bt.Order.Stop, reason=reason)
+            before, resting.order = resting.order, order
+            self.orders.end(before)
+            self.orders.accept(order)
             return order
-        resting = mirror.resting(plan, "stop")
-        if resting is not None and resting.order.created.price == order.created.price:
-            self._replace(resting, order)
-            return order
-        command = Reprice(plan, _exact(order.created.price), reason)
-        mirror.expected[plan, "stop"].append(Ticket(order, command, plan, "stop"))
-        self._send(command)
-        return order
+        return self._want(owner, data, -held, price, None, exectype=bt.Order.Stop, reason=reason)
 
-    def _replace(self, ticket: Ticket, order: Any) -> None:
-        """Let another order of backtrader's stand for one at the venue that is to stay as it is."""
-        before, ticket.order = ticket.order, order
-        self.orders.end(before)
-        self.orders.accept(order)
+    def _rounded(self, data: Any, price: float, *, is_buy: bool) -> float:
+        return self.venue_of(data).quantise_price(price, is_buy=is_buy)
+
+    def drop_legs(self, data: Any) -> None:
+        """Want a position without stop and target; where an exit is on its way, it ends them first."""
+        plan = self.mirror.plans.get(data.bars.symbol, "")
+        exit_ = self.mirror.exits.get(plan)
+        if plan and not (exit_ is not None and isinstance(exit_.command, Close) and exit_.command.qty is None):
+            for leg in ("stop", "target"):
+                self._send(Drop(plan, leg))
 
     def cancel(self, order: Any) -> bool:
         """Want an order to end; it has ended when a notice says so."""
@@ -277,6 +256,10 @@ class LiveBroker(bt.BrokerBase):
         if self._staged is not None and ticket.command in self._staged:
             self._staged.remove(ticket.command)
             self._drop(ticket.command, self.orders.end)
+        elif ticket.role in {"stop", "target"}:
+            ticket.is_dropped = True
+            if ticket.plan not in self.mirror.exits:
+                self._send(Drop(ticket.plan, ticket.role))
         elif ticket.key:
             self._send(Cancel(ticket.key))
         return True
@@ -317,12 +300,5 @@ class LiveShields:
         return self._broker.move_stop(data, owner, price, reason)
 
     def drop(self, data: Any) -> None:
-        """Do nothing: the exit that was sent ends the legs first."""
-
-
-def _reason(order: Any) -> str:
-    return str(order.info.get("reason", "user")) if order.info else "user"
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(repr(float(value)))
+        """Cancel both legs."""
+        self._broker.drop_legs(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from itb.live.host.growing import GrowingBars
 
 
+def _unknown(_currency: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Allotment:
     """Which part of an account a strategy trades.
@@ -33,6 +37,9 @@ class Allotment:
         Terms of each symbol: costs, step, tick and minima.
     pairs
         Whether the venue takes pairs (:class:`itb.live.gateways.port.TakesPairs`), so that targets rest beside stops.
+    worth_of
+        Gives the worth in quote of one unit of a currency that fees are paid in, ``None`` where it is not known: then
+        such fees are valued at the taker rate. On paper fees in any currency are counted in quote: 1.
     max_age_ms
         An entry that could not be sent this long after its bar's close is dropped (0 = never).
     """
@@ -41,6 +48,7 @@ class Allotment:
     cash: Decimal
     venues: Mapping[str, Venue]
     pairs: bool = False
+    worth_of: Callable[[str], float | None] = _unknown
     max_age_ms: int = 0
 
 
@@ -96,7 +104,7 @@ class Subaccount:
         change = signed_change(trade, symbol)
         net = float(change)
         net_price = qty * price / net if in_base else price
-        fee_quote = fee if in_quote else fee * price if in_base else self._worth(symbol, qty * price)
+        fee_quote = fee if in_quote else fee * price if in_base else self._worth(trade)
         position = self.positions[symbol]
         cost_price = position.price
         _, _, opened, closed = position.pseudoupdate(net, net_price)
@@ -116,9 +124,12 @@ class Subaccount:
         self.histories[symbol].add(booked.fill)
         return booked
 
-    def _worth(self, symbol: str, notional: float) -> float:
-        """Value a fee in a third currency by the rate that the venue's terms name; no price of it is known here."""
-        return abs(notional) * self.allotment.venues[symbol].costs.taker_fee
+    def _worth(self, trade: VenueTrade) -> float:
+        """Value a fee in a third currency."""
+        unit = self.allotment.worth_of(trade.fee_currency)
+        if unit is not None:
+            return float(trade.fee) * unit
+        return float(trade.qty * trade.price) * self.allotment.venues[trade.symbol].costs.taker_fee
 
     def _fill(self, trade: VenueTrade, qty: float, fee: float, fee_quote: float, reason: str, order_id: int) -> Fill:
         bar, opened = self.bar_of(trade.symbol, trade.time)

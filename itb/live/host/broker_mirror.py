@@ -27,7 +27,8 @@ _AT_VENUE = frozenset((Phase.OPEN, Phase.FILLED, Phase.CANCELED, Phase.EXPIRED))
 class Ticket:
     """An order of backtrader's and those of the journal that fulfil it.
 
-    ``command`` is what asked for it, until the journal has it; ``key`` is the journal's newest order for it.
+    ``command`` is what asked for it, ``key`` the journal's newest order for it. A leg that the strategy cancelled
+    (``is_dropped``) does not come back; ``group`` names those of which one is executed.
     """
 
     order: Any
@@ -35,6 +36,8 @@ class Ticket:
     plan: str = ""
     role: str = ""
     key: str = ""
+    group: str = ""
+    is_dropped: bool = False
 
 
 class Mirror:
@@ -135,7 +138,7 @@ class Mirror:
         if ticket is None:
             self._stand_in(self.book.orders[intent.key])
             return
-        ticket.command, ticket.key = None, intent.key
+        ticket.key = intent.key
         self.tickets[intent.key] = ticket
 
     def _book_new(self, before: OrderState | None, ticket: Ticket | None) -> None:
@@ -157,14 +160,14 @@ class Mirror:
             self.forget(ticket)
         elif ticket.role == "exit":
             return
-        elif ticket.role == "target" and state.reason == MOVED:
+        elif ticket.role == "target" and state.reason == MOVED and not ticket.is_dropped:
             self.expected[ticket.plan, ticket.role].append(ticket)  # it comes back beside the stop
         elif state.phase in {Phase.REJECTED, Phase.REFUSED}:
             self._orders.refuse(order, state.reason)
         elif state.phase is Phase.EXPIRED and state.intent.kind == "market":
             self._orders.refuse(order, "the account could not pay for it", is_unpaid=True)
         else:
-            self._orders.end(order, is_expired=state.phase is Phase.EXPIRED and not state.intent.pair)
+            self._orders.end(order, is_expired=state.reason == "timeout")
 
     def _is_done(self, key: str) -> bool:
         plan = self.book.plans[key]

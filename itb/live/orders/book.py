@@ -37,6 +37,7 @@ class Book:
         self.plans: dict[str, Plan] = {}
         self.plan_states: dict[str, PlanState] = {}
         self.legs: dict[str, list[str]] = defaultdict(list)
+        self.groups: dict[str, list[str]] = defaultdict(list)
         self.positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.balances: dict[str, Decimal] = defaultdict(Decimal)
         self.fundings: dict[str, Funding] = {}
@@ -65,6 +66,7 @@ class Book:
             ev.Planned: self._planned,
             ev.ExitWanted: self._exit_wanted,
             ev.Repriced: self._repriced,
+            ev.Dropped: self._dropped,
             ev.Adjusted: self._adjusted,
             ev.Funded: self._funded,
             ev.Valued: self._valued,
@@ -149,6 +151,11 @@ class Book:
         whole = order.reported if order.is_ended else order.intent.qty
         return EXACT.subtract(whole, order.filled)
 
+    def is_outdone(self, order: OrderState) -> bool:
+        """Whether another order of its group was executed, if only in part, or has ended."""
+        others = (self.orders[key] for key in self.groups.get(order.intent.oco, ()) if key != order.intent.key)
+        return any(other.filled or other.is_ended for other in others)
+
     def legs_of(self, plan: str) -> dict[str, list[OrderState]]:
         """Give a plan's orders by their part in it, oldest first."""
         legs: dict[str, list[OrderState]] = {}
@@ -179,6 +186,8 @@ class Book:
         self._put(key, OrderState(event.intent))
         if event.intent.plan:
             self.legs[event.intent.plan].append(key)
+        if event.intent.oco:
+            self.groups[event.intent.oco].append(key)
 
     def _refused(self, event: ev.Refused) -> None:
         self._put(event.key, replace(self.orders[event.key], phase=Phase.REFUSED, cancel="", reason=event.reason))
@@ -268,10 +277,19 @@ class Book:
         self.plan_states[event.plan] = state
 
     def _repriced(self, event: ev.Repriced) -> None:
+        state = self.plan_states[event.plan]
+        dropped = state.dropped - {event.leg or "stop"}
+        if event.leg == "target":
+            self.plan_states[event.plan] = replace(state, target=event.price, dropped=dropped)
+            return
         entries = sum(role_of(self.orders[key].intent) == "entry" for key in self.legs.get(event.plan, ()))
         self.plan_states[event.plan] = replace(
-            self.plan_states[event.plan], price=event.price, price_reason=event.reason, price_entries=entries
+            state, price=event.price, price_reason=event.reason, price_entries=entries, dropped=dropped
         )
+
+    def _dropped(self, event: ev.Dropped) -> None:
+        state = self.plan_states[event.plan]
+        self.plan_states[event.plan] = replace(state, dropped=state.dropped | {event.leg})
 
     def _adjusted(self, event: ev.Adjusted) -> None:
         self.balances[event.currency] = EXACT.add(self.balances[event.currency], event.amount)

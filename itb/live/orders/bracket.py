@@ -64,7 +64,7 @@ class Bracket:
 
     def is_target(self, price: Decimal, state: PlanState, legs: Legs, instrument: Instrument) -> bool:
         """Whether a price reaches a target that we watch."""
-        target = self._target_at(legs, instrument)
+        target = self._target_at(state, legs, instrument)
         if target is None or "target" in self._wanted(state, legs, instrument):
             return False
         return price >= target if self.entry.side == "buy" else price <= target
@@ -117,13 +117,17 @@ class Bracket:
 
     def stop_at(self, state: PlanState, legs: Legs, instrument: Instrument) -> Decimal | None:
         """Give where the stop belongs now: where it was moved to, where it was asked for, or from the entry's price."""
+        if "stop" in state.dropped:
+            return None
         newer = legs.get("entry", ())[state.price_entries :]
         if state.price is not None and not any(order.fills for order in newer):
             return state.price
         return self.stop_price or self._off(legs, instrument, -self.entry.sign * self.stop_loss)
 
-    def _target_at(self, legs: Legs, instrument: Instrument) -> Decimal | None:
-        return self.target_price or self._off(legs, instrument, self.entry.sign * self.take_profit)
+    def _target_at(self, state: PlanState, legs: Legs, instrument: Instrument) -> Decimal | None:
+        if "target" in state.dropped:
+            return None
+        return state.target or self.target_price or self._off(legs, instrument, self.entry.sign * self.take_profit)
 
     def _off(self, legs: Legs, instrument: Instrument, distance: float) -> Decimal | None:
         """Give the price at a distance (a fraction) from the newest entry's average price."""
@@ -137,7 +141,7 @@ class Bracket:
 
     def _wanted(self, state: PlanState, legs: Legs, instrument: Instrument) -> dict[str, Decimal]:
         """Give the prices at which stop and target are to rest."""
-        stop, target = self.stop_at(state, legs, instrument), self._target_at(legs, instrument)
+        stop, target = self.stop_at(state, legs, instrument), self._target_at(state, legs, instrument)
         wanted = {} if stop is None else {"stop": stop}
         targets = legs.get("target", ())
         is_taken = not targets or targets[-1].phase not in FAILED

@@ -143,12 +143,22 @@ class ExitWanted:
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """A plan has a new price: a chase its limit, a bracket its stop."""
+    """A plan has a new price: a chase its limit, a bracket its stop (or the ``leg`` that is named)."""
 
     time: int
     plan: str
     price: Decimal
     reason: str = ""
+    leg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A bracket goes on without its stop or its target (``leg``), until it has a new price."""
+
+    time: int
+    plan: str
+    leg: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +241,7 @@ Event: TypeAlias = (
     | Planned
     | ExitWanted
     | Repriced
+    | Dropped
     | Adjusted
     | Funded
     | Valued
@@ -257,6 +268,7 @@ EVENTS: dict[str, type[Event]] = {
     "planned": Planned,
     "exit_wanted": ExitWanted,
     "repriced": Repriced,
+    "dropped": Dropped,
     "adjusted": Adjusted,
     "funded": Funded,
     "valued": Valued,

@@ -29,6 +29,8 @@ class Intent:
         A resting order is cancelled after this long (0 = never).
     plan
         Name of the plan that it is a leg of.
+    oco
+        Name of a group of orders of which, once one is executed or ended, we cancel the others.
     pair
         Key of the order that is sent with it, where the execution of one ends the other.
     """
@@ -51,6 +53,7 @@ class Intent:
     timeout_ms: int = 0
     plan: str = ""
     pair: str = ""
+    oco: str = ""
 
     def __post_init__(self) -> None:
         if self.qty <= 0:

@@ -98,7 +98,9 @@ class Machine:
 
     def _of_order(self, key: str, now: int, judged: set[str]) -> Iterator[ev.Event]:
         order = self.book.orders[key]
-        if order.phase is Phase.WAITING:
+        if order.intent.oco and not order.cancel and not order.is_ended and self.book.is_outdone(order):
+            yield ev.CancelWanted(now, key, "another one of its group was executed or has ended")
+        elif order.phase is Phase.WAITING:
             why = self._too_late(order, now)
             if not why and (order.intent.symbol not in judged or self._partner(order) is not None):
                 why = self.refusal(order)

@@ -45,7 +45,8 @@ class PlanState:
     """What was decided about a plan after it began.
 
     ``reductions`` are parts of the position to be closed, each with its reason; ``exit_reason`` closes it all.
-    ``price`` replaces the plan's own, for as long as none but its first ``price_entries`` entries are executed.
+    ``price`` replaces the plan's own, for as long as none but its first ``price_entries`` entries are executed;
+    ``target`` is a bracket's other price, ``dropped`` names its legs that are not wanted any more.
     """
 
     exit_reason: str = ""
@@ -53,6 +54,8 @@ class PlanState:
     price: Decimal | None = None
     price_reason: str = ""
     price_entries: int = 0
+    target: Decimal | None = None
+    dropped: frozenset[str] = frozenset()
 
 
 class Named(Protocol):

@@ -1,0 +1,158 @@
+"""What an order that a strategy wants becomes: an intent of its own, or a part of the plan that holds the position."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from itb.engine.orders import Protection
+from itb.live.door import Ask, Begin, Close, Command, Reprice
+from itb.live.host.broker_mirror import Mirror, Ticket
+from itb.live.host.broker_orders import KINDS
+from itb.live.orders.bracket import Bracket
+from itb.live.orders.intent import Intent
+from itb.live.orders.moves import leg_of, opposite, plan_key
+
+if TYPE_CHECKING:
+    from itb.live.host.broker_account import Allotment
+
+_DAY_MS = 86_400_000
+_LEGS = {bt.Order.Stop: "stop", bt.Order.Limit: "target"}
+
+
+class Wishes:
+    """Words backtrader's orders as commands; what it makes of an order is written on its ticket."""
+
+    def __init__(self, allotment: Allotment, mirror: Mirror) -> None:
+        self._allotment, self._mirror = allotment, mirror
+        self._counts: dict[tuple[str, int], int] = {}
+
+    def word(self, ticket: Ticket, oco: Any = None) -> Command:
+        """Say what an order asks for; ``oco`` is the order whose execution ends it."""
+        order = ticket.order
+        symbol = order.data.bars.symbol
+        plan, protect = self._mirror.plans.get(symbol, ""), order.info.get("protect")
+        reduces = self._reduces(order)
+        if reduces and order.exectype in _LEGS:
+            return self._rest(ticket, plan, _LEGS[order.exectype])
+        if reduces and plan:
+            ticket.plan, ticket.role = plan, "exit"
+            held = self._allotment.venues[symbol].quantise(abs(self._mirror.account.positions[symbol].size))
+            part = None if abs(order.size) >= held else exact(abs(order.size))
+            return Close(plan, reason_of(order), part)
+        intent = self._intent(order, "order", reduces=reduces, oco=oco)
+        if plan and not reduces:
+            intent = leg_of(self._bracket(plan, protect), "add" if protect is None else "entry", intent, intent.seq)
+        elif isinstance(protect, Protection):
+            bracket = Bracket(
+                f"p{intent.seq}", intent, stop_loss=protect.stop_loss, take_profit=protect.take_profit,
+                carried=self._mirror.account.sizes[symbol], rests=self._allotment.pairs,
+            )  # fmt: skip
+            ticket.key = leg_of(bracket, "entry", intent).key
+            return Begin(bracket)
+        ticket.key, ticket.group = intent.key, intent.oco
+        return Ask(intent)
+
+    def bracket(self, main: Ticket, stop: Ticket | None, target: Ticket | None) -> Begin:
+        """Say what backtrader's bracket order asks for."""
+        intent = self._intent(main.order, "order", reduces=False)
+        plan = Bracket(
+            f"p{intent.seq}", intent,
+            stop_price=None if stop is None else exact(stop.order.created.price),
+            target_price=None if target is None else exact(target.order.created.price),
+            carried=self._mirror.account.sizes[intent.symbol], rests=self._allotment.pairs,
+        )  # fmt: skip
+        main.key = leg_of(plan, "entry", intent).key
+        for ticket, role in ((stop, "stop"), (target, "target")):
+            if ticket is not None:
+                ticket.plan, ticket.role = plan_key(plan), role
+        return Begin(plan)
+
+    def _bracket(self, plan: str, protect: Protection | None) -> Bracket:
+        """Give the plan that a larger position belongs to; it protects all of it alike."""
+        if plan not in self._mirror.book.plans:
+            raise ValueError(f"{plan}: the position cannot grow before its first entry is in the journal")
+        known = self._mirror.book.plans[plan]
+        assert isinstance(known, Bracket)  # no other plan holds a position
+        if protect is not None and (protect.stop_loss, protect.take_profit) != (known.stop_loss, known.take_profit):
+            raise ValueError(
+                f"{known.entry.symbol}: one position has one protection, this one stop_loss {known.stop_loss} and "
+                f"take_profit {known.take_profit}; asked for were {protect.stop_loss} and {protect.take_profit}"
+            )
+        return known
+
+    def _rest(self, ticket: Ticket, plan: str, leg: str) -> Command:
+        """Let a stop or a limit that reduces the position be a leg of the plan that holds it, or of a new one."""
+        order, price = ticket.order, exact(ticket.order.created.price)
+        ticket.role = leg
+        if plan:
+            ticket.plan = plan
+            return Reprice(plan, price, reason_of(order) if leg == "stop" else "", "" if leg == "stop" else leg)
+        intent = self._intent(order, "order", reduces=True)
+        entry = leg_of_position(intent)
+        adopting = Bracket(
+            f"p{intent.seq}", entry, carried=self._mirror.account.sizes[intent.symbol], rests=self._allotment.pairs,
+            stop_price=price if leg == "stop" else None, target_price=price if leg == "target" else None, adopts=True,
+        )  # fmt: skip
+        ticket.plan = plan_key(adopting)
+        return Begin(adopting)
+
+    def _reduces(self, order: Any) -> bool:
+        held = self._mirror.account.positions[order.data.bars.symbol].size
+        return bool(held * order.size < 0 and abs(order.size) <= abs(held))
+
+    def _intent(self, order: Any, leg: str, *, reduces: bool, oco: Any = None) -> Intent:
+        data = order.data
+        opened, symbol = int(data.bars.open_time[len(data) - 1]), data.bars.symbol
+        number = self._counts[symbol, opened] = self._counts.get((symbol, opened), 0) + 1
+        kind: Any = KINDS[order.exectype]
+        limit = order.created.pricelimit if kind == "stop_limit" else order.created.price
+        leader = next((one for one in self._mirror.all_tickets() if oco is not None and one.order is oco), None)
+        own = f"{self._allotment.strategy}|{symbol}|{opened}|{number}" if kind != "market" else ""
+        return Intent(
+            strategy=self._allotment.strategy,
+            symbol=symbol,
+            bar_time=opened,
+            side="buy" if order.isbuy() else "sell",
+            kind=kind,
+            qty=exact(abs(order.size)),
+            price=exact(limit) if kind in {"limit", "stop_limit"} else None,
+            stop_price=exact(order.created.price) if kind in {"stop", "stop_limit"} else None,
+            leg=leg,
+            seq=number,
+            reference_price=exact(data.close[0]),
+            reduces=reduces,
+            reason=reason_of(order),
+            asked_at=opened + data.bars.timeframe.ms,
+            max_age_ms=0 if reduces else self._allotment.max_age_ms,
+            timeout_ms=self._timeout(order),
+            oco=own if leader is None else leader.group,
+        )
+
+    @staticmethod
+    def _timeout(order: Any) -> int:
+        """Give how long an order may rest: until the open of the first bar that is later than it is valid."""
+        if not isinstance(order.valid, float):
+            return 0
+        valid_ms: int = round((order.valid - order.created.dt) * _DAY_MS)
+        return max(1, valid_ms - int(order.data.bars.timeframe.ms) + 1)
+
+
+def leg_of_position(intent: Intent) -> Intent:
+    """Give what stands for the entry of a position that is there already, from an order that reduces it."""
+    return Intent(
+        intent.strategy, intent.symbol, intent.bar_time, opposite(intent.side), "market", intent.qty, leg=intent.leg,
+        seq=intent.seq, reference_price=intent.reference_price, asked_at=intent.asked_at,
+    )  # fmt: skip
+
+
+def reason_of(order: Any) -> str:
+    """Give the word that an order was sent with."""
+    return str(order.info.get("reason", "user")) if order.info else "user"
+
+
+def exact(value: float) -> Decimal:
+    """Give the decimal that a float is written as."""
+    return Decimal(repr(float(value)))
