@@ -115,6 +115,10 @@ class Dealer(Desk):
         except JournalError as error:
             self.broken = str(error)
 
+    def look_now(self) -> None:
+        """Let the next pulse look at the venue, whenever the next look was due."""
+        self._next_poll = 0
+
     @property
     def is_quiet(self) -> bool:
         """Whether every unfinished order just rests at the venue."""

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite"
 EVENTS = "events.jsonl"
-KINDS = ("", "-paper", "-practice")  # what the folder's name says of the account, behind the bot's name
+KINDS = (
+    "",
+    "-paper",
+    "-practice",
+    "-paper-on-practice",
+)  # what the folder's name says of the account, behind the bot's name
 BY = "terminal"
 _POLL_S = 0.1
 _EVENTS = 50  # newest events that are read for the view

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -76,17 +75,23 @@ def start_exchange(workspace: Workspace, rehearsal: Rehearsal, folder: Path) -> 
         "told": str(told.resolve()),
     }
     write_whole(folder / "practice-job.json", json.dumps(job).encode())
-    with log.open("wb") as lines:
-        child = subprocess.Popen(  # noqa: S603  our own interpreter and code, arguments of our own making
-            [sys.executable, "-c", _CHILD, str((folder / "practice-job.json").resolve())],
-            stdin=subprocess.DEVNULL, stdout=lines, stderr=lines, start_new_session=True,
-        )  # fmt: skip
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", _CHILD, str((folder / "practice-job.json").resolve())],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
     end = time.monotonic() + _START_S
     while time.monotonic() < end:
         found = find_exchange(folder)
         if found is not None:
             return found
-        if child.poll() is not None:
+        if os.waitpid(pid, os.WNOHANG)[0]:
             break
         time.sleep(0.02)
     last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
@@ -107,6 +112,7 @@ async def _serve(workspace: Workspace, rehearsal: Rehearsal, told: Path) -> None
     from itb.live.practice.server import Server
 
     exchange = build_exchange(workspace, rehearsal)
+    exchange.is_held = True
     begins = exchange.venue.now
     server, stopped, loop = Server(exchange), asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)

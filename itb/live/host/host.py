@@ -132,6 +132,11 @@ class LiveHost:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its thread was started and is gone."""
+        return self._thread is not None and not self._thread.is_alive()
+
     def is_stuck(self, after_s: float) -> bool:
         """Whether the strategy has been at one bar for longer; the bars of others go on meanwhile."""
         return self.guard.busy_s() > after_s

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 def control(exchange: Exchange, method: str, name: str, sent: dict[str, Any]) -> dict[str, Any]:
     """Answer ``/practice/<name>``.
 
-    ``GET clock``: market time, speed, what lock-step waits for. ``POST answered``: a symbol's newest final bar was read
+    ``GET clock``: market time, speed, what lock-step waits for. ``POST begin``: let time run, where it was held.
+    ``POST answered``: a symbol's newest final bar was read
     and answered. ``POST step``: in lock-step, go on whoever has answered (``bars`` times). ``GET faults``: what was
     injected. ``GET totals``: all money. ``POST transfer``: a deposit, or a withdrawal where negative.
     """
     table = {
         ("GET", "clock"): _clock,
+        ("POST", "begin"): _begin,
         ("POST", "answered"): _answered,
         ("POST", "step"): _step,
         ("GET", "faults"): _faults,
@@ -44,6 +46,11 @@ def _clock(exchange: Exchange, _sent: dict[str, Any]) -> dict[str, Any]:
         "final": bars,
         "waiting": {} if exchange.steps is None else exchange.steps.waiting,
     }
+
+
+def _begin(exchange: Exchange, sent: dict[str, Any]) -> dict[str, Any]:
+    exchange.begin()
+    return _clock(exchange, sent)
 
 
 def _answered(exchange: Exchange, sent: dict[str, Any]) -> dict[str, Any]:

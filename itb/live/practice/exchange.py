@@ -70,6 +70,8 @@ class Exchange:
         What goes wrong, who may ask, how often.
     wall
         Wall time, milliseconds; another one for tests.
+    is_held
+        Market time waits for :meth:`begin`: whoever rehearses is warm by then.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Exchange:
         guard: Guard | None = None,
         meter: Meter | None = None,
         wall: Callable[[], int] = wall_ms,
+        is_held: bool = False,
     ) -> None:
+        self.is_held = is_held
         self.venue, self.speed, self.stop_ms = venue, speed, stop_ms
         self.faults, self.guard, self.meter = faults or Faults(), guard or Guard(), meter or Meter()
         self.streams = Streams(venue, self.faults)
@@ -110,11 +114,15 @@ class Exchange:
 
     def catch_up(self) -> None:
         """Bring the markets to what market time is now."""
-        if isinstance(self.speed, float):
+        if isinstance(self.speed, float) and not self.is_held:
             if self._begun is None:
                 self._begun = (time.monotonic(), self.venue.now)
             since, start = self._begun
             self.go_to(start + int((time.monotonic() - since) * 1000 * self.speed))
+
+    def begin(self) -> None:
+        """Let market time run."""
+        self.is_held = False
 
     def go_to(self, market_ms: int) -> None:
         """Move market time on, to the end of the replay at most, and tell the listeners."""
@@ -132,7 +140,7 @@ class Exchange:
     async def keep_time(self) -> None:
         """Let market time run until the replay ends (in lock-step clients move it)."""
         while not self.is_over and self.steps is None:
-            if self.speed == "max":
+            if self.speed == "max" and not self.is_held:
                 self.go_to(self.venue.now + min(tape.timeframe.ms for tape in self.venue.tapes.values()))
                 await asyncio.sleep(0)
             else:

@@ -63,9 +63,13 @@ class MarketTime:
         """Ask the exchange; raise :class:`itb.errors.GatewayError` when it does not answer."""
         await self._ask("GET", "clock")
 
+    async def begin(self) -> None:
+        """Let market time run, where the exchange holds it until a bot is warm."""
+        await self._ask("POST", "begin")
+
     async def answer(self, symbol: str, open_time: int) -> None:
         """In lock-step: tell that a symbol's newest final bar was read and answered."""
-        await self._ask("POST", "answered", {"symbol": symbol, "open_time": open_time})
+        await self._ask("POST", "answered", {"symbol": symbol.replace("/", ""), "open_time": open_time})
 
     async def keep(self, every_s: float = 0.2) -> None:
         """Look again and again until it is cancelled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class ScoreDesk:
         names = [column.column for column in columns] + [name for one in derived for name in one.names]
         self.said: dict[str, list[float]] = {name: [] for name in names}
         self.check = SelfCheck()
+        self._turn = threading.Lock()
         self._spoke: deque[tuple[str | None, ...]] = deque(maxlen=check)
         self._rows: deque[ModelInput] = deque(maxlen=check)
         self.newest: ModelInput = np.full((0, len(features.names)), np.nan, dtype=np.float32)
@@ -108,10 +110,15 @@ class ScoreDesk:
         return len(next(iter(self.said.values()))) if self.said else 0
 
     def at(self, column: str, open_time: int) -> float:
-        """Give a column's score of the bar that opened at a time, as it was said then; NaN if there is no such bar."""
+        """Give a column's score of the bar that opened at a time, as it was said then; NaN if there is no such bar.
+
+        From any thread: who asks first computes, the others wait.
+        """
         place = self._window.place(open_time)
-        while place >= 0 and place >= self.scored:
-            self._score_next()
+        if place >= self.scored:
+            with self._turn:
+                while place >= self.scored:
+                    self._score_next()
         return self.said[column][place] if place >= 0 else np.nan
 
     def column(self, column: str) -> FloatArray:

@@ -1,0 +1,178 @@
+"""One account of a bot: its dealer, the strategies that trade it, and what keeps its orders moving."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from itb.live.door import Door
+from itb.live.host.broker_account import Allotment, Subaccount
+from itb.live.orders import events as ev
+from itb.live.paper import live_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from itb.engine.venue import Venue
+    from itb.live.bars.barrier import Step
+    from itb.live.dealer import Dealer
+    from itb.live.gateways.paper import BarPaper
+    from itb.live.host.broker import LiveBroker
+    from itb.live.host.growing import GrowingBars
+    from itb.live.host.host import LiveHost
+
+
+@dataclass(eq=False)
+class Lane:
+    """One strategy on one market: its host, and its books as the network's side keeps them."""
+
+    name: str
+    symbol: str
+    broker: LiveBroker
+    books: Subaccount
+    host: LiveHost = field(init=False)
+    is_busy: bool = False
+    decided: int = 0
+
+    def worth(self, price: float) -> float:
+        """Give cash and position at a price."""
+        return self.books.cash + self.books.positions[self.symbol].size * price + self.books.fee_account
+
+
+@dataclass(eq=False)
+class Account:
+    """A dealer and its lanes. Everything here happens on the network's loop.
+
+    Parameters
+    ----------
+    name
+        ``main``, or that of a shadow.
+    dealer
+        Where orders go.
+    paper
+        The venue of an account on paper that fills by bars; ``None`` for all others.
+    is_shadow
+        Whether it is only watched.
+    pulse_s
+        Longest pause between two rounds of the dealer.
+    is_stepped
+        Whether the venue's market stands still until it is answered: everything must have arrived by then.
+    """
+
+    name: str
+    dealer: Dealer
+    paper: BarPaper | None = None
+    is_shadow: bool = False
+    pulse_s: float = 0.25
+    is_stepped: bool = False
+    lanes: list[Lane] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
+
+    def door(self, loop: asyncio.AbstractEventLoop) -> Door:
+        """Give a way in for a strategy's thread."""
+        return Door(self.dealer, loop.call_soon_threadsafe, self.wake)
+
+    def wake(self) -> None:
+        """Let the dealer look at once."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Keep the dealer going until cancelled."""
+        while True:
+            async with self._turn:
+                await self.dealer.pulse()
+            self._wanted.clear()
+            try:
+                async with asyncio.timeout(self.pulse_s):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def settle(self) -> None:
+        """Do all that can be done before something new happens."""
+        async with self._turn:
+            await self.dealer.settle()
+
+    async def arrive(self, most_s: float = 2.0) -> None:
+        """Ask the venue until nothing is on its way any more, for a while."""
+        end = time.monotonic() + most_s
+        while self.dealer.book.active and time.monotonic() < end:
+            self.dealer.look_now()
+            await self.settle()
+            if self.dealer.is_quiet:
+                return
+            await asyncio.sleep(0.002)
+
+    async def live(self, step: Step) -> None:
+        """Let the bars of a step pass where orders are filled by bars; what they did is in the journal then."""
+        if self.is_stepped:
+            await self.arrive()
+        if self.paper is not None:
+            bars = {symbol: bar for symbol, bar in step.bars.items() if symbol in self.paper.engine.instruments}
+            async with self._turn:
+                await self.dealer.settle()
+                await live_bar(self.dealer, self.paper, bars)
+
+    def equity(self, prices: Mapping[str, float]) -> Decimal:
+        """Give the worth of all lanes at the last prices."""
+        worth = sum(lane.worth(prices[lane.symbol]) for lane in self.lanes if lane.symbol in prices)
+        return Decimal(repr(float(worth)))
+
+    def follow(self, told: Callable[[Lane, ev.Traded], None]) -> None:
+        """Keep the lanes' books by the journal; ``told`` hears of executions from now on."""
+        self._is_replay = True
+
+        def hear(events: Sequence[ev.Event]) -> None:
+            for event in events:
+                if isinstance(event, ev.Traded):
+                    self._book(event, None if self._is_replay else told)
+
+        self.dealer.follow(hear)
+        self._is_replay = False
+        for lane in self.lanes:
+            self.dealer.follow(lane.broker.hear)
+
+    def _book(self, event: ev.Traded, told: Callable[[Lane, ev.Traded], None] | None) -> None:
+        key = self.dealer.book.by_venue.get((event.trade.symbol, event.trade.order_id))
+        if key is None:
+            return
+        intent = self.dealer.book.orders[key].intent
+        for lane in self.lanes:
+            if (lane.name, lane.symbol) == (intent.strategy, intent.symbol):
+                lane.books.book(event.trade, intent.reason, 0)
+                if told is not None:
+                    told(lane, event)
+
+
+def allotments(
+    names: Mapping[str, float],
+    symbols: Sequence[str],
+    cash: Decimal,
+    venues: Mapping[str, Venue],
+    *,
+    pairs: bool,
+    max_age_ms: int,
+) -> dict[tuple[str, str], Allotment]:
+    """Split an account: each strategy's share of the cash, evenly over the markets that it trades."""
+    return {
+        (name, symbol): Allotment(
+            name,
+            cash * Decimal(repr(share)) / len(symbols),
+            {symbol: venues[symbol]},
+            pairs=pairs,
+            max_age_ms=max_age_ms,
+        )
+        for name, share in names.items()
+        for symbol in symbols
+    }
+
+
+def books_of(allotment: Allotment, symbol: str, bars: GrowingBars) -> Subaccount:
+    """Make the books of a lane for the network's side."""
+    return Subaccount(allotment, {symbol: bars})

@@ -1,0 +1,224 @@
+"""The engine: steps come in, strategies decide in threads of their own, orders move; the rest is on one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from itb.live.run.health import HealthBoard
+
+if TYPE_CHECKING:
+    from itb.live.bars.barrier import Step
+    from itb.live.bars.gate import StartGate
+    from itb.live.bars.pump import BarPump
+    from itb.live.host.growing import GrowingBars
+    from itb.live.host.host import Decided
+    from itb.live.run.account import Account, Lane
+    from itb.live.scores.desk import ScoreDesk
+
+RECONCILED = "journal and venue have not been compared yet"
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """A timestamp that every strategy is done with, or that was given up waiting for."""
+
+    step: Step
+    seconds: float
+    scores: Mapping[str, Mapping[str, float]]
+    late: tuple[str, ...] = ()
+
+
+@dataclass
+class Listeners:
+    """Who hears what: ``ticked`` after each step; ``before`` and ``after`` are awaited around it."""
+
+    ticked: list[Callable[[Ticked], None]] = field(default_factory=list)
+    after: list[Callable[[Step], object]] = field(default_factory=list)
+
+
+class Engine:
+    """Runs accounts on the steps of a pump.
+
+    Parameters
+    ----------
+    windows
+        The bars of each symbol that scores are computed on; the engine appends.
+    desks
+        The score desk of each symbol.
+    accounts
+        The main account first, then shadows.
+    gate
+        Opens when the feeds are live and the main account is reconciled.
+    board
+        Hears of troubles.
+    decide_s
+        How long a strategy may be waited for, before the next step goes to the others without it.
+    """
+
+    def __init__(
+        self,
+        windows: Mapping[str, GrowingBars],
+        desks: Mapping[str, ScoreDesk],
+        accounts: Sequence[Account],
+        gate: StartGate,
+        board: HealthBoard,
+        *,
+        decide_s: float = 5.0,
+        most_steps: int = 0,
+    ) -> None:
+        self.windows, self.desks, self.accounts = windows, desks, tuple(accounts)
+        self.gate, self.board, self.decide_s, self.most_steps = gate, board, decide_s, most_steps
+        self.listeners = Listeners()
+        self.steps = 0
+        self.is_over = asyncio.Event()
+        self._waiting: asyncio.Queue[tuple[Step, float]] = asyncio.Queue()
+        self._progress = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """All lanes of all accounts."""
+        return [lane for account in self.accounts for lane in account.lanes]
+
+    @property
+    def prices(self) -> dict[str, float]:
+        """The last close of each symbol."""
+        return {symbol: float(bars.close[-1]) for symbol, bars in self.windows.items() if len(bars)}
+
+    def has_all(self, until_ms: int) -> bool:
+        """Whether every bar that closes by a time was decided on."""
+        is_idle = self._waiting.empty() and not any(lane.is_busy for lane in self.lanes)
+        return is_idle and all(
+            int(bars.open_time[-1]) + bars.timeframe.ms >= until_ms for bars in self.windows.values()
+        )
+
+    # -- told from outside
+
+    def take(self, step: Step) -> None:
+        """Take a step of the pump; on the loop."""
+        self._waiting.put_nowait((step, time.perf_counter()))
+
+    def decided(self, lane: Lane, done: Decided) -> None:
+        """Take note that a strategy is done with a step; from its own thread."""
+        self._loop.call_soon_threadsafe(self._note, lane, done)
+
+    def _note(self, lane: Lane, done: Decided) -> None:
+        del done
+        lane.is_busy = False
+        lane.decided += 1
+        self.board.well(f"{lane.name} {lane.symbol}: stuck")
+        self._progress.set()
+
+    # -- running
+
+    async def run(self, pump: BarPump) -> None:
+        """Run until cancelled, or until ``most_steps`` are done."""
+        for lane in self.lanes:
+            lane.host.start()
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(account.run(), name=account.name) for account in self.accounts]
+            running.append(tasks.create_task(pump.run(), name="bars"))
+            running.append(tasks.create_task(self._watch(), name="watch"))
+            tasks.create_task(self._work(running), name="steps")
+
+    async def _work(self, others: Sequence[asyncio.Task[None]]) -> None:
+        while not (self.most_steps and self.steps >= self.most_steps):
+            step, since = await self._waiting.get()
+            await self._take(step, since)
+        self.is_over.set()
+        for task in others:
+            task.cancel()
+
+    async def _take(self, step: Step, since: float) -> None:
+        for account in self.accounts:
+            await account.live(step)
+        fresh = {symbol: bar for symbol, bar in step.bars.items() if self._is_new(symbol, bar.open_time)}
+        for symbol, bar in fresh.items():
+            self.windows[symbol].append(bar)
+            if not step.is_late:
+                self.gate.clear(not_live(symbol))
+        self._judge_gate()
+        for lane in self.lanes:
+            if lane.symbol in fresh and not lane.is_busy:
+                lane.is_busy = True
+                lane.host.step(step)
+        late = await self._decisions()
+        seconds = time.perf_counter() - since
+        await self._settle()
+        self.steps += 1
+        ticked = Ticked(step, seconds, {symbol: self._scores(symbol) for symbol in fresh}, late)
+        for listener in self.listeners.ticked:
+            listener(ticked)
+        for after in self.listeners.after:
+            done = after(step)
+            if asyncio.iscoroutine(done):
+                await done
+
+    def _is_new(self, symbol: str, open_time: int) -> bool:
+        times = self.windows[symbol].open_time
+        return not len(times) or open_time > int(times[-1])
+
+    def _scores(self, symbol: str) -> dict[str, float]:
+        desk = self.desks.get(symbol)
+        return {} if desk is None else {name: said[-1] for name, said in desk.said.items() if said}
+
+    async def _decisions(self) -> tuple[str, ...]:
+        """Wait until all strategies are done, for a while; whoever is stuck does not hold the others up again."""
+        end = self._loop.time() + self.decide_s
+        while any(lane.is_busy for lane in self.lanes) and self._loop.time() < end:
+            self._progress.clear()
+            try:
+                async with asyncio.timeout_at(end):
+                    await self._progress.wait()
+            except TimeoutError:
+                break
+        late = [lane for lane in self.lanes if lane.is_busy]
+        for lane in late:
+            told = f"{lane.name} on {lane.symbol} has not come back from its bar in {self.decide_s:g} s; it is left out"
+            self.board.trouble(f"{lane.name} {lane.symbol}: stuck", told)
+        return tuple(lane.name for lane in late)
+
+    async def _settle(self) -> None:
+        """Let what was decided leave, and value the accounts by the closes."""
+        prices = self.prices
+        for account in self.accounts:
+            if account.paper is not None or account.is_stepped:
+                await account.settle()
+            if account.is_stepped:
+                await account.arrive()
+            if account.lanes:
+                account.dealer.value(account.equity(prices))
+                account.wake()
+
+    async def _watch(self) -> None:
+        """Tell how the accounts are, again and again."""
+        while True:
+            self._judge_gate()
+            for account in self.accounts:
+                book, of = account.dealer.book, "" if not account.is_shadow else f"{account.name}: "
+                for key, text, halts in (
+                    ("journal", account.dealer.broken, True),
+                    ("venue", book.degraded, False),
+                    ("orders", book.halted, True),
+                ):
+                    self.board.keep(of + key, of + text if text else None, halts=halts)
+            for lane in self.lanes:
+                if lane.host.has_ended:
+                    told = f"{lane.name} on {lane.symbol} has ended; its positions stay protected, it opens no new one"
+                    self.board.trouble(f"{lane.name} {lane.symbol}: ended", told, halts=True)
+            await asyncio.sleep(0.2)
+
+    def _judge_gate(self) -> None:
+        if self.accounts and self.accounts[0].dealer.is_reconciled:
+            self.gate.clear(RECONCILED)
+        else:
+            self.gate.hold(RECONCILED)
+
+
+def not_live(symbol: str) -> str:
+    """Word what the gate waits for."""
+    return f"{symbol} is not live yet"

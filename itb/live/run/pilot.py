@@ -1,0 +1,265 @@
+"""The cockpit of the bot that runs in this process: what it shows is what journal, books and engine know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from itb.errors import ItbError
+from itb.live.cockpit import (
+    BalanceLine,
+    BarLine,
+    OrderLine,
+    PositionLine,
+    ScoreLine,
+    Status,
+    StrategyLine,
+    TradeLine,
+)
+from itb.live.orders.intent import Intent
+
+if TYPE_CHECKING:
+    from itb.ledger.trades import OpenTrade, Trade
+    from itb.live.orders.state import OrderState
+    from itb.live.run.account import Account, Lane
+    from itb.live.run.engine import Engine
+    from itb.live.run.health import HealthBoard
+
+
+@dataclass
+class Pilot:
+    """A :class:`itb.live.cockpit.Cockpit` on an engine; called on the network's loop.
+
+    Parameters
+    ----------
+    bot, mode
+        What it is called, and where it trades.
+    engine, board
+        What runs, and how it is.
+    clock
+        UTC milliseconds of the venue's clock.
+    end
+        Called to end the program; gets whether resting orders are cancelled (``None``: as configured).
+    """
+
+    bot: str
+    mode: str
+    engine: Engine
+    board: HealthBoard
+    clock: Callable[[], float]
+    end: Callable[[bool | None], None]
+    started_at: int = 0
+    closing: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Account:
+        """The account that trades."""
+        return self.engine.accounts[0]
+
+    # -- to see
+
+    def status(self) -> Status:
+        """Give the state at a glance."""
+        engine, dealer = self.engine, self.main.dealer
+        worth = dealer.book.worth
+        prices = engine.prices
+        return Status(
+            bot=self.bot,
+            mode=self.mode,
+            is_running=True,
+            pid=os.getpid(),
+            time=int(self.clock()),
+            started_at=self.started_at,
+            health=self.board.health,
+            reasons=self.board.reasons,
+            waiting_for=engine.gate.held_by,
+            steps=engine.steps,
+            open_orders=len(dealer.book.active),
+            equity=None if worth is None else worth.equity,
+            day_start=None if worth is None else worth.day_start,
+            peak=None if worth is None else worth.peak,
+            bars=tuple(
+                BarLine(symbol, int(bars.open_time[-1]), _exact(prices[symbol]))
+                for symbol, bars in engine.windows.items()
+                if len(bars)
+            ),
+            scores=tuple(self._scores()),
+            positions=tuple(line for lane in self.main.lanes if (line := _position(lane, prices)) is not None),
+            strategies=tuple(
+                _strategy(name, account, prices) for account in engine.accounts for name in _names(account)
+            ),
+        )
+
+    def _scores(self) -> list[ScoreLine]:
+        found = []
+        for symbol, desk in self.engine.desks.items():
+            times = self.engine.windows[symbol].open_time
+            for column, said in desk.said.items():
+                if said and len(said) <= len(times):
+                    value = said[-1]
+                    told = None if value != value else float(value)  # noqa: PLR0124  NaN is not itself
+                    found.append(ScoreLine(symbol, column, int(times[len(said) - 1]), told))
+        return found
+
+    def orders(self, ended: int = 0) -> tuple[OrderLine, ...]:
+        """Give all unfinished orders and the newest ``ended`` finished ones, oldest first."""
+        book = self.main.dealer.book
+        old = [order for key, order in book.orders.items() if key not in book.active]
+        return tuple(_order(order) for order in [*old[len(old) - min(ended, len(old)) :], *book.unsettled()])
+
+    def trades(self, most: int = 20) -> tuple[TradeLine, ...]:
+        """Give the newest trades, oldest first, open ones last."""
+        closed = [
+            _closed(lane.name, trade) for lane in self.main.lanes for trade in lane.books.histories[lane.symbol].closed
+        ]
+        closed.sort(key=lambda trade: trade.exit_time)
+        standing = [
+            _open(lane.name, trade)
+            for lane in self.main.lanes
+            if (trade := lane.books.histories[lane.symbol].open) is not None
+        ]
+        return tuple([*closed, *standing][-most:]) if most else ()
+
+    def balance(self) -> tuple[BalanceLine, ...]:
+        """Give what the account holds."""
+        prices = {symbol.split("/")[0]: price for symbol, price in self.engine.prices.items()}
+        quotes = {symbol.split(":")[0].split("/")[1] for symbol in self.engine.windows}
+        found = []
+        for currency, total in sorted(self.main.dealer.book.balances.items()):
+            price = 1.0 if currency in quotes else prices.get(currency)
+            found.append(BalanceLine(currency, total, None if price is None else total * _exact(price)))
+        return tuple(found)
+
+    # -- to act
+
+    def pause(self, by: str) -> str:
+        """Take no new risk until :meth:`resume`; positions are still protected and closed. Survives a restart."""
+        book = self.main.dealer.book
+        if book.halted:
+            return f"trading is halted already: {book.halted}"
+        self.main.dealer.halt(f"paused by {by}")
+        return "paused: no new position is opened; what is open stays protected, and exits go on"
+
+    def resume(self, by: str) -> str:
+        """Lift a pause or a halt."""
+        before = self.main.dealer.book.halted
+        if not before:
+            return "nothing was paused or halted"
+        self.main.dealer.resume()
+        self.main.wake()
+        return f"resumed by {by}; before: {before}"
+
+    def close(self, by: str, symbol: str = "", strategy: str = "") -> str:
+        """End orders and close positions; of one symbol or strategy, or all."""
+        lanes = [lane for lane in self.main.lanes if symbol in {"", lane.symbol} and strategy in {"", lane.name}]
+        if not lanes:
+            known = ", ".join(sorted({lane.symbol for lane in self.main.lanes} | set(_names(self.main))))
+            raise ItbError(f"nothing is called {symbol or strategy!r} here; there are {known}")
+        begun = [told for lane in lanes if (told := self._close(lane, f"closed by {by}"))]
+        self.main.wake()
+        return "; ".join(begun) if begun else "nothing is open there"
+
+    def _close(self, lane: Lane, reason: str) -> str:
+        dealer = self.main.dealer
+        mine = [
+            order for order in dealer.book.unsettled()
+            if (order.intent.strategy, order.intent.symbol) == (lane.name, lane.symbol)
+        ]  # fmt: skip
+        held = dealer.book.positions.get((lane.name, lane.symbol), Decimal(0))
+        plans = {order.intent.plan for order in mine if order.intent.plan}
+        for plan in plans:
+            dealer.close(plan, reason)
+        for order in mine:
+            if not order.intent.plan:
+                dealer.cancel(order.intent.key, reason)
+        if plans or not held:
+            return f"{lane.name}: closing {lane.symbol}" if mine else ""
+        instrument = dealer.machine.instruments.get(lane.symbol)
+        qty = abs(held) if instrument is None else instrument.quantise(abs(held))
+        if not qty:
+            return ""
+        bars = self.engine.windows[lane.symbol]
+        now = int(self.clock())
+        dealer.ask(
+            Intent(
+                strategy=lane.name,
+                symbol=lane.symbol,
+                bar_time=int(bars.open_time[-1]),
+                side="sell" if held > 0 else "buy",
+                kind="market",
+                qty=qty,
+                leg="close",
+                seq=now,
+                reference_price=_exact(float(bars.close[-1])),
+                reduces=True,
+                reason=reason,
+                asked_at=now,
+            )
+        )
+        return f"{lane.name}: closing {qty} {lane.symbol}"
+
+    def stop(self, by: str, *, cancel: bool | None = None) -> str:
+        """End the program gracefully; resting orders are cancelled, kept, or as the config says (``None``)."""
+        self.end(cancel)
+        what = {True: "resting orders are cancelled", False: "resting orders stay", None: "as configured"}[cancel]
+        return f"stopping, asked by {by}; {what}"
+
+
+def _names(account: Account) -> list[str]:
+    return list(dict.fromkeys(lane.name for lane in account.lanes))
+
+
+def _position(lane: Lane, prices: dict[str, float]) -> PositionLine | None:
+    qty, trade = lane.books.sizes[lane.symbol], lane.books.histories[lane.symbol].open
+    if not qty:
+        return None
+    price = prices.get(lane.symbol)
+    if trade is None:
+        return PositionLine(lane.name, lane.symbol, qty, price=None if price is None else _exact(price))
+    profit = None if price is None else trade.direction * trade.qty * (price - trade.entry_price) - trade.fees_quote
+    return PositionLine(
+        lane.name, lane.symbol, qty, _exact(trade.entry_price), trade.entry_time,
+        None if price is None else _exact(price), None if profit is None else _exact(profit),
+    )  # fmt: skip
+
+
+def _strategy(name: str, account: Account, prices: dict[str, float]) -> StrategyLine:
+    lanes = [lane for lane in account.lanes if lane.name == name]
+    closed = [trade for lane in lanes for trade in lane.books.histories[lane.symbol].closed]
+    known = all(lane.symbol in prices for lane in lanes)
+    worth = sum(lane.worth(prices[lane.symbol]) for lane in lanes) if known else None
+    return StrategyLine(
+        name, None if worth is None else _exact(worth), len(closed), _exact(sum(trade.pnl for trade in closed)),
+        account.is_shadow,
+    )  # fmt: skip
+
+
+def _order(order: OrderState) -> OrderLine:
+    intent = order.intent
+    return OrderLine(
+        intent.key, order.client_id, intent.strategy, intent.symbol, intent.side, intent.kind, intent.qty,
+        order.filled, intent.price, intent.stop_price, str(order.phase), order.cancel, order.reason or intent.reason,
+        intent.asked_at, order.sent_at,
+    )  # fmt: skip
+
+
+def _closed(strategy: str, trade: Trade) -> TradeLine:
+    return TradeLine(
+        strategy, trade.symbol, trade.side, _exact(trade.qty), trade.entry_time, _exact(trade.entry_price),
+        trade.exit_time, _exact(trade.exit_price), _exact(trade.pnl), trade.return_, _exact(trade.fees_quote),
+        trade.entry_reason, trade.exit_reason,
+    )  # fmt: skip
+
+
+def _open(strategy: str, trade: OpenTrade) -> TradeLine:
+    return TradeLine(
+        strategy, trade.symbol, trade.side, _exact(trade.qty), trade.entry_time, _exact(trade.entry_price),
+        fees=_exact(trade.fees_quote), entry_reason=trade.entry_reason,
+    )  # fmt: skip
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(repr(float(value)))

@@ -1,0 +1,120 @@
+"""`itb live`: from a config to a running bot, on paper, on the practice exchange or on an account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from itb.live.run.lock import LOCK_FILE, InstanceLock
+from itb.live.run.socket_file import SOCKET, private_folder
+from itb.runs.live_models import live_models
+from itb.runs.practice import Rehearsal, build_exchange
+from itb.runs.rehearsal import PracticeProcess, find_exchange, start_exchange
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.runs.said import Said
+    from itb.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What the command line asks of a bot beside the config.
+
+    Parameters
+    ----------
+    is_paper
+        Orders are filled here, by live bars; else they go to the exchange.
+    rehearsal
+        The practice exchange that is started, ``None`` for a real one.
+    bars
+        How many bars it decides on before it stops; 0 runs until it is stopped.
+    """
+
+    is_paper: bool = True
+    rehearsal: Rehearsal | None = None
+    bars: int = 0
+
+    @property
+    def mode(self) -> str:
+        """What status and folder call it."""
+        if self.rehearsal is None:
+            return "paper" if self.is_paper else "live"
+        return "paper on practice" if self.is_paper else "practice"
+
+
+def bot_folder(workspace: Workspace, launch: Launch) -> Path:
+    """Give the folder that a bot keeps its life in; each kind of account has its own."""
+    name = workspace.config.live.name
+    return workspace.runs / "live" / (f"{name}-{launch.mode.replace(' ', '-')}" if launch.mode != "live" else name)
+
+
+def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None]) -> Said:
+    """Run a bot until it is stopped or its bars are over; the same folder makes it go on where it was."""
+    from itb.runs.live_bot import Bot
+
+    folder = bot_folder(workspace, launch)
+    private_folder(folder)
+    with InstanceLock(folder / LOCK_FILE, f"bot {workspace.config.live.name}"):
+        practice, until_ms = None, None
+        if launch.rehearsal is not None:
+            practice, until_ms = _rehearse(workspace, launch.rehearsal, folder, tell)
+        models = {
+            symbol: live_models(workspace, symbol, until_ms, folder / "models")
+            for symbol in workspace.config.data.symbols
+        }
+        if launch.rehearsal is not None and practice is None:
+            practice = start_exchange(workspace, launch.rehearsal, folder)
+            tell(f"Practice exchange at {practice.url}, process {practice.pid}")
+        return asyncio.run(Bot(workspace, launch, folder, models, practice, tell).run())
+
+
+def _rehearse(
+    workspace: Workspace, rehearsal: Rehearsal, folder: Path, tell: Callable[[str], None]
+) -> tuple[PracticeProcess | None, int]:
+    """Find the exchange of an earlier life, or make room for a new one; give where its replay begins."""
+    found = find_exchange(folder)
+    if found is not None:
+        tell(f"Going on with the practice exchange at {found.url}")
+        return found, found.start_ms
+    _make_room(folder, tell)
+    return None, build_exchange(workspace, rehearsal).venue.now
+
+
+def _make_room(folder: Path, tell: Callable[[str], None]) -> None:
+    """Put aside what a bot knew of an exchange that is gone: its orders are nowhere any more."""
+    stays = {LOCK_FILE, SOCKET}
+    kept = [path for path in folder.iterdir() if path.name not in stays and not path.name.startswith("earlier-")]
+    if not any(path.name.startswith("journal") for path in kept):
+        return
+    number = 1 + sum(path.name.startswith("earlier-") for path in folder.iterdir())
+    aside = folder / f"earlier-{number}"
+    aside.mkdir()
+    for path in kept:
+        path.rename(aside / path.name)
+    tell(f"The practice exchange of before is gone; what was known of it lies in {aside}")
+
+
+def describe_account(workspace: Workspace) -> tuple[str, ...]:
+    """Say what a bot on a real account trades, with what, and what it may never do."""
+    config = workspace.config
+    section, limits = config.live, config.live.limits
+    exchange = section.exchange or config.data.exchange
+    place = f"{exchange}, its test network" if section.sandbox else exchange
+    cash = "not set" if section.cash is None else f"{section.cash:,.2f}"
+    rules = {
+        "largest order": limits.max_order_notional,
+        "largest position": limits.max_position_notional,
+        "orders a minute": limits.max_orders_per_minute,
+        "daily loss": limits.max_daily_loss,
+        "drawdown": limits.max_drawdown,
+    }
+    told = ", ".join(f"{name} {value or 'no limit'}" for name, value in rules.items())
+    return (
+        f"{section.name} on {place}: {', '.join(config.data.symbols)} {config.data.timeframe}, {config.strategy.name}",
+        f"It may use {cash} of quote currency (live.cash). Limits: {told}",
+        "It buys and sells at the market, rests stops, cancels its own orders, and never touches those of others",
+    )

@@ -1,0 +1,369 @@
+"""One life of a bot: put together, run, and brought to an end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from itb.config.environment import load_secrets
+from itb.engine.venue import Venue
+from itb.errors import ConfigError
+from itb.live.bars.gate import StartGate
+from itb.live.bars.pump import Sinks
+from itb.live.bars.timekeeper import Timekeeper
+from itb.live.episodes import Episodes
+from itb.live.gateways.ccxt_bars import CcxtBars
+from itb.live.gateways.ccxt_gateway import CcxtGateway
+from itb.live.gateways.ccxt_line import Account as Login
+from itb.live.gateways.ccxt_line import Line, open_line
+from itb.live.gateways.ccxt_news import follow_orders
+from itb.live.gateways.ccxt_venues import traits_of
+from itb.live.gateways.port import TakesPairs
+from itb.live.host.broker import LiveBroker
+from itb.live.host.growing import GrowingBars
+from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
+from itb.live.run.account import Account, Lane, allotments, books_of
+from itb.live.run.bars import MarketClock, build_pump, load_histories
+from itb.live.run.chronicle import Chronicle
+from itb.live.run.control import ControlServer
+from itb.live.run.engine import RECONCILED, Engine, not_live
+from itb.live.run.event_log import EventLog, Kind
+from itb.live.run.health import Change, HealthBoard
+from itb.live.run.pilot import Pilot
+from itb.live.run.rehearsal import MarketTime
+from itb.live.scores.desk import ScoreDesk
+from itb.live.scores.speaking import SpeakingColumn
+from itb.market.bars import OHLCV
+from itb.runs.live_parts import bar_plan, paper_account, paper_cash, stored_bars, usable_cash, venue_account
+from itb.runs.live_strategies import LiveStrategy, live_strategies
+from itb.runs.said import Said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.live.bars.barrier import Step
+    from itb.market.bars import Bars
+    from itb.market.instrument import Instrument
+    from itb.runs.live import Launch
+    from itb.runs.live_models import LiveModels
+    from itb.runs.rehearsal import PracticeProcess
+    from itb.runs.workspace import Workspace
+
+_SETTLE_S = 10.0
+_LOOK_S = 0.2
+
+
+class Bot:
+    """A bot's one life.
+
+    ``models`` are those of each symbol; ``practice`` is the exchange that it rehearses on, ``None`` for a real one.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        launch: Launch,
+        folder: Path,
+        models: Mapping[str, LiveModels],
+        practice: PracticeProcess | None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.workspace, self.launch, self.folder = workspace, launch, folder
+        self.models, self.practice, self.tell = models, practice, tell
+        self.config = workspace.config
+        self.settings, self.symbols = self.config.live, self.config.data.symbols
+        self._stored = stored_bars(workspace, None if practice is None else practice.start_ms)
+        self._cancel_orders: bool | None = None
+
+    # -- life
+
+    async def run(self) -> Said:
+        """Live until the end."""
+        self._end = asyncio.Event()
+        self.clock: MarketClock | None = None if self.practice is None else MarketTime(self.practice.url)
+        self.log = EventLog(self.folder / "events.jsonl", self._now, bot=self.settings.name)
+        self.chronicle = Chronicle(self.log)
+        self.board = HealthBoard(self._now, self._changed)
+        self.episodes = Episodes(self.board.hear)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._end.set)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                return await self._live(stack)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            self.log.close()
+
+    async def _live(self, stack: contextlib.AsyncExitStack) -> Said:
+        line = self._line()
+        stack.push_async_callback(line.close)
+        remote = CcxtGateway(line, self._now)
+        keeping = await self._keep_time(remote, stack)
+        plan = bar_plan(self.config, self.models, self.speed, is_practice=self.practice is not None)
+        source = CcxtBars(line, self.symbols, self.config.data.timeframe, self._columns())
+        assert self.clock is not None
+        histories = await load_histories(source, self.clock, plan, self._stored, self.tell)
+        instruments = {symbol: await remote.instrument(symbol) for symbol in self.symbols}
+        engine = self._engine(self._main(remote, instruments, histories), instruments, histories)
+        pilot = Pilot(
+            self.settings.name, self.launch.mode, engine, self.board, self._now, self._stop_asked,
+            started_at=int(self._now()),
+        )  # fmt: skip
+        control = ControlServer(pilot, self.folder, commanded=self._commanded)
+        await control.start()
+        stack.push_async_callback(control.stop)
+        pump = build_pump(source, self.clock, plan, histories, Sinks(engine.take, self.chronicle.bar))
+        self.log.write(Kind.START, mode=self.launch.mode, symbols=list(self.symbols), bars=self.launch.bars)
+        names = ", ".join(dict.fromkeys(lane.name for lane in engine.lanes))
+        self.tell(
+            f"{self.settings.name}: {names} on {', '.join(self.symbols)} {self.config.data.timeframe}, "
+            f"{self.launch.mode}; state in {self.folder}"
+        )
+        if isinstance(self.clock, MarketTime):
+            await self.clock.begin()
+        if self.is_stepped:
+            await self._answer({symbol: int(bars.open_time[-1]) for symbol, bars in histories.items()})
+        tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
+        if not self.launch.is_paper:
+            tasks.append(asyncio.create_task(follow_orders(line, _teller(engine.accounts[0])), name="news"))
+        ended = asyncio.create_task(self._ended(engine), name="end")
+        await asyncio.wait([tasks[0], ended], return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(engine, tasks, ended)
+        self.log.write(Kind.STOP, steps=engine.steps)
+        return self._said(pilot, engine)
+
+    async def _ended(self, engine: Engine) -> None:
+        """Wait until the end is asked for, or a replay has brought its last bar."""
+        while not self._end.is_set():
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await self._end.wait()
+            except TimeoutError:
+                if isinstance(self.clock, MarketTime) and self.clock.is_over and engine.has_all(self.clock.stop_ms):
+                    return
+
+    def _stop_asked(self, cancel: bool | None) -> None:
+        self._cancel_orders = cancel
+        self._end.set()
+
+    async def _stop(self, engine: Engine, tasks: list[asyncio.Task[None]], ended: asyncio.Task[None]) -> None:
+        """End in order: no new bars, what was decided leaves, orders as asked, then the threads."""
+        failed = tasks[0].exception() if tasks[0].done() and not tasks[0].cancelled() else None
+        for task in (*tasks, ended):
+            task.cancel()
+        await asyncio.gather(*tasks, ended, return_exceptions=True)
+        cancels = self.settings.on_stop == "cancel" if self._cancel_orders is None else self._cancel_orders
+        for account in engine.accounts:
+            if cancels:
+                for order in account.dealer.book.unsettled():
+                    account.dealer.cancel(order.intent.key, "the bot stops")
+            await self._wind_down(account)
+            await asyncio.gather(*(asyncio.to_thread(lane.host.stop, 5.0) for lane in account.lanes))
+            account.dealer.journal.close()
+        if failed is not None:
+            raise failed
+
+    async def _wind_down(self, account: Account) -> None:
+        """Settle what is leaving, for a while."""
+        end = time.monotonic() + _SETTLE_S
+        while time.monotonic() < end:
+            await account.settle()
+            if account.dealer.is_quiet or account.paper is not None:
+                return
+            await asyncio.sleep(0.05)
+
+    # -- time
+
+    @property
+    def speed(self) -> float:
+        """How fast the market runs; 0 where it waits for answers."""
+        return self.clock.rate if isinstance(self.clock, MarketTime) else 1.0
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether market time waits for answers."""
+        return isinstance(self.clock, MarketTime) and self.clock.speed == "lockstep"
+
+    def _now(self) -> float:
+        if self.clock is None or not self.clock.is_set:
+            return float(self.workspace.clock())
+        return self.clock.now_ms()
+
+    async def _keep_time(self, remote: CcxtGateway, stack: contextlib.AsyncExitStack) -> list[asyncio.Task[None]]:
+        """Learn the market's time, for as long as it takes, and keep it."""
+        if isinstance(self.clock, MarketTime):
+            await self.clock.look()
+            stack.push_async_callback(self.clock.close)
+            return [asyncio.create_task(self.clock.keep(), name="clock")]
+        keeper = Timekeeper(remote.server_time)
+        while not await keeper.sample(3):
+            self.tell("the exchange does not tell its time; asking again")
+            await asyncio.sleep(2.0)
+        self.clock = keeper
+        return [asyncio.create_task(keeper.keep(), name="clock")]
+
+    async def _after(self, step: Step) -> None:
+        """In lock-step: let the exchange go on once all that was decided has arrived."""
+        await self._answer({symbol: bar.open_time for symbol, bar in step.bars.items()})
+
+    async def _answer(self, bars: Mapping[str, int]) -> None:
+        assert isinstance(self.clock, MarketTime)
+        for symbol, open_time in bars.items():
+            await self.clock.answer(symbol, open_time)
+
+    # -- assembly
+
+    def _line(self) -> Line:
+        """Open the way to the exchange."""
+        rehearsal = self.launch.rehearsal
+        if self.practice is not None and rehearsal is not None:
+            text = rehearsal.speed
+            speed = 1.0 if text in {"max", "lockstep"} else float(text)
+            return open_line(traits_of("binance", self.symbols), Login(practice_url=self.practice.url, speed=speed))
+        exchange = self.settings.exchange or self.config.data.exchange
+        if exchange == "synthetic":
+            told = "the built-in market is no exchange: rehearse on it with --practice, or name one with --exchange"
+            raise ConfigError(self.config.complaint(("data", "exchange"), told))
+        if self.launch.is_paper:
+            return open_line(traits_of(exchange, self.symbols, allow_unsafe=True), Login(sandbox=self.settings.sandbox))
+        secrets = load_secrets(self.config.folder)
+        key, secret = secrets.exchange_api_key, secrets.exchange_api_secret
+        if key is None or secret is None:
+            raise ConfigError(
+                "no keys for the exchange: set ITB_EXCHANGE_API_KEY and ITB_EXCHANGE_API_SECRET, in the environment or "
+                "in an owner-only .env beside the config"
+            )
+        login = Login(key=key.get_secret_value(), secret=secret.get_secret_value(), sandbox=self.settings.sandbox)
+        return open_line(traits_of(exchange, self.symbols, allow_unsafe=self.settings.trust_unfindable), login)
+
+    def _columns(self) -> tuple[str, ...]:
+        stored = next((bars for bars in self._stored.values() if bars is not None), None)
+        return OHLCV if stored is None else tuple(stored.columns)
+
+    def _main(
+        self, remote: CcxtGateway, instruments: Mapping[str, Instrument], histories: Mapping[str, Bars]
+    ) -> Account:
+        file = self.folder / "journal.sqlite"
+        if self.launch.is_paper:
+            lanes = len(self.symbols) * max(1, len(self.settings.strategies))
+            journal = self.settings.journal or file
+            return paper_account(self.config, "main", paper_cash(self.config, lanes), instruments, histories, journal)
+        account = venue_account(self.config, remote, instruments, file, self._now, self.speed)
+        account.is_stepped = self.is_stepped
+        return account
+
+    def _engine(self, main: Account, instruments: Mapping[str, Instrument], histories: Mapping[str, Bars]) -> Engine:
+        """Put accounts, strategies and scores together."""
+        gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
+        windows = {symbol: GrowingBars(bars) for symbol, bars in histories.items()}
+        desks = {symbol: self._desk(symbol, window) for symbol, window in windows.items()}
+        engine = Engine(
+            windows, desks, [main], gate, self.board,
+            decide_s=self.settings.decide_within.ms / 1000, most_steps=self.launch.bars,
+        )  # fmt: skip
+        chosen = live_strategies(self.workspace, next(iter(histories.values())))
+        self._staff(engine, main, chosen, self._cash(len(chosen)), instruments, histories)
+        main.follow(lambda lane, event: self.chronicle.fill(main, lane, event))
+        self.chronicle.begin(main)
+        self.chronicle.follow(main)
+        engine.listeners.ticked.append(self.chronicle.tick)
+        if self.is_stepped:
+            engine.listeners.after.append(self._after)
+        return engine
+
+    def _staff(
+        self,
+        engine: Engine,
+        account: Account,
+        chosen: tuple[LiveStrategy, ...],
+        cash: Decimal,
+        instruments: Mapping[str, Instrument],
+        histories: Mapping[str, Bars],
+    ) -> None:
+        """Give each strategy its lanes in an account: one for each market."""
+        venues = {
+            symbol: Venue(costs=self.config.costs, instrument=instrument) for symbol, instrument in instruments.items()
+        }
+        fresh_ms = round(self.settings.fresh.ms * (self.speed or 1.0))
+        shares = {one.name: one.share for one in chosen}
+        pairs = isinstance(account.dealer.gateway, TakesPairs)
+        split = allotments(shares, self.symbols, cash, venues, pairs=pairs, max_age_ms=fresh_ms)
+        door = account.door(asyncio.get_running_loop())
+        for one in chosen:
+            for symbol in self.symbols:
+                allotment = split[one.name, symbol]
+                broker = LiveBroker(allotment, door)
+                books = books_of(allotment, symbol, engine.windows[symbol])
+                lane = Lane(one.name, symbol, broker, books)
+                hosting = Hosting(
+                    gate=engine.gate,
+                    trouble=self.board.hear,
+                    decided=_decided(engine, lane),
+                    most_orders=self.settings.most_orders,
+                    limit_s=self.settings.decide_within.ms / 1000,
+                )
+                market = LiveMarket(GrowingBars(histories[symbol]), engine.desks[symbol].sources)
+                lane.host = LiveHost(one.strategy, one.settings, broker, {symbol: market}, hosting)
+                account.lanes.append(lane)
+
+    def _cash(self, strategies: int) -> Decimal:
+        if self.launch.is_paper:
+            return paper_cash(self.config, len(self.symbols) * strategies)
+        if self.launch.rehearsal is not None:
+            asked = self.launch.rehearsal.cash
+            return Decimal(repr(float(self.config.backtest.cash if asked is None else asked)))
+        return usable_cash(self.config)
+
+    def _desk(self, symbol: str, window: GrowingBars) -> ScoreDesk:
+        models = self.models[symbol]
+        columns = [SpeakingColumn(files, models.features.names, self.episodes) for files in models.columns]
+        for column in columns:
+            column.check()
+        return ScoreDesk(
+            window, models.features, columns, models.derived, episodes=self.episodes, check=self.settings.self_check
+        )
+
+    # -- notices
+
+    def _changed(self, change: Change) -> None:
+        self.chronicle.change(change)
+        self.tell(f"{'over' if change.is_over else change.health.lower()}: {change.trouble.text}")
+
+    def _gate_changed(self, is_open: bool, reasons: tuple[str, ...]) -> None:
+        text = "decisions count from here on" if is_open else "decisions do not count"
+        self.log.write(Kind.NOTE, text=text, reasons=list(reasons))
+
+    def _commanded(self, ask: str, arguments: Mapping[str, Any], said: str) -> None:
+        self.log.write(Kind.COMMAND, ask=ask, arguments=dict(arguments), said=said)
+
+    def _said(self, pilot: Pilot, engine: Engine) -> Said:
+        from itb.live.cockpit import to_json
+
+        status, trades = pilot.status(), pilot.trades(1_000_000)
+        closed = [trade for trade in trades if not trade.is_open]
+        profit = sum((trade.profit or Decimal(0) for trade in closed), Decimal(0))
+        held = ", ".join(f"{line.qty} {line.symbol}" for line in status.positions) or "nothing"
+        lines = (
+            f"Stopped after {engine.steps:,} bars: {len(closed):,} trades closed, {profit:+.2f} quote; holding {held}",
+            f"Everything is in {self.folder}; the same command goes on from there",
+        )
+        return Said({"steps": engine.steps, "status": to_json(status)}, lines)
+
+
+def _decided(engine: Engine, lane: Lane) -> Callable[[Decided], None]:
+    return lambda done: engine.decided(lane, done)
+
+
+def _teller(account: Account) -> Callable[..., None]:
+    def hear(**news: Any) -> None:
+        account.dealer.tell(**news)
+        account.wake()
+
+    return hear

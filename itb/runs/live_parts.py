@@ -1,0 +1,162 @@
+"""The parts of a bot, built from a config: when bars are final, how fast a venue is asked, limits, accounts, lanes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from itb.errors import BarsError, ConfigError
+from itb.live.bars.barrier import BarrierRules
+from itb.live.bars.pump import Patience
+from itb.live.bars.schedule import BarRules
+from itb.live.dealer import Dealer, Pace
+from itb.live.gateways.bar_venue import BarVenue
+from itb.live.gateways.paper import BarPaper
+from itb.live.journal.store import Journal
+from itb.live.orders.limits import Limits
+from itb.live.orders.machine import Machine
+from itb.live.orders.rules import Rules
+from itb.live.run.account import Account
+from itb.live.run.bars import BarPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from itb.config import Config
+    from itb.live.gateways.ccxt_gateway import CcxtGateway
+    from itb.market.bars import Bars
+    from itb.market.instrument import Instrument
+    from itb.runs.live_models import LiveModels
+    from itb.runs.workspace import Workspace
+
+_MARGIN_MS = 3_000
+_POLL_MS, _IDLE_MS, _BACKOFF_MS = 3_000, 60_000, 60_000
+_RETRY_MS, _RETRY_MOST_MS, _AGREE_MS = 250, 30_000, 3_000
+_LOCKSTEP_BAR_S = 0.005  # longest sleep between two looks where market time stands until it is answered
+_LEAST_HISTORY = 100
+
+
+def stored_bars(workspace: Workspace, until_ms: int | None = None) -> dict[str, Bars | None]:
+    """Give the stored bars of each symbol before ``until_ms``; ``None`` where there are none."""
+    from itb.runs.market import load_bars
+
+    found: dict[str, Bars | None] = {}
+    for symbol in workspace.config.data.symbols:
+        try:
+            bars: Bars | None = load_bars(workspace, symbol)
+        except BarsError:
+            bars = None
+        found[symbol] = bars if bars is None or until_ms is None else bars.between(None, until_ms)
+    return found
+
+
+def bar_plan(config: Config, models: Mapping[str, LiveModels], speed: float, *, is_practice: bool) -> BarPlan:
+    """Say which bars the bot reads; ``speed`` is how fast the market runs, 0 where it waits for answers."""
+    section, frame = config.live, config.data.timeframe
+    needed = max((one.features.warmup for one in models.values()), default=0) + 1 + section.self_check
+    pace = speed or 1.0
+    rules = BarRules(
+        frame,
+        gaps=section.gaps or config.data.gaps,
+        delay_ms=0 if is_practice else section.delay.ms,
+        give_up_ms=round(max(section.give_up.ms, _AGREE_MS) * pace),
+        retry_ms=round(_RETRY_MS * pace),
+        retry_most_ms=round(_RETRY_MOST_MS * pace),
+        agree_ms=round(_AGREE_MS * pace),
+    )
+    barrier = BarrierRules(
+        frame,
+        deadline_ms=round(section.deadline.ms * pace),
+        policy=section.behind,
+        fresh_ms=round(section.fresh.ms * pace),
+    )
+    patience = Patience(speed=speed or frame.ms / 1000 / _LOCKSTEP_BAR_S)
+    return BarPlan(rules, barrier, max(section.history, needed, _LEAST_HISTORY), patience)
+
+
+def limits_of(config: Config) -> Limits:
+    """Give the hard limits."""
+    section = config.live.limits
+    return Limits(
+        max_order_notional=section.max_order_notional,
+        max_position_notional=section.max_position_notional,
+        max_orders_per_minute=section.max_orders_per_minute,
+        max_daily_loss=section.max_daily_loss,
+        max_drawdown=section.max_drawdown,
+    )
+
+
+def venue_account(
+    config: Config,
+    gateway: CcxtGateway,
+    instruments: Mapping[str, Instrument],
+    file: Path,
+    clock: Callable[[], float],
+    speed: float,
+) -> Account:
+    """Make the account at a venue, real or practice; its times are the market's, so they stretch with its speed."""
+    section, pace = config.live, speed or 1.0
+    machine = Machine(
+        limits_of(config),
+        Rules(margin_ms=round(_MARGIN_MS * pace)),
+        instruments=dict(instruments),
+        window_ms=gateway.window_ms,
+    )
+    dealer = Dealer(
+        gateway,
+        Journal(section.journal or file),
+        owner=section.name,
+        clock=lambda: int(clock()),
+        machine=machine,
+        pace=Pace(round(_POLL_MS * pace), round(_IDLE_MS * pace), round(_BACKOFF_MS * pace)),
+        drift_policy=section.drift,
+    )
+    return Account("main", dealer, pulse_s=0.25 if speed == 1.0 else 0.02)
+
+
+def paper_account(
+    config: Config,
+    name: str,
+    cash: Decimal,
+    instruments: Mapping[str, Instrument],
+    histories: Mapping[str, Bars],
+    file: Path | str,
+    *,
+    is_shadow: bool = False,
+) -> Account:
+    """Make an account on paper that fills by bars, with ``cash`` of each quote currency at its first start."""
+    balances: dict[str, Decimal] = {}
+    for symbol in instruments:
+        base, quote = symbol.split(":")[0].split("/")
+        balances.setdefault(base, Decimal(0))
+        balances[quote] = cash
+    venue = BarVenue(tuple(instruments.values()), balances, config.costs, bar_ms=config.data.timeframe.ms)
+    venue.now = min(int(bars.close_time[-1]) for bars in histories.values())
+    for symbol, bars in histories.items():
+        venue.quote(symbol, Decimal(repr(float(bars.close[-1]))))
+    paper = BarPaper(venue)
+    dealer = Dealer(
+        paper,
+        Journal(file),
+        owner=config.live.name,
+        clock=paper.clock,
+        machine=Machine(limits_of(config), instruments=dict(instruments)),
+        drift_policy=config.live.drift,
+    )
+    return Account(name, dealer, paper, is_shadow)
+
+
+def paper_cash(config: Config, lanes: int) -> Decimal:
+    """Give the cash of an account on paper: as said, else that of the backtest for each lane."""
+    if config.live.cash is not None:
+        return Decimal(repr(config.live.cash))
+    return Decimal(repr(config.backtest.cash)) * lanes
+
+
+def usable_cash(config: Config) -> Decimal:
+    """Give the quote currency that a bot on a real account may use."""
+    if config.live.cash is None:
+        told = "say how much quote currency the bot may use: an account's balance is changed by other hands, too"
+        raise ConfigError(config.complaint(("live", "cash"), told))
+    return Decimal(repr(config.live.cash))

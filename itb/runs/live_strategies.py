@@ -1,0 +1,64 @@
+"""Which strategies a bot runs, with which settings and which share of the account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from itb.runs.strategy import choose_strategy
+
+if TYPE_CHECKING:
+    from itb.config import Config
+    from itb.config.live import LiveStrategyPart, ShadowPart
+    from itb.market.bars import Bars
+    from itb.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class LiveStrategy:
+    """A strategy class with its settings, its name in the journal and its share of the account."""
+
+    name: str
+    strategy: type[Any]
+    settings: Mapping[str, Any]
+    share: float
+
+
+def live_strategies(workspace: Workspace, bars: Bars) -> tuple[LiveStrategy, ...]:
+    """Give those of ``[[live.strategies]]``, or the one of ``[strategy]``; shares that are not said are even."""
+    parts = workspace.config.live.strategies
+    if not parts:
+        return (_chosen(workspace, bars, "main", 1.0),)
+    left = 1 - sum(part.allocation for part in parts)
+    silent = sum(part.allocation == 0 for part in parts)
+    return tuple(
+        _chosen(variant(workspace, part), bars, part.called, part.allocation or left / silent) for part in parts
+    )
+
+
+def live_shadows(workspace: Workspace, bars: Bars) -> tuple[LiveStrategy, ...]:
+    """Give the variants that are only watched."""
+    parts = workspace.config.live.shadows
+    return tuple(_chosen(variant(workspace, part), bars, part.called, 1.0) for part in parts)
+
+
+def variant(workspace: Workspace, part: LiveStrategyPart | ShadowPart) -> Workspace:
+    """Give the workspace with another ``[strategy]``: its keys over those that stand, where the class is the same."""
+    from dataclasses import replace
+
+    config = workspace.config
+    standing = config.strategy
+    is_same = part.name in {"", standing.name}
+    table = {**(standing.settings if is_same else {}), **part.settings, "name": part.name or standing.name}
+    changed = config.model_copy(update={"strategy": type(standing).model_validate(table)})
+    return replace(workspace, config=_of(changed, config))
+
+
+def _of(changed: Config, config: Config) -> Config:
+    return changed.of(config.source, config.folder, config.origins)
+
+
+def _chosen(workspace: Workspace, bars: Bars, name: str, share: float) -> LiveStrategy:
+    chosen = choose_strategy(workspace, bars)
+    return LiveStrategy(name, chosen.strategy, chosen.parameters, share)

@@ -1,0 +1,121 @@
+"""`itb live` on the practice exchange: the whole chain, real clients, real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from itb.config import load_config
+from itb.live.journal.store import Journal
+from itb.live.orders.book import Book
+from itb.runs.live import Launch, bot_folder, live
+from itb.runs.practice import Rehearsal
+from itb.runs.rehearsal import find_exchange
+from itb.runs.workspace import Workspace
+
+SETTINGS = [
+    "data.timeframe=1m", "walkforward.train=5000", "walkforward.refit_every=1000", "strategy.buy_threshold=0.5",
+    "strategy.sell_threshold=0.45", "strategy.stop_loss=0.002", "model.rounds=20", "walkforward.workers=1",
+]  # fmt: skip
+COMMAND = [sys.executable, "-c", "from itb.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose practice exchanges are ended afterwards."""
+    folder = tmp_path_factory.mktemp("project")
+    yield folder
+    for told in folder.glob("runs/live/*"):
+        found = find_exchange(told)
+        if found is not None:
+            found.stop()
+
+
+def workspace(project: Path) -> Workspace:
+    return Workspace(load_config(None, [*SETTINGS, f"runs.root={project / 'runs'}"]))
+
+
+def book_of(folder: Path) -> Book:
+    journal = Journal(folder / "journal.sqlite")
+    try:
+        return Book().replay(journal.events())
+    finally:
+        journal.close()
+
+
+def orders_of(folder: Path) -> list[tuple[Any, ...]]:
+    book = book_of(folder)
+    return [(order.intent.key, order.intent.side, order.intent.qty, str(order.phase)) for order in book.orders.values()]
+
+
+def fills_of(folder: Path) -> list[tuple[Any, ...]]:
+    book = book_of(folder)
+    return [
+        (order.intent.key, trade.side, trade.qty, pytest.approx(float(trade.price), rel=1e-12), trade.time)
+        for order in book.orders.values()
+        for trade in order.fills
+    ]
+
+
+def test_paper_and_practice_decide_order_and_fill_alike(project: Path) -> None:
+    said = {}
+    for is_paper in (True, False):
+        launch = Launch(is_paper=is_paper, rehearsal=Rehearsal(speed="lockstep", bars=250), bars=240)
+        said[is_paper] = live(workspace(project), launch, lambda _line: None).data
+        assert said[is_paper]["steps"] == 240
+    paper, practice = (
+        bot_folder(workspace(project), Launch(is_paper=is_paper, rehearsal=Rehearsal())) for is_paper in (True, False)
+    )
+    assert len(fills_of(practice)) > 4
+    kinds = {key.split("/")[-1].split("|")[0] for key, *_ in orders_of(practice)}
+    assert {"entry", "exit", "stop"} <= kinds | {"entry"}
+    assert orders_of(paper) == orders_of(practice)
+    assert fills_of(paper) == fills_of(practice)
+
+
+def test_a_killed_bot_goes_on_where_it_was(tmp_path: Path) -> None:
+    command = [
+        *COMMAND, "live", "--practice", "--speed", "600", "--bars", "120", "--json", "--timeframe", "1m",
+        *(part for text in SETTINGS for part in ("--set", text)), "--set", "strategy.buy_threshold=0.48",
+    ]  # fmt: skip
+    folder = tmp_path / "runs" / "live" / "bot-practice"
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not (folder.exists() and _ticks(folder) > 15):
+            assert first.poll() is None
+            time.sleep(0.05)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        before = orders_of(folder)
+        exchange = find_exchange(folder)
+        assert exchange is not None
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        assert json.loads(done.stdout)["status"]["health"] == "NORMAL"
+        assert [key for key, *_ in orders_of(folder)][: len(before)] == [key for key, *_ in before]
+        assert find_exchange(folder) is not None
+        assert find_exchange(folder).pid == exchange.pid  # type: ignore[union-attr]  # it is there, as seen above
+        book = book_of(folder)
+        assert book.alarms == []
+        assert all(order.is_settled or str(order.phase) == "open" for order in book.orders.values())
+    finally:
+        if first.poll() is None:
+            first.kill()
+        found = find_exchange(folder)
+        if found is not None:
+            found.stop()
+
+
+def _ticks(folder: Path) -> int:
+    file = folder / "events.jsonl"
+    return file.read_text().count('"TICK"') if file.exists() else 0
