@@ -80,6 +80,7 @@ def live_models(workspace: Workspace, symbol: str, until_ms: int | None, folder:
             inputs=tuple(one["inputs"]),
             algorithm=None,
             expires_after_ms=expires,
+            coin=symbol,
         )
         for one in kept["columns"]
     )
@@ -110,7 +111,7 @@ def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
         stages = stages_folder(config, scored.market, walked)
         models = f"models/{walked.column}"
         shutil.rmtree(home / models, ignore_errors=True)
-        shutil.copytree(walked.folder, home / models, ignore=shutil.ignore_patterns("stages-*", "*.npz"))
+        shutil.copytree(walked.folder, home / models, ignore=shutil.ignore_patterns("stages-*", "folds"))
         has_stages = stages.is_dir()
         if has_stages:
             shutil.rmtree(home / f"stages/{walked.column}", ignore_errors=True)
