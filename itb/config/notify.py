@@ -65,6 +65,10 @@ class NotifySection(Section):
         default="UTC", examples=["Europe/Berlin"], description="Time zone in which times are told to people."
     )
     theme: Literal["dark", "light"] = Field(default="dark", description="Colours of pictures.")
+    left_band: Literal["tell", "paper"] = Field(
+        default="tell",
+        description='When what was sent turns out worse than the backtest let expect: "tell", or step down to "paper".',
+    )
 
     @field_validator("zone")
     @classmethod

@@ -11,6 +11,7 @@ from itb.live.notify.herald import Herald
 from itb.live.notify.mailroom import Mailroom
 from itb.live.notify.people import People
 from itb.live.notify.ways.way import Access, Way
+from itb.runs.graded import binary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,7 +57,10 @@ def build_herald(
     others = []
     if bridge is not None and (bot := _bot(config, bridge, people, clock, call)) is not None:
         others.append(bot.run)
-    return Herald(Mailroom(journal), outputs(config), opened, people, clock, theme=config.notify.theme, others=others)
+    return Herald(
+        Mailroom(journal), outputs(config), opened, people, clock, theme=config.notify.theme, others=others,
+        binary=binary_of(config),
+    )  # fmt: skip
 
 
 def _bot(

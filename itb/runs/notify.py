@@ -12,11 +12,15 @@ from itb.config.told import outputs
 from itb.errors import ConfigError
 from itb.live.notify.alert_notifier import Alerts
 from itb.live.notify.diagram_notifier import Diagram
+from itb.live.notify.grader import sent_of
+from itb.live.notify.grades import board_text, scoreboard
 from itb.live.notify.people import People
 from itb.live.notify.summary_notifier import Summary
 from itb.live.notify.trade_notifier import Signals, Trades
 from itb.market.timeframe import DAY_MS
 from itb.runs.capsule import read_capsule
+from itb.runs.graded import binary_of, grades_of
+from itb.runs.history import capsule_config
 from itb.runs.retold import retell
 from itb.runs.said import Said
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.config import Config
+    from itb.live.notify.grades import Sent
     from itb.live.notify.message import Message
     from itb.live.notify.notifier import Notifier
     from itb.runs.workspace import Workspace
@@ -49,11 +54,18 @@ def preview(workspace: Workspace, run_id: str, out: Path | None, days: int) -> S
     config = workspace.config
     people = People(config.notify.zone)
     reporters = [notifier.reporter(people) for notifier in notifiers(config)]
+    binary = binary_of(capsule_config(workspace, capsule))
     said: list[Message] = []
+    sent: list[Sent] = []
     last = 0
     for event in retell(workspace, capsule):
         last = max(last, event.time)
-        said += [message for reporter in reporters for message in reporter.tell(event)]
+        told = [message for reporter in reporters for message in reporter.tell(event)]
+        sent += sent_of(event, {message.topic for message in told}, binary)
+        said += told
+    grades = grades_of(workspace, capsule, sent)
+    known = {grade.sent.key for grade in grades}
+    board = board_text(scoreboard(grades, [one for one in sent if one.key not in known]))
     said = [message for message in said if message.time > last - days * DAY_MS]
     folder = workspace.runs / "notify" / capsule.run_id if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,16 +77,20 @@ def preview(workspace: Workspace, run_id: str, out: Path | None, days: int) -> S
             (folder / name).write_bytes(message.picture.png(config.notify.theme))
         clock = people.local(message.time).strftime("%H:%M")
         bubbles.append(Bubble(message.text, people.day(message.time), clock, name))
-        line = {"time": message.time, "topic": message.topic, "text": message.plain, "picture": name}
-        lines.append(json.dumps(line, ensure_ascii=False))
+        entry = {"time": message.time, "topic": message.topic, "text": message.plain, "picture": name}
+        lines.append(json.dumps(entry, ensure_ascii=False))
     title = f"{capsule.manifest['symbol']} {capsule.manifest['timeframe']}"
     (folder / "chat.html").write_text(chat_page(title, bubbles), encoding="utf-8")
     (folder / "messages.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     counts = Counter(message.topic for message in said)
-    told = (
+    line = (
         f"{len(said):,} messages and {sum(bool(b.picture) for b in bubbles):,} pictures of the last {days} days in "
         f"{folder}; open {folder / 'chat.html'}"
     )
     rows = tuple((topic, str(count)) for topic, count in sorted(counts.items()))
-    data = {"run": capsule.run_id, "folder": str(folder), "messages": dict(counts)}
-    return Said(data, (told,), Table(("topic", "messages"), rows) if rows else None)
+    data = {"run": capsule.run_id, "folder": str(folder), "messages": dict(counts), "scoreboard": board}
+    return Said(
+        data,
+        ("All that it would have sent, graded:", *board.splitlines(), "", line),
+        Table(("topic", "messages"), rows) if rows else None,
+    )

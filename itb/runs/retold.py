@@ -38,7 +38,7 @@ def retell(workspace: Workspace, capsule: Capsule) -> Iterator[Event]:
     :class:`itb.errors.RunError` when the bars are not there any more.
     """
     manifest = capsule.manifest
-    bars = _bars(workspace, capsule)
+    bars = seen_bars(workspace, capsule)
     closes = {int(opened): row for row, opened in enumerate(bars.open_time)}
     times = capsule.table("equity")["timestamp"].cast("int64").to_pylist()
     gone = next((time for time in times if time not in closes), None)
@@ -66,7 +66,8 @@ def retell(workspace: Workspace, capsule: Capsule) -> Iterator[Event]:
             yield EquityAt(closed, equity[bar], quote)
 
 
-def _bars(workspace: Workspace, capsule: Capsule) -> Bars:
+def seen_bars(workspace: Workspace, capsule: Capsule) -> Bars:
+    """Give the bars that a run saw, gaps treated as it treated them."""
     config = capsule_config(workspace, capsule)
     manifest = capsule.manifest
     try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from itb.config import load_config
 from itb.errors import ConfigError
 from itb.live.notify.events import EquityAt, FillSeen, ScoreSaid, SignalSent, TradeClosed
 from itb.runs.backtest import BacktestRun, backtest
+from itb.runs.graded import expected_of, graded_labels
 from itb.runs.notify import preview
 from itb.runs.retold import retell
 from itb.runs.workspace import Workspace
@@ -69,6 +71,25 @@ def test_a_preview_is_a_chat_a_list_and_pictures(run, tmp_path) -> None:
     page = (tmp_path / "chat" / "chat.html").read_text()
     assert page.count('class="message') == len(lines)
     assert all(name in page for name in pictures)
+
+
+def test_a_preview_grades_what_it_would_have_sent(run) -> None:
+    place, made = run
+    signals = [event for event in retell(place, made.capsule) if isinstance(event, SignalSent)]
+    board = str(preview(place, "last", None, days=1).data["scoreboard"])
+    column = signals[0].column
+    assert f"signals of {column}: " in board
+    (line,) = [one for one in expected_of(place, made.capsule) if one.kind == "signal"]
+    label = graded_labels(place.config)[column]
+    bars = made.outcome.result.bars
+    values, times, until, hits = label(bars).values, bars.close_time.tolist(), 0, []
+    for event in signals:
+        row = times.index(event.time)
+        if event.time >= until and not np.isnan(values[row]):
+            until = times[row + label.horizon]
+            hits.append((values[row] == 1) == (event.side == "buy"))
+    assert (line.count, line.hits) == (len(hits), sum(hits))
+    assert line.count > 3
 
 
 def test_a_preview_of_no_days_is_refused(workspace) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from itb.live.notify.grader import sent_of
 from itb.live.notify.letters import DIGEST_ROOM, REPEAT_ROOM
 from itb.live.notify.mailroom import Draft
 from itb.live.notify.message import Message, size, split
@@ -34,7 +36,8 @@ class Clerk:
     """Writes letters for what has been noted.
 
     What reporters remember follows from the notices that were told before: :meth:`remember` reads them again, so that
-    the band of the last score, the last purchase and four weeks of profits survive a restart.
+    the band of the last score, the last purchase and four weeks of profits survive a restart. Scores and signals of the
+    columns in ``binary`` are kept for grading when a message about them goes out.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class Clerk:
         ways: Mapping[str, Way],
         people: People,
         theme: Literal["dark", "light"] = "dark",
+        binary: Mapping[str, bool] = MappingProxyType({}),
     ) -> None:
-        self._mailroom, self._ways, self._theme = mailroom, dict(ways), theme
+        self._mailroom, self._ways, self._theme, self._binary = mailroom, dict(ways), theme, binary
         self._at_work: list[tuple[Output, Reporter]] = [(one, one.notifier.reporter(people)) for one in outputs]
 
     def remember(self) -> None:
@@ -59,13 +63,15 @@ class Clerk:
         count = 0
         while noted := self._mailroom.untold():
             for number, happened in noted:
+                said = [(output, self._messages(output, reporter, happened)) for output, reporter in self._at_work]
                 drafts = [
                     draft
-                    for output, reporter in self._at_work
-                    for place, message in enumerate(self._messages(output, reporter, happened))
+                    for output, messages in said
+                    for place, message in enumerate(messages)
                     for draft in self._drafts(output, happened, place, message)
                 ]
-                self._mailroom.post([number], drafts)
+                topics = {message.topic for output, messages in said if output.ways for message in messages}
+                self._mailroom.post([number], drafts, sent_of(happened, set(topics), self._binary))
             count += len(noted)
         return count
 

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Self
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -41,6 +42,8 @@ class Herald:
     ----------
     clock
         UTC milliseconds now.
+    binary
+        Score columns to be graded, see :class:`itb.live.notify.grader.Grader`.
     """
 
     def __init__(
@@ -54,12 +57,13 @@ class Herald:
         theme: Literal["dark", "light"] = "dark",
         flood: Flood = USUAL,
         others: Sequence[Callable[[], Awaitable[None]]] = (),
+        binary: Mapping[str, bool] = MappingProxyType({}),
     ) -> None:
         unknown = next((way for output in outputs for way in output.ways if way not in ways), None)
         if unknown is not None:
             raise ValueError(f"ways must be among {', '.join(ways) or 'none'}, was {unknown!r}")
         self._mailroom, self._clock, self._others = mailroom, clock, tuple(others)
-        self._clerk = Clerk(mailroom, outputs, ways, people, theme)
+        self._clerk = Clerk(mailroom, outputs, ways, people, theme, binary)
         self.postmen = [Postman(name, way, mailroom, people, clock, flood) for name, way in ways.items()]
         self._kept: deque[Event] = deque(maxlen=_IN_MEMORY)
         self._loop: asyncio.AbstractEventLoop | None = None

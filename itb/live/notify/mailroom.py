@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, delete, event, func, select, update
+from sqlalchemy import Connection, create_engine, delete, event, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import JournalError
 from itb.live.journal.migrations import migrate
 from itb.live.journal.store import pass_by
-from itb.live.journal.tables import LetterRow, NoticeRow
+from itb.live.journal.tables import GradeRow, LetterRow, NoticeRow
 from itb.live.notify.events import Event, decode, encode
+from itb.live.notify.grades import Sent
 from itb.live.notify.letters import Letter, Parcel
 from itb.market.timeframe import DAY_MS
 
@@ -106,8 +109,8 @@ class Mailroom:
 
     # -- letters
 
-    def post(self, told: Sequence[int], drafts: Sequence[Draft]) -> None:
-        """Put letters into the outbox and check off the notices that they tell, both or neither."""
+    def post(self, told: Sequence[int], drafts: Sequence[Draft], sent: Sequence[Sent] = ()) -> None:
+        """Put letters into the outbox, keep what is ``sent`` for grading, check off the notices: all or nothing."""
         rows = [
             {
                 "way": one.way, "key": one.key, "topic": one.topic, "time": one.time, "text": one.text,
@@ -119,6 +122,11 @@ class Mailroom:
         with self._engine.begin() as connection:
             if rows:
                 connection.execute(self._insert(LetterRow).on_conflict_do_nothing(), rows)
+            if sent:
+                grades = [{**asdict(one), "score": None if math.isnan(one.score) else one.score} for one in sent]
+                connection.execute(
+                    self._insert(GradeRow).on_conflict_do_nothing(), [{**row, "known_at": 0} for row in grades]
+                )
             connection.execute(update(NoticeRow).where(NoticeRow.number.in_(told)).values(is_told=True))
             self._reach("outbox.before_commit")
         self._reach("outbox.after_commit")
@@ -204,6 +212,10 @@ class Mailroom:
                     delete(NoticeRow).where(NoticeRow.kind == kind, NoticeRow.is_told, NoticeRow.time < now - keep)
                 )
             connection.execute(delete(NoticeRow).where(NoticeRow.is_told, NoticeRow.time < now - KEEP_OTHERS_MS))
+
+    def begin_transaction(self) -> AbstractContextManager[Connection]:
+        """Give a connection for one short transaction of another table's keeper."""
+        return self._engine.begin()
 
     def close(self) -> None:
         """Let the database go."""
