@@ -169,6 +169,24 @@ class CostCurve:
 
 
 @dataclass(frozen=True, eq=False)
+class LearningCurves:
+    """How the training of a network went, refit by refit: the loss of each epoch, learned from and held back.
+
+    ``kept`` is the epoch of each refit whose state was kept, counted from 0.
+    """
+
+    column: str
+    learned: tuple[FloatArray, ...]
+    held: tuple[FloatArray, ...]
+    kept: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for learned, held in zip(self.learned, self.held, strict=True):
+            same_length("losses held back", held, learned)
+        same_length("kept", self.kept, self.learned)
+
+
+@dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything a report says. Only the first four fields are needed; every other part is shown if it is there.
 
@@ -199,6 +217,7 @@ class ReportData:
     calibrations: tuple[Calibration, ...] = ()
     importances: tuple[Importance, ...] = ()
     symbols: Table | None = None
+    curves: tuple[LearningCurves, ...] = ()
     quality: Table | None = None
     costs: CostCurve | None = None
     scenarios: Table | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from itb.charts import html_parts as parts
 from itb.charts.cost_figures import cost_figure
+from itb.charts.curve_figure import curve_figure
 from itb.charts.data import Table
 from itb.charts.encoding import escape
 from itb.charts.equity_figures import equity_figure
@@ -122,8 +123,9 @@ def _model(data: ReportData, draw: Drawing) -> str:
     right = draw(
         *(importance_figure(one, _key("importance", place)) for place, one in enumerate(data.importances) if one.names)
     )
+    curves = draw(*(curve_figure(one, _key("curves", place)) for place, one in enumerate(data.curves) if one.held))
     table = parts.table(data.quality) if data.quality else ""
-    return table + "".join(f'<div class="grid two">{part}</div>' for part in (folds, left + right) if part)
+    return table + "".join(f'<div class="grid two">{part}</div>' for part in (folds, left + right, curves) if part)
 
 
 def _key(name: str, place: int) -> str:

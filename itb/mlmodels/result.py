@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class WalkForwardResult:
     fitted: int = field(default=0)
     algorithm: Algorithm | None = None
     coin: str = ""
+
+    importance_kind: ClassVar[str] = "share of total gain, mean over refits"
 
     @property
     def source(self) -> WalkForwardScores:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from itb.charts.data import LearningCurves
 from itb.config.columns import columns
 from itb.config.dump import config_hash
 from itb.errors import ConfigError
 from itb.mlmodels.deep.algorithm import DeepAlgorithm
+from itb.mlmodels.deep.judging import kept_epoch
+from itb.mlmodels.deep.result import CoinResult
 from itb.runs.capsule import new_run_id
 from itb.runs.market import load_market
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from itb.config import Config
     from itb.config.columns import LearnedColumn
-    from itb.mlmodels.deep.result import CoinResult
+    from itb.market.bars import Bars
+    from itb.mlmodels.deep.walk import PanelWalk
+    from itb.mlmodels.result import WalkForwardResult
     from itb.mlmodels.walkforward import WalkForward
     from itb.runs.market import Market
     from itb.runs.workspace import Workspace
@@ -62,22 +70,21 @@ def deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> Deep
     return found
 
 
-def _deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> DeepScores:
+def markets_of(workspace: Workspace, market: Market) -> Mapping[str, Market]:
+    """Load the configured symbols beside one that is there."""
     config = workspace.config
-    markets = {}
+    found = {}
     for symbol in config.data.symbols:
         run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
         is_this = symbol == market.bars.symbol
-        markets[symbol] = market if is_this else load_market(workspace, symbol, run_id=run_id, command="deep training")
-    return DeepScores(
-        markets,
-        {column.name: _walked(workspace, markets, walk, column) for column in columns(config) if is_deep(column)},
-    )
+        found[symbol] = market if is_this else load_market(workspace, symbol, run_id=run_id, command="deep training")
+    return found
 
 
-def _walked(
-    workspace: Workspace, markets: Mapping[str, Market], walk: WalkForward, column: LearnedColumn
-) -> Mapping[str, CoinResult]:
+def panel_walk(
+    bars: Mapping[str, Bars], column: LearnedColumn, walk: WalkForward, folder: Path | None = None
+) -> PanelWalk:
+    """Put bars and labels on one raster (mapped from ``folder``, if one is given) and give the walk-forward over it."""
     from itb.mlmodels.deep.door import torch_for
     from itb.mlmodels.deep.panel import Panel
     from itb.mlmodels.deep.walk import PanelWalk
@@ -85,10 +92,36 @@ def _walked(
     part = column.algorithm
     assert isinstance(part, DeepAlgorithm)
     torch_for(part.name)
-    bars = {symbol: market.bars for symbol, market in markets.items()}
-    workspace.report(0, 1, f"reading {len(bars)} symbols")
-    panel = Panel.of(bars, part.reading, workspace.cache / "panels")
+    panel = Panel.of(bars, part.reading, folder)
     labels = {symbol: column.outcome(one) for symbol, one in bars.items()}
-    walking = PanelWalk(walk, panel, panel.targets(bars, labels), part, column.label.name, column.name, column.seed)
-    found = walking.run(workspace.cache / "walkforward", workspace.progress)
-    return found.apart(bars, column.label, labels)
+    return PanelWalk(walk, panel, panel.targets(bars, labels), part, column.label.name, column.name, column.seed)
+
+
+def _deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> DeepScores:
+    markets = markets_of(workspace, market)
+    bars = {symbol: one.bars for symbol, one in markets.items()}
+    found = {}
+    for column in filter(is_deep, columns(workspace.config)):
+        workspace.report(0, 1, f"reading {len(bars)} symbols")
+        walking = panel_walk(bars, column, walk, workspace.cache / "panels")
+        labels = {symbol: column.outcome(one) for symbol, one in bars.items()}
+        whole = walking.run(workspace.cache / "walkforward", workspace.progress)
+        found[column.name] = whole.apart(bars, column.label, labels)
+    return DeepScores(markets, found)
+
+
+def learning_curves(walked: Sequence[WalkForwardResult]) -> tuple[LearningCurves, ...]:
+    """Give the losses of every network among some walk-forwards, as the report draws them."""
+    found = []
+    for one in walked:
+        if isinstance(one, CoinResult):
+            taught = [curve for curve in one.curves if curve]
+            found.append(
+                LearningCurves(
+                    one.column,
+                    tuple(np.array([epoch.loss for epoch in curve]) for curve in taught),
+                    tuple(np.array([epoch.held_loss for epoch in curve]) for curve in taught),
+                    tuple(kept_epoch(curve, one.watch) for curve in taught),
+                )
+            )
+    return tuple(found)

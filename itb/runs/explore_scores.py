@@ -12,6 +12,7 @@ from itb.charts.explore_data import ColumnSight, ProfitLine, ScoreLadder, Swarm,
 from itb.charts.wording import number
 from itb.market.costs import BPS
 from itb.mlmodels import metrics
+from itb.mlmodels.deep.result import CoinResult
 from itb.mlmodels.explore.groups import score_groups
 from itb.mlmodels.explore.importance import Spoken, contributions, permutation_importance, spoken_rows
 from itb.mlmodels.labels.column import typical_reach
@@ -108,6 +109,14 @@ def _calibration(walked: WalkForwardResult, scores: FloatArray) -> Calibration |
 
 def _weights(walked: WalkForwardResult, shared_by: int) -> tuple[tuple[Weights, ...], Swarm | None, tuple[str, ...]]:
     """Weigh features by the model's own account, by shuffling and by contributions."""
+    if isinstance(walked, CoinResult):
+        slopes = Weights(
+            "Slopes: how much each input moves the scores of all symbols",
+            "share, mean over refits",
+            walked.importance,
+            notes=("At rows held back from training, in standard deviations of the input, over the whole window.",),
+        )
+        return (slopes,), None, (f"{walked.column} reads windows, not rows: none of its inputs is shuffled alone.",)
     table = walked.table
     spoken = list(spoken_rows(walked, _ROWS[1]))
     if not spoken:

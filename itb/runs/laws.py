@@ -28,6 +28,8 @@ from itb.laws.sources import check_joined
 from itb.laws.warmup import check_warmup
 from itb.mlmodels.table import TrainingTable
 from itb.runs.capsule import new_run_id
+from itb.runs.deep import is_deep
+from itb.runs.deep_checks import check_network
 from itb.runs.evaluate import cut_of
 from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
 from itb.runs.market import load_market
@@ -238,6 +240,9 @@ def _check_model(
     matrix: FloatMatrix,
     scores: dict[str, FloatArray],
 ) -> Iterator[Finding]:
+    if is_deep(column):
+        yield from check_network(bench.workspace, bench.market, column, bars, small, scores)
+        return
     features = bench.features
     own = check_no_leak(
         bars,
@@ -272,7 +277,8 @@ def _check_pool(benches: Sequence[_Bench]) -> Iterator[Finding]:
     count = one.features.warmup + one.small.train_bars + _REFITS * one.small.refit_every
     since = max(int(bench.bars.open_time[-1]) for bench in benches) - count * one.bars.timeframe.ms
     coins = [bench.bars.slice(int(np.searchsorted(bench.bars.open_time, since)), None) for bench in benches]
-    yield from check_pool(one.workspace.config, coins, one.columns, one.small)
+    by_rows = [column for column in one.columns if not is_deep(column)]
+    yield from check_pool(one.workspace.config, coins, by_rows, one.small)
 
 
 def _check_strategy(bench: _Bench, bars: Bars, scores: Mapping[str, FloatArray]) -> Iterator[Finding]:

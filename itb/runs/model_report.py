@@ -14,6 +14,7 @@ from itb.config.columns import columns
 from itb.market.bars import utc
 from itb.mlmodels.quality import ModelQuality
 from itb.mlmodels.result import WalkForwardResult
+from itb.runs.deep import learning_curves
 
 if TYPE_CHECKING:
     from itb.config import Config
@@ -41,11 +42,12 @@ def model_parts(graded: Sequence[Graded], drawn: int | None = None) -> dict[str,
             Importance(
                 one.walked.table.feature_names,
                 one.walked.importance,
-                "share of total gain, mean over refits",
+                one.walked.importance_kind,
                 one.name,
             )
             for one in shown
         ),
+        "curves": learning_curves([one.walked for one in shown]),
         "quality": _quality(graded),
     }
 

@@ -16,7 +16,9 @@ from itb.config import load_config
 from itb.errors import ConfigError, ModelError
 from itb.runs.backtest import backtest
 from itb.runs.evaluate import evaluate
+from itb.runs.explore import explore
 from itb.runs.history import reproduce
+from itb.runs.laws import check
 from itb.runs.steps import train, walk_forward
 from itb.runs.workspace import Workspace
 
@@ -35,8 +37,8 @@ DEEP = (
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Callable[..., Workspace]:
-    def make(models: str = NETWORK) -> Workspace:
-        config = load_config(overrides=[*DEEP, f"models=[{models}]"], folder=tmp_path, environ={})
+    def make(models: str = NETWORK, *more: str) -> Workspace:
+        config = load_config(overrides=[*DEEP, f"models=[{models}]", *more], folder=tmp_path, environ={})
         return Workspace(config, clock=lambda: 1_767_312_000_000)
 
     return make
@@ -86,3 +88,28 @@ def test_torch_is_not_imported_before_a_network_is_asked_for():
         "import sys, itb.cli, itb.config, itb.runs.backtest, itb.mlmodels.deep.walk; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@needs_torch
+def test_the_laws_are_checked_on_a_network(workspace):
+    checks = check(workspace(NETWORK, "synthetic.bars=700")).data["checks"]
+    own = {(one["law"], one["verdict"]) for one in checks if one["subject"] == "ahead_resnet1d"}
+    assert own == {("no leak", "holds"), ("batch = step", "holds"), ("reproducible", "holds")}
+
+
+@needs_torch
+def test_the_report_shows_how_training_went(workspace):
+    eth, _ = backtest(workspace())
+    (curves,) = eth.report.curves
+    assert curves.column == "ahead_resnet1d"
+    assert [len(one) for one in curves.held] == [2] * len(eth.outcome.walked[0].folds)
+    assert all(held[kept] == held.min() for held, kept in zip(curves.held, curves.kept, strict=True))
+    page = eth.capsule.folder / "report.html"
+    assert "Losses of ahead_resnet1d, epoch by epoch" in page.read_text()
+
+
+@needs_torch
+def test_exploring_a_network_weighs_its_inputs(workspace):
+    said = explore(workspace())
+    page = next(Path(one["file"]) for one in said.data["explore"])
+    assert "how much each input moves the scores" in page.read_text()

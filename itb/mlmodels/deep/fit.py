@@ -14,7 +14,7 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.deep.blocks import scaled
 from itb.mlmodels.deep.door import torch_for
-from itb.mlmodels.deep.judging import Epoch, mean_ic, mean_trading
+from itb.mlmodels.deep.judging import Epoch, kept_epoch, mean_ic, mean_trading
 from itb.mlmodels.deep.losses import loss_of
 from itb.mlmodels.deep.model import PanelModel, Table, threads
 from itb.mlmodels.deep.prefetch import ahead
@@ -39,12 +39,10 @@ class Taught:
     model: PanelModel
     curve: tuple[Epoch, ...]
 
+    @property
     def kept(self) -> int:
-        """Give the number of the epoch whose state was kept."""
-        watch = self.model.part.judge
-        worths = [epoch.worth(watch) for epoch in self.curve]
-        told = [worth if np.isfinite(worth) else -np.inf for worth in worths]
-        return self.curve[int(np.argmax(told))].number if max(told) > -np.inf else self.curve[-1].number
+        """The epoch whose state was kept, counted from 0."""
+        return kept_epoch(self.curve, self.model.part.judge)
 
 
 @dataclass

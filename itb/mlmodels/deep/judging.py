@@ -13,6 +13,8 @@ from itb.mlmodels.thresholds.policy import take_sides
 from itb.mlmodels.thresholds.walk import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from itb.mlmodels.deep.algorithm import Watch
 
 Table = npt.NDArray[np.float64]
@@ -34,6 +36,17 @@ class Epoch:
     def worth(self, watch: Watch) -> float:
         """Give what training is stopped by; more is better."""
         return {"loss": -self.held_loss, "ic": self.held_ic, "trading": self.held_trading}[watch]
+
+
+def kept_epoch(curve: Sequence[Epoch], watch: Watch) -> int:
+    """Give the place of the epoch whose state is kept: the best, of equals the earliest; the first if none is judged.
+
+    >>> held = (0.9, 0.7, 0.8)
+    >>> kept_epoch([Epoch(number, 1.0, loss, 0.0, 0.0, 0.001) for number, loss in enumerate(held)], "loss")
+    1
+    """
+    worths = [epoch.worth(watch) for epoch in curve]
+    return int(np.argmax([worth if np.isfinite(worth) else -np.inf for worth in worths]))
 
 
 def mean_ic(scores: Table, labels: Table) -> float:

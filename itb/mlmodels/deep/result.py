@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from itb.mlmodels.deep.model import load_panel_model
+from itb.mlmodels.deep.models import DEEP
 from itb.mlmodels.fold import pack_rows
 from itb.mlmodels.labels.column import NEVER
+from itb.mlmodels.registry import check_model
 from itb.mlmodels.result import Fold, WalkForwardResult
 from itb.mlmodels.table import TrainingTable
 
@@ -17,8 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.market.bars import Bars, IntArray
-    from itb.mlmodels.deep.algorithm import DeepAlgorithm
+    from itb.mlmodels.deep.algorithm import DeepAlgorithm, Watch
     from itb.mlmodels.deep.judging import Epoch
+    from itb.mlmodels.deep.model import PanelModel
     from itb.mlmodels.deep.panel import Panel, Targets
     from itb.mlmodels.deep.walk import Table
     from itb.mlmodels.labels.column import Label, LabelColumn
@@ -29,9 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CoinResult(WalkForwardResult):
-    """One coin's share of a panel's walk-forward; ``curves`` are how each refit's training went."""
+    """One coin's share of a panel's walk-forward; ``curves``: how each refit's training went, judged by ``watch``."""
 
     curves: tuple[tuple[Epoch, ...], ...] = ()
+    watch: Watch = "loss"
+
+    importance_kind: ClassVar[str] = "share of all slopes, mean over refits"
 
     @property
     def class_sources(self) -> tuple[WalkForwardScores, ...]:
@@ -66,6 +73,11 @@ class PanelResult:
     fingerprint: str
     fitted: int
     algorithm: DeepAlgorithm
+
+    def model_at(self, row: int) -> PanelModel | None:
+        """Load the model that scores a row; ``None`` where nobody speaks."""
+        entry = self.timeline.entry_at(int(self.panel.open_time[row]))
+        return None if entry is None else load_panel_model(check_model(self.folder / entry.file)[1], DEEP)
 
     def apart(
         self, bars: Mapping[str, Bars], label: Label, labels: Mapping[str, LabelColumn]
@@ -103,6 +115,7 @@ class PanelResult:
             fitted=self.fitted,
             algorithm=None,
             curves=tuple(fold.curve for fold in self.folds),
+            watch=self.algorithm.judge,
         )
 
     def _fold(self, fold: PanelFold, rows: IntArray, column: LabelColumn) -> Fold:

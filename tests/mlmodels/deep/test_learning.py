@@ -94,8 +94,8 @@ def test_the_state_that_is_kept_is_the_best_one_held_back(lesson):
         part = dataclasses.replace(PART, judge=watch, learning_rate=0.05, epochs=8, patience=3)
         taught = teach(part, lesson, seed=1)
         worths = [epoch.worth(watch) for epoch in taught.curve]
-        assert taught.kept() == int(np.argmax(worths))
-        assert len(taught.curve) == min(8, taught.kept() + 1 + 3)
+        assert taught.kept == int(np.argmax(worths))
+        assert len(taught.curve) == min(8, taught.kept + 1 + 3)
         if watch == "ic":
             scores = taught.model.scores(lesson.panel, lesson.tail)
             assert mean_ic(scores, lesson.tail_labels) == pytest.approx(max(worths), abs=1e-4)

@@ -62,21 +62,19 @@ def test_each_coin_has_its_own_scores_at_its_own_bars(run, gappy):
         assert one.class_sources == ()
 
 
-def test_a_window_scores_the_same_alone_and_among_others(run, gappy):
-    walk = walking(gappy)
+def test_a_window_scores_the_same_alone_and_among_others(run):
     for fold in run.folds:
-        model = walk._model(run.folder, fold.entry.file.removeprefix("models/"))
+        model = run.model_at(fold.block.test_start)
         for row in range(fold.block.test_start, fold.block.test_stop, 13):
             np.testing.assert_array_equal(model.scores(run.panel, range(row, row + 1))[0], run.scores[row])
 
 
 def test_a_window_of_bars_alone_gives_the_score_of_the_whole_history(run, gappy):
-    walk = walking(gappy)
     row = run.folds[-1].block.test_start + 20
     start, stop = (int(run.panel.open_time[at]) for at in (row - PART.warmup, row))
     short = {symbol: bars.between(start, stop + 1) for symbol, bars in gappy.items()}
     panel = Panel.of(short, PART.reading)
-    model = walk._model(run.folder, run.folds[-1].entry.file.removeprefix("models/"))
+    model = run.model_at(row)
     np.testing.assert_array_equal(model.scores(panel, range(len(panel) - 1, len(panel)))[0], run.scores[row])
 
 
