@@ -130,6 +130,11 @@ def test_a_heavy_package_comes_in_by_its_door_only(package: str) -> None:
     assert [str(path) for path in users if not DOORS[package] & {path.parts[0], path.name}] == []
 
 
+def test_ccxt_has_one_door_in_each_room() -> None:
+    users = [str(path.relative_to(PACKAGE)) for path in SOURCES if "ccxt" in imports(path)]
+    assert users == ["datafeeds/ccxt_history.py", "live/gateways/ccxt_line.py"]
+
+
 # What scikit-learn cuts at random: neighbours in time, whose labels share bars, would come to lie on both sides.
 RANDOM_SPLITS = {
     "CalibratedClassifierCV", "train_test_split", "KFold", "StratifiedKFold", "ShuffleSplit", "StratifiedShuffleSplit",

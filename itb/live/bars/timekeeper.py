@@ -46,6 +46,11 @@ class Timekeeper:
         self.clock = ExchangeClock()
         self.failures = 0
         self._apart = own.wall() - own.monotonic()
+        self._is_doubted = False
+
+    def doubt(self) -> None:
+        """Ask the exchange at the next look: it refused a request for its time."""
+        self._is_doubted = True
 
     @property
     def is_set(self) -> bool:
@@ -92,7 +97,7 @@ class Timekeeper:
         due = 0.0
         while True:
             now = self._own.monotonic()
-            jumped = self.has_jumped()
+            jumped, self._is_doubted = self.has_jumped() or self._is_doubted, False
             if jumped or now >= due or not self.is_set:
                 answered = await self.sample(self._burst if jumped or not self.is_set else 1)
                 due = self._own.monotonic() + (self._every_s if answered else min(self._every_s, 5.0))

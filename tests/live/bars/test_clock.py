@@ -151,3 +151,20 @@ def test_the_keeper_asks_in_a_burst_at_first_and_again_after_a_jump() -> None:
         return counts
 
     assert asyncio.run(scene()) == [5, 10]
+
+
+def test_the_keeper_asks_again_when_a_request_was_refused_for_its_time() -> None:
+    machine = Machine()
+    keeper = machine.keeper()
+
+    async def scene() -> list[int]:
+        task, counts = asyncio.create_task(keeper.keep(look_s=0)), []
+        for _ in range(2):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            counts.append(machine.asked)
+            keeper.doubt()
+        task.cancel()
+        return counts
+
+    assert asyncio.run(scene()) == [5, 10]

@@ -115,11 +115,12 @@ class Practised:
         symbol, side = SYMBOLS[int(draw() < 0.5)], ("buy", "sell")[int(draw() < 0.5)]
         price = self.exchange.venue.price(symbol.replace("/", ""))
         qty, sign = f"{0.06 + draw():.5f}", 1 if side == "buy" else -1
-        if draw() < 0.15:
+        if draw() < 0.3:
             entry = self.intent("market", "buy", qty, symbol=symbol)
             stop, target = price - Decimal("0.3"), price + Decimal("0.3")
-            self.dealer.plan(Bracket(f"b{self.count}", entry, stop_price=stop, target_price=target))
-        elif draw() < 0.5:
+            rests = draw() < 0.6
+            self.dealer.plan(Bracket(f"b{self.count}", entry, stop_price=stop, target_price=target, rests=rests))
+        elif draw() < 0.4:
             self.dealer.ask(self.intent("market", side, qty, symbol=symbol))
         else:
             limit = (price - sign * Decimal(f"{0.4 * draw() - 0.1:.2f}")).quantize(Decimal("0.01"))
@@ -134,7 +135,7 @@ class Practised:
             if resting and self.random.random() < 0.2:
                 self.dealer.cancel(resting[0].intent.key)
             running = [key for key, state in self.dealer.book.plan_states.items() if not state.exit_reason]
-            if running and self.random.random() < 0.3:
+            if running and self.random.random() < 0.1:
                 self.dealer.close(running[0], "signal")
             await self.pulse()
             for _ in range(30):
