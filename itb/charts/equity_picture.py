@@ -41,18 +41,16 @@ class EquityPicture:
         value = f"{number(float(equity[-1]), 0)} {self.currency}  {picture.change(change)}"
         picture.heading(figure, colours, self.title, value, self.note, tone=tone)
         drawdown = picture.panel(figure, colours, 28, 62, labels=True)
-        account = picture.panel(figure, colours, 104, 160, labels=False)
+        account = picture.panel(figure, colours, 104, 178 if self.hold is None else 160, labels=False)
         account.sharex(drawdown)
-        entries = [(colours.line, "account")]
         if self.hold is not None:
             account.plot(at, self.hold, color=colours.muted, linewidth=0.9)
-            entries.append((colours.muted, "buy and hold"))
+            picture.legend(account, [(colours.line, "account"), (colours.muted, "buy and hold")])
         account.plot(at, equity, color=colours.line, linewidth=1.3, solid_joinstyle="round")
         account.fill_between(at, equity[0], equity, color=colours.line, alpha=0.14, linewidth=0)
         account.axhline(float(equity[0]), color=colours.muted, linewidth=0.6, linestyle=(0, (2, 3)))
         account.margins(y=0.14)
         picture.price_scale(account)
-        picture.legend(account, entries)
         below = 100 * (equity / np.maximum.accumulate(equity) - 1)
         drawdown.fill_between(at, below, 0, color=colours.down, alpha=0.35, linewidth=0)
         drawdown.plot(at, below, color=colours.down, linewidth=0.8)

@@ -103,9 +103,9 @@ class ScorePicture:
         for window, colour in zip(self.score_averages, (colours.second, colours.third), strict=False):
             axes.plot(at, moving_average(score, window), color=colour, linewidth=1.0)
             entries.append((colour, f"average of {window}"))
-        ticks = (
-            sorted({middle, *self.thresholds}) if self.thresholds else [middle - reach / 2, middle, middle + reach / 2]
-        )
+        ticks = [*self.thresholds] or [middle - reach / 2, middle + reach / 2]
+        if min(abs(tick - middle) for tick in ticks) > 0.25 * reach:  # else their names would lie on each other
+            ticks.append(middle)
         axes.set_yticks(ticks, [number(tick, 2, signed=middle == 0) for tick in ticks])
         axes.grid(visible=False)
         picture.legend(axes, entries)

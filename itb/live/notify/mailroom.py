@@ -24,7 +24,7 @@ from itb.market.timeframe import DAY_MS
 
 BUSY_MS = 200  # trading waits for nobody: what cannot be written by then is kept in memory first
 KEEP_MS = {"score": 35 * DAY_MS}
-KEEP_OTHERS_MS, KEEP_SENT_MS = 400 * DAY_MS, 7 * DAY_MS
+KEEP_OTHERS_MS, KEEP_SENT_MS, KEEP_WAITING_MS = 400 * DAY_MS, 7 * DAY_MS, 30 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +203,16 @@ class Mailroom:
             return {row[0]: row[1] for row in connection.execute(asked)}
 
     def prune(self, now: int) -> None:
-        """Forget what is old: delivered letters after a week, scores after five weeks, the rest after a year."""
+        """Forget what is old: delivered letters after a week, scores after five weeks, the rest after a year.
+
+        What could not be delivered for a month is given up.
+        """
         with self._engine.begin() as connection:
             done = LetterRow.state.in_(("sent", "left_out", "refused"))
             connection.execute(delete(LetterRow).where(done, LetterRow.done_at < now - KEEP_SENT_MS))
+            connection.execute(
+                delete(LetterRow).where(LetterRow.state == "waiting", LetterRow.time < now - KEEP_WAITING_MS)
+            )
             for kind, keep in KEEP_MS.items():
                 connection.execute(
                     delete(NoticeRow).where(NoticeRow.kind == kind, NoticeRow.is_told, NoticeRow.time < now - keep)
