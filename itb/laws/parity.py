@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LAW = "parity"
 OTHERS: tuple[Stepping, ...] = ("dense", "sparse", "blind")
-_CAUSES: Mapping[str, str] = {
+CAUSES: Mapping[str, str] = {
     "dense": "next() counts on something that dense stepping leaves out",
     "sparse": "next_decision() called a bar idle on which next() acts",
     "blind": "where later bars are loaded, the strategy or one of its indicators makes use of them, "
@@ -62,12 +62,12 @@ def check_parity(
             other = dataclasses.replace(test, stepping=stepping).run(bars, scores, start_ms)
         except StrategyError as error:
             evidence = f"runs with plain stepping, but with {stepping} stepping it fails: {failure(error)}"
-            return LawResult(LAW, subject, passed=False, evidence=f"{evidence} (cause: {_CAUSES[stepping]})")
+            return LawResult(LAW, subject, passed=False, evidence=f"{evidence} (cause: {CAUSES[stepping]})")
         if stepping == "sparse":
             sparse_visited = other.visited
         apart = difference(plain, other, ("plain stepping", f"{stepping} stepping"))
         if apart:
-            return LawResult(LAW, subject, passed=False, evidence=f"{apart} (cause: {_CAUSES[stepping]})")
+            return LawResult(LAW, subject, passed=False, evidence=f"{apart} (cause: {CAUSES[stepping]})")
     evidence = (
         f"plain, dense, sparse and blind stepping sent the same {len(plain.orders)} orders, filled "
         f"{len(plain.fills)} alike and had the same account on each of {len(bars)} bars"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.backtest.run import TradedMarket
 from itb.errors import StrategyError
 from itb.indicators.score import ArrayScores
 from itb.laws.causal import poison_after
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     Scores = Mapping[str, ScoreSource]
 
-TOLERANCE = 1e-9  # of a quantity or price
-_SHARP, _BLUNT, _BEYOND = 8, 4, 200  # cuts where an order was sent, cuts elsewhere, bars of noise
+TOLERANCE_OF_ORDERS = 1e-9  # of a quantity or price
+BEYOND = 200  # bars of noise after a cut
+_SHARP, _BLUNT = 8, 4  # cuts where an order was sent, cuts elsewhere
 
 
 def check_strategy_causal(
@@ -93,17 +95,19 @@ def _worlds(
     sharp = rng.choice(sent, min(_SHARP, len(sent)), replace=False) if len(sent) else sent
     blunt = rng.integers(whole.start, last, _BLUNT, endpoint=True)
     for cut in sorted({whole.start, *map(int, sharp), *map(int, blunt)}):
-        yield "cut off", cut, bars.head(cut + 1), {name: _head(source, bars, cut) for name, source in scores.items()}
-        world = poison_after(bars.head(cut + 1 + _BEYOND), cut, rng)
-        yield "noise", cut, world, {name: _noise(source, world, cut, rng) for name, source in scores.items()}
+        yield "cut off", cut, bars.head(cut + 1), {name: head(source, bars, cut) for name, source in scores.items()}
+        world = poison_after(bars.head(cut + 1 + BEYOND), cut, rng)
+        yield "noise", cut, world, {name: noise(source, world, cut, rng) for name, source in scores.items()}
 
 
-def _head(source: ScoreSource, bars: Bars, cut: int) -> ArrayScores:
+def head(source: ScoreSource, bars: Bars, cut: int) -> ArrayScores:
+    """Give the scores of the bars up to ``cut``."""
     values = source.batch()[: cut + 1]
     return ArrayScores(source.column, bars.open_time[: cut + 1], values, source.low, source.high)
 
 
-def _noise(source: ScoreSource, world: Bars, cut: int, rng: np.random.Generator) -> ArrayScores:
+def noise(source: ScoreSource, world: Bars, cut: int, rng: np.random.Generator) -> ArrayScores:
+    """Give the scores up to ``cut``, and after it others drawn from them."""
     known = source.batch()
     finite = known[np.isfinite(known)]
     later = len(world) - cut - 1
@@ -139,21 +143,29 @@ def check_strategy_warmup(
     start = trading_starts(bars, start_ms)
     start = start if start >= 8 else len(bars) // 2
     begin, skipped = int(bars.open_time[start]), start - start // 2
-    part = bars.slice(skipped, None)
-    later = {
-        name: ArrayScores(name, part.open_time, source.batch()[skipped:], source.low, source.high)
-        for name, source in (scores or {}).items()
-    }
+    part = later(TradedMarket(bars, scores or {}), int(bars.open_time[skipped]), test.venue)
     blind = dataclasses.replace(test, stepping="blind")
     long = decisions(blind.run(bars, scores, begin))
-    short = decisions(dataclasses.replace(blind, venue=_later(test.venue, skipped)).run(part, later, begin))
+    assert part.venue is not None
+    short = decisions(dataclasses.replace(blind, venue=part.venue).run(part.bars, part.scores, begin))
     names = (f"{start} earlier bars", f"{start - skipped} earlier bars")
-    apart = first_difference(long, short, names=names, tolerance=TOLERANCE)
+    apart = first_difference(long, short, names=names, tolerance=TOLERANCE_OF_ORDERS)
     if apart is not None:
         figures = {"bar": apart.bar, "long": start, "short": start - skipped}
         return LawResult("warmup", subject, passed=False, evidence=str(apart), figures=figures)
     evidence = f"{names[0]} and {names[1]} led to the same {len(long)} orders"
     return LawResult("warmup", subject, passed=True, evidence=evidence, figures={"compared": len(long)})
+
+
+def later(one: TradedMarket, from_ms: int, venue: Venue) -> TradedMarket:
+    """Give a market without the bars before ``from_ms``; ``venue`` is what it trades on where it names none."""
+    skipped = int(one.bars.open_time.searchsorted(from_ms))
+    part = one.bars.slice(skipped, None)
+    scores = {
+        name: ArrayScores(name, part.open_time, source.batch()[skipped:], source.low, source.high)
+        for name, source in one.scores.items()
+    }
+    return TradedMarket(part, scores, _later(one.venue or venue, skipped))
 
 
 def _later(venue: Venue, skipped: int) -> Venue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,15 +10,17 @@ import numpy as np
 
 from itb.errors import StrategyError
 from itb.indicators.score import ArrayScores
-from itb.laws.batch_step import check_batch_step
+from itb.laws.batch_step import check_batch_step, check_shared_batch_step
 from itb.laws.money import check_money
 from itb.laws.parity import check_parity
 from itb.laws.reproducible import check_reproducible
+from itb.laws.shared import check_shared_causal, check_shared_money, check_shared_parity, check_shared_warmup
 from itb.laws.strategy import check_strategy_causal, check_strategy_warmup
 
 if TYPE_CHECKING:
-    from itb.backtest.result import BacktestResult
-    from itb.backtest.run import Backtest
+    from itb.backtest.result import BacktestResult, SharedResult
+    from itb.backtest.run import Backtest, TradedMarket
+    from itb.indicators.score import ScoreSource
     from itb.laws.result import LawResult
     from itb.market.bars import Bars, FloatArray
 
@@ -98,6 +100,53 @@ def check_strategy(
     yield of(money)
 
 
+def check_shared_strategy(
+    test: Backtest, markets: Sequence[TradedMarket], columns: frozenset[str]
+) -> Iterator[Finding]:
+    """Run the same laws on a strategy and all symbols that share an account, as :func:`check_strategy` on one."""
+    name = f"{test.strategy.__name__} on {len(markets)} symbols"
+    start = _shared_start(markets, columns)
+    causal = check_shared_causal(test, markets, start, subject=name)
+    try:
+        run = test.run_shared(markets, start)
+    except StrategyError:
+        yield of(causal)
+        yield Finding("parity", name, UNCHECKED, "it does not run to the end; see the causal law")
+        return
+    if columns and len(run.orders) < _FEWEST_ORDERS * len(markets):
+        markets = [
+            replace(one, scores={key: made_up(_kept_as(source), place) for key, source in one.scores.items()})
+            for place, one in enumerate(markets)
+        ]
+        start = _shared_start(markets, columns)
+        run = test.run_shared(markets, start)
+        causal = _on_made_up(check_shared_causal(test, markets, start, subject=name))
+    again = check_reproducible(lambda: _kept(test.run_shared(markets, start)), subject=name)
+    yield of(again)
+    if not again:
+        yield Finding("causal", name, UNCHECKED, "its decisions change from run to run; seed what is random")
+        return
+    yield of(check_shared_batch_step(test, markets, start, subject=name))
+    if not run.orders:
+        yield Finding("causal", name, UNCHECKED, f"it sent no order in {len(run.clock)} steps: nothing to compare")
+        return
+    yield of(causal)
+    yield of(check_shared_warmup(test, markets, start, subject=name))
+    yield of(check_shared_parity(test, markets, start, subject=name))
+    yield of(check_shared_money(run, subject=name))
+
+
+def _shared_start(markets: Sequence[TradedMarket], columns: frozenset[str]) -> int | None:
+    """Find the first bar at which the scores of any symbol speak."""
+    known = [_told({key: _kept_as(source) for key, source in one.scores.items()}, columns)[1] for one in markets]
+    return min((time for time in known if time is not None), default=None)
+
+
+def _kept_as(source: ScoreSource) -> ArrayScores:
+    assert isinstance(source, ArrayScores)
+    return source
+
+
 def _told(sources: Mapping[str, ArrayScores], columns: frozenset[str]) -> tuple[Mapping[str, ArrayScores], int | None]:
     """Give the scores, and the first bar at which each of ``columns`` has had one, as a backtest takes them."""
     known = [np.flatnonzero(np.isfinite(source.values)) for name, source in sources.items() if name in columns]
@@ -106,7 +155,7 @@ def _told(sources: Mapping[str, ArrayScores], columns: frozenset[str]) -> tuple[
     return sources, None if first is None or times is None else int(times[first])
 
 
-def _kept(run: BacktestResult) -> dict[str, Any]:
+def _kept(run: BacktestResult | SharedResult) -> dict[str, Any]:
     return {"fills": run.fills, "trades": run.trades, "equity": run.equity}
 
 

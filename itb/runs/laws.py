@@ -6,18 +6,19 @@ import dataclasses
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from itb.backtest.run import Backtest
+from itb.backtest.run import Backtest, TradedMarket
 from itb.charts.data import Table
 from itb.config import parts
 from itb.config.columns import columns
 from itb.config.plugins import load_plugins
+from itb.engine.venue import Venue
 from itb.errors import FeatureError
 from itb.indicators.score import ArrayScores
 from itb.laws.causal import check_causal
@@ -31,7 +32,7 @@ from itb.runs.capsule import new_run_id
 from itb.runs.deep import is_deep
 from itb.runs.deep_checks import check_network
 from itb.runs.evaluate import cut_of
-from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_strategy, of
+from itb.runs.law_checks import BROKEN, HOLDS, UNCHECKED, Finding, check_shared_strategy, check_strategy, of
 from itb.runs.market import load_market
 from itb.runs.model import score_ranges, walk_forward
 from itb.runs.pool import is_pooled
@@ -71,6 +72,7 @@ class _Bench:
     chosen: ChosenStrategy
     columns: tuple[LearnedColumn, ...]
     walk: WalkForward
+    traded: list[TradedMarket] = field(default_factory=list)  # what a strategy on a shared account is checked on
 
     @property
     def bars(self) -> Bars:
@@ -96,10 +98,12 @@ def check(workspace: Workspace) -> Said:
     Features are tried on some thousand bars, each model in a small walk-forward, the strategy on the models' scores: a
     minute at most for each model and symbol. ``found`` when a law is broken.
     """
-    benches = [_bench(workspace, symbol) for symbol in workspace.config.data.symbols]
+    benches = _benches(workspace)
     steps = [(number, step) for number, bench in enumerate(benches) for step in _steps(bench)]
     if is_pooled(workspace):
         steps.append((0, partial(_check_pool, benches)))
+    if workspace.config.account.shared:
+        steps.append((0, partial(_check_shared, benches)))
     findings: list[list[Finding]] = [[] for _ in benches]
     for done, (number, step) in enumerate(steps):
         workspace.report(done, len(steps), f"checking the laws on {benches[number].bars.symbol}")
@@ -108,19 +112,25 @@ def check(workspace: Workspace) -> Said:
     return _said(benches, findings)
 
 
-def _bench(workspace: Workspace, symbol: str) -> _Bench:
+def _benches(workspace: Workspace) -> list[_Bench]:
     config = workspace.config
     load_plugins(config)
-    run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
-    market = load_market(workspace, symbol, run_id=run_id, command="check")
-    return _Bench(
-        workspace=workspace,
-        market=market,
-        features=parts.feature_set(config, market.bars.columns),
-        chosen=choose_strategy(workspace, market.bars),
-        columns=columns(config),
-        walk=walk_forward(config),
-    )
+    markets = []
+    for symbol in config.data.symbols:
+        run_id = new_run_id(workspace.clock(), symbol, config.data.timeframe)
+        markets.append(load_market(workspace, symbol, run_id=run_id, command="check"))
+    together = choose_strategy(workspace, *(market.bars for market in markets)) if config.account.shared else None
+    return [
+        _Bench(
+            workspace=workspace,
+            market=market,
+            features=parts.feature_set(config, market.bars.columns),
+            chosen=together or choose_strategy(workspace, market.bars),
+            columns=columns(config),
+            walk=walk_forward(config),
+        )
+        for market in markets
+    ]
 
 
 def _steps(bench: _Bench) -> Iterator[Callable[[], Iterator[Finding]]]:
@@ -291,7 +301,19 @@ def _check_strategy(bench: _Bench, bars: Bars, scores: Mapping[str, FloatArray])
         empty = np.full(len(bars), np.nan)
         for name, (low, high) in score_ranges(config).items():
             sources[name] = ArrayScores(name, bars.open_time, scores.get(name, empty), low, high)
+    if config.account.shared:
+        bench.traded.append(TradedMarket(bars, sources, venue))  # checked with the other symbols, once all are there
+        return
     yield from check_strategy(test, bars, sources, bench.chosen.columns)
+
+
+def _check_shared(benches: Sequence[_Bench]) -> Iterator[Finding]:
+    """Check the strategy on all symbols, whose account it shares out."""
+    config, chosen = benches[0].workspace.config, benches[0].chosen
+    traded = [one for bench in benches for one in bench.traded]
+    venue = Venue(config.costs)
+    test = Backtest(chosen.strategy, chosen.parameters, config.backtest.cash, venue, config.backtest.engine)
+    yield from check_shared_strategy(test, traded, chosen.columns)
 
 
 def _said(benches: Sequence[_Bench], findings: Sequence[Sequence[Finding]]) -> Said:

@@ -9,6 +9,7 @@ from itb.charts.page import render
 from itb.errors import ConfigError
 from itb.runs.backtest import backtest
 from itb.runs.history import list_runs, reproduce, show_run
+from itb.runs.laws import check
 
 THREE = (
     "data.symbols=['BTC/USDT', 'ETH/USDT', 'SOL/USDT']",
@@ -113,3 +114,11 @@ def test_a_strategy_written_for_backtraders_datas_runs_on_all_feeds(run, tmp_pat
     assert len(result.trades) > 5
     with pytest.raises(ConfigError, match=r"max_open_trades: Rotation would not ask for it"):
         backtest(workspace(*own, name, "account.max_open_trades=2"))
+
+
+def test_check_tries_the_strategy_on_all_symbols_at_once(workspace):
+    said = check(workspace(*THREE))
+    laws = {one["law"]: one for one in said.data["checks"] if one["subject"] == "MLThreshold on 3 symbols"}
+    assert set(laws) == {"reproducible", "batch = step", "causal", "warmup", "parity", "money"}
+    assert {one["verdict"] for one in laws.values()} == {"holds"}, laws
+    assert not said.found
