@@ -202,7 +202,7 @@ def _compounded(
 def _unbooked(books: TradeBooks, venue: Venue) -> Refusal | None:
     """Find the first order that would have been refused or not paid for; the trade after it would not be the same."""
     trips, bars, qty = books.trips, books.bars, np.abs(books.qty)
-    entries, closed = trips.entry_bar, trips.closed
+    entries = trips.entry_bar
     gone = ~(qty > 0)
     if gone.any():
         return _refuse(bars, entries, gone, "no quantity", "would enter with a quantity of 0")
@@ -210,8 +210,15 @@ def _unbooked(books: TradeBooks, venue: Venue) -> Refusal | None:
     unpaid = after + 2 * np.minimum(books.qty, 0.0) * trips.entry_price < 0
     if unpaid.any():
         return _refuse(bars, entries, unpaid, "unpaid entry", "has no cash for the entry at the open")
+    return too_small(books, venue)
+
+
+def too_small(books: TradeBooks, venue: Venue) -> Refusal | None:
+    """Find the first order that is smaller than the venue takes."""
     if venue.instrument is None:
         return None
+    trips, bars, qty = books.trips, books.bars, np.abs(books.qty)
+    entries, closed = trips.entry_bar, trips.closed
     small = qty < float(venue.instrument.min_qty) * (1 + _CLEAR)
     small |= qty * bars.close[entries - 1] < float(venue.instrument.min_notional) * (1 + _CLEAR)
     for levels in (trips.stop, trips.target):

@@ -89,9 +89,9 @@ class Sweep:
         if unknown:
             raise ValueError(f"metrics has no {unknown[0]!r}; there are {', '.join(_FIGURES)}")
         settings.check_range(*self.score_range)
-        refused = _unsupported(settings, self.venue, self.protections)
+        refused = unsupported(settings, self.venue, self.protections)
         if refused is None:
-            trips = self._trips(settings)
+            trips = self.trips(settings)
             books = trips if isinstance(trips, Refusal) else self._settle(trips, settings)
             if not isinstance(books, Refusal):
                 figures = Figures(books, self._day_ends, self.start, self.venue.dust).of(metrics)
@@ -103,7 +103,7 @@ class Sweep:
         self.causes[refused.cause] += 1
         return self.confirm(settings, metrics, refused)
 
-    def _trips(self, settings: ThresholdSettings) -> Trips | Refusal:
+    def trips(self, settings: ThresholdSettings) -> Trips | Refusal:
         """Find the trades of a setting, whatever their quantities."""
         first = self.start
         if settings.sizing == "volatility_target":  # nothing is entered while the volatility is not known
@@ -146,7 +146,7 @@ class Sweep:
         )  # fmt: skip
 
 
-def _unsupported(settings: ThresholdSettings, venue: Venue, protections: Sequence[EntryProtection]) -> Refusal | None:
+def unsupported(settings: ThresholdSettings, venue: Venue, protections: Sequence[EntryProtection]) -> Refusal | None:
     """Say what of the settings, the venue or the protections vectorbt cannot do exactly, whatever the bars are."""
     protects = bool(settings.stop_loss or settings.take_profit)
     causes = {

@@ -70,6 +70,8 @@ def seen_bars(workspace: Workspace, capsule: Capsule) -> Bars:
     """Give the bars that a run saw, gaps treated as it treated them."""
     config = capsule_config(workspace, capsule)
     manifest = capsule.manifest
+    if "symbols" in manifest:
+        raise RunError(f"run {capsule.run_id}: it traded several symbols on one account; expected a run of one symbol")
     try:
         window, symbol = (int(manifest["from_ms"]), int(manifest["to_ms"])), str(manifest["symbol"])
     except (KeyError, TypeError, ValueError) as error:

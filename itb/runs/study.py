@@ -193,6 +193,11 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
     Raises :class:`ConfigError` for settings that cannot be.
     """
     config = workspace.config
+    if config.account.shared:
+        told = (
+            "a search trades one symbol; leave it out of the search, then backtest the settings on the shared account"
+        )
+        raise ConfigError(config.complaint(("account", "shared"), told))
     check_settings(config)
     objectives = tuple(_objective(config, name) for name in config.search.objectives)
     space = search_space(config, score_ranges(config))

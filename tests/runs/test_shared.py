@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from itb.charts.page import render
-from itb.errors import ConfigError
+from itb.errors import ConfigError, RunError
 from itb.runs.backtest import backtest
 from itb.runs.history import list_runs, reproduce, show_run
 from itb.runs.laws import check
+from itb.runs.retold import retell
+from itb.runs.study import Asked, open_study
 
 THREE = (
     "data.symbols=['BTC/USDT', 'ETH/USDT', 'SOL/USDT']",
@@ -122,3 +124,11 @@ def test_check_tries_the_strategy_on_all_symbols_at_once(workspace):
     assert set(laws) == {"reproducible", "batch = step", "causal", "warmup", "parity", "money"}
     assert {one["verdict"] for one in laws.values()} == {"holds"}, laws
     assert not said.found
+
+
+def test_what_knows_one_symbol_alone_refuses_a_shared_account(run, workspace):
+    with pytest.raises(ConfigError, match=r"account\.shared: a search trades one symbol"):
+        open_study(workspace(*THREE), "BTC/USDT", Asked())
+    done = run()
+    with pytest.raises(RunError, match="it traded several symbols on one account"):
+        next(retell(workspace(*THREE), done.capsule))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from itb.backtest.account import account, fills
 from itb.backtest.result import BacktestResult, OrderRecord
-from itb.backtest.run import Backtest
+from itb.backtest.run import Backtest, TradedMarket
 from itb.datafeeds.synthetic import SyntheticMarket
 from itb.engine.venue import Venue
 from itb.engine.venue_broker import VenueBroker
@@ -28,6 +28,7 @@ from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Hosting, LiveHost, LiveMarket
 from itb.market.bars import Bars
 from itb.market.costs import Costs
+from itb.strategies.allocation import Allocation
 from itb.strategies.ml_threshold import MLThreshold
 
 WARM = 50
@@ -102,6 +103,40 @@ def test_faults_of_the_exchange_that_change_no_bar_change_no_decision(seed: int,
     plan = BarFaults(late=0.3, late_ms=20_000, repeated=0.3, shuffled=0.3, failing=0.1, silent=0.3, seed=faults)
     backtest = test.run(bars, scores, int(bars.open_time[WARM]))
     assert difference(backtest, live(test, bars, scores, WARM, plan), ("backtest", "live")) == ""
+
+
+@pytest.mark.parametrize("asked", SETTINGS[:4])
+def test_several_symbols_on_one_account_are_decided_on_alike_live(asked: dict[str, Any]) -> None:
+    made = SyntheticMarket(symbols=("A/USDT", "B/USDT", "C/USDT"), bars=400, timeframe="1m").bars()
+    traded, rng = [], np.random.default_rng(4)
+    for place, bars in enumerate(made.values()):
+        keep = (np.arange(400) < WARM) | (rng.random(400) > 0.03 * place)  # gaps, each at times of its own
+        part = Bars.of(
+            bars.symbol, bars.timeframe, bars.open_time[keep], **{k: v[keep] for k, v in bars.columns.items()}
+        )
+        traded.append(TradedMarket(part, scores_of(part, seed=place)))
+    given = {**asked, "allocation": Allocation(max_open_trades=2)}
+    venue, start = Venue(Costs(taker_fee_bps=5, slippage_bps=1)), int(traded[0].bars.open_time[WARM])
+    backtest = Backtest(MLThreshold, given, venue=venue).run_shared(traded, start)
+    broker = VenueBroker(venue=venue)
+    broker.setcash(10_000.0)
+    troubles: list[Any] = []
+    markets = {one.bars.symbol: LiveMarket(GrowingBars(one.bars.head(WARM)), one.scores) for one in traded}
+    host = LiveHost(MLThreshold, given, broker, markets, Hosting(trouble=troubles.append))
+    stage = Stage(
+        BarRules(traded[0].bars.timeframe, gaps="drop", give_up_ms=50_000),
+        BarrierRules(traded[0].bars.timeframe, fresh_ms=60_000),
+        NO_FAULTS,
+    )
+    for step in play({one.bars.symbol: one.bars for one in traded}, WARM, stage).steps:
+        host.step(step)
+    host.stop()
+    host.run()
+    assert troubles == []
+    assert len(backtest.fills) > 20
+    ours = [(fill.symbol, fill.bar, fill.qty, fill.price, fill.reason) for fill in backtest.fills]
+    assert [(one.symbol, one.bar, one.qty, one.price, one.reason) for one in broker.log] == ours
+    assert broker.getcash() == backtest.cash[-1]
 
 
 def test_a_changed_bar_is_found_by_the_comparison() -> None:
