@@ -40,12 +40,16 @@ def shared_notes(config: Config, outcome: SharedOutcome) -> Iterator[tuple[str, 
     told: dict[str, tuple[list[str], Tone]] = {}
     parts = outcome.result.parts
     for market in outcome.markets:
-        own = [*data_notes(config, market), *_market_costs(config, market, parts[market.bars.symbol])]
-        own.append((market.holdout.note, "bad" if market.holdout_seen else "plain"))
-        for text, tone in own:
+        for text, tone in (*data_notes(config, market), *_market_costs(config, market, parts[market.bars.symbol])):
             told.setdefault(text, ([], tone))[0].append(market.bars.symbol)
     for text, (symbols, tone) in told.items():
         yield text if len(symbols) == len(parts) else f"{', '.join(symbols)}: {text}", tone
+    sealed: dict[tuple[str, bool], list[str]] = {}
+    for market in outcome.markets:
+        text = market.holdout.note.replace(market.name, "{}")
+        sealed.setdefault((text, market.holdout_seen), []).append(market.name)
+    for (text, is_seen), names in sealed.items():
+        yield text.replace("{}", ", ".join(names)), "bad" if is_seen else "plain"
     yield from _edge(config, outcome)
     yield from _fills(config, outcome)
     skilled = [one for one in outcome.graded if has_skill(one[-1])]
