@@ -120,3 +120,27 @@ def test_a_late_request_is_refused() -> None:
     venue.now = 5_001
     with pytest.raises(VenueRefusal, match="outside of the window"):
         venue.submit(order("buy", "market", "1"))
+
+
+def test_a_purchase_meets_the_ask_and_a_sale_the_bid() -> None:
+    venue = engine(costs=Costs(0, 0, "quote", 0.0))
+    venue.quote("BTC/USDT", Decimal(99), Decimal(101))
+    venue.submit(order("buy", "market", "1", name="b"))
+    venue.submit(order("sell", "market", "1", name="s"))
+    venue.submit(order("buy", "limit", "1", price="100", name="l"))
+    venue.submit(order("buy", "stop", "1", stop="103", name="t"))
+    venue.quote("BTC/USDT", Decimal(99), Decimal("100.5"))
+    assert [trade.price for trade in venue.trades] == [Decimal(101), Decimal(99)]
+    venue.quote("BTC/USDT", Decimal("99.5"), Decimal(100))
+    venue.quote("BTC/USDT", Decimal("102.5"), Decimal(103))
+    assert [trade.price for trade in venue.trades[2:]] == [Decimal(100), Decimal(103)]
+
+
+def test_of_a_pair_within_one_bar_only_the_first_is_executed() -> None:
+    venue = engine(costs=Costs(0, 0, "quote", 0.0), matching="next_open")
+    venue.submit_pair(
+        order("sell", "stop", "1", stop="95", name="s"), order("sell", "limit", "1", price="105", name="l")
+    )
+    venue.bar("BTC/USDT", bar(100, 110, 90, 100))
+    assert [(trade.price, trade.qty) for trade in venue.trades] == [(Decimal(95), Decimal(1))]
+    assert {one.client_id: one.status for one in venue.orders.values()} == {"s": "filled", "l": "expired"}

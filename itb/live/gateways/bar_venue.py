@@ -83,9 +83,10 @@ class BarVenue(MatchingEngine):
         else:
             self._lock(order, order.price or order.stop_price or Decimal(0))
 
-    def quote(self, symbol: str, price: Decimal) -> None:
+    def quote(self, symbol: str, bid: Decimal, ask: Decimal | None = None) -> None:
         """Take note of a price that nothing is executed at."""
-        self.prices[symbol] = price
+        del ask
+        self.prices[symbol] = bid
 
     def begin_bar(self, symbol: str, bar: PriceBar) -> None:
         """Let a bar open: market orders fill at its open, resting entries where it takes them."""

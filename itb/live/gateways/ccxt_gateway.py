@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from itb.live.gateways import ccxt_words as words
-from itb.live.gateways.ccxt_answers import Failure, of_cancel, of_submit
+from itb.live.gateways.ccxt_answers import Failure, of_cancel, of_submit, utc_ms
 from itb.live.gateways.ccxt_line import CallFailedError, Line
 from itb.live.gateways.ccxt_words import NotReadableError
 from itb.live.gateways.port import (
@@ -30,7 +31,7 @@ from itb.market.instrument import Instrument
 T = TypeVar("T")
 _OVERLAP_MS = 60_000  # executions may show late by so much
 _WHOLE_EVERY = 20  # every so many questions for executions, nothing is taken from memory
-_MARKETS_MS = 3_600_000
+_MARKETS_S = 3_600.0
 
 
 def ignore() -> None:
@@ -62,7 +63,7 @@ class CcxtGateway:
         self.line, self._clock_refused = line, clock_refused
         self._clock = line.clock = clock
         self._executions: dict[str, _Executions] = {}
-        self._markets_at = 0.0
+        self._markets_at = -_MARKETS_S  # loop's time
 
     @property
     def capabilities(self) -> Capabilities:
@@ -78,7 +79,13 @@ class CcxtGateway:
 
     def _retry_at(self) -> int:
         wait = self.line.quiet_ms()
-        return round(self._clock() + wait * self.line.account.speed) if wait else 0
+        if not wait:
+            return 0
+        try:
+            now = self._clock()
+        except ValueError:  # the exchange has not said its time yet
+            now = utc_ms()
+        return round(now + wait * self.line.account.speed)
 
     def _no_answer(self, failure: Failure) -> NoAnswerError:
         if failure.is_clock:
@@ -97,20 +104,21 @@ class CcxtGateway:
         try:
             told = await self.line.call("fetch_time")
         except CallFailedError as error:
-            retry_at = self._retry_at() if self.line.quiet_ms() else 0
-            raise NoAnswerError(f"{self.line.traits.name}: {error.failure.words}", retry_at) from None
+            raise self._no_answer(error.failure) from None
         if not isinstance(told, int) or told <= 0:
             raise NoAnswerError(f"{self.line.traits.name}: answered {told!r} when asked for the time")
         return told
 
     async def instrument(self, symbol: str) -> Instrument:
         """Give the filters of a symbol, at most an hour old."""
-        now = self._clock()
+        now = asyncio.get_running_loop().time()
+        is_old = now - self._markets_at > _MARKETS_S
         try:
-            markets = await self.line.load_markets(again=now - self._markets_at > _MARKETS_MS)
+            markets = await self.line.load_markets(again=is_old)
         except CallFailedError as error:
             raise self._no_answer(error.failure) from None
-        self._markets_at = now
+        if is_old:
+            self._markets_at = now
         market = markets.get(symbol)
         if market is None:
             raise NoAnswerError(f"{self.line.traits.name}: {symbol} is not listed")

@@ -76,7 +76,8 @@ class MatchingEngine:
         self.open: dict[str, None] = {}
         self._by_client: dict[str, str] = {}  # the newest order of each client id
         self.trades: list[VenueTrade] = []
-        self.prices: dict[str, Decimal] = {}
+        self.prices: dict[str, Decimal] = {}  # what a sale brings
+        self._asks: dict[str, Decimal] = {}  # what a purchase costs, where it is another price
         self.now = 0
         costs = costs or Costs()
         self._fees = {True: _share(costs.maker_fee_bps), False: _share(costs.taker_fee_bps)}
@@ -94,6 +95,8 @@ class MatchingEngine:
             raise VenueRefusal(f"-1021 timestamp {request.sent_at} is outside of the window", is_final=False)
         instrument = self.instruments.get(request.symbol)
         last = self.prices.get(request.symbol)
+        if last is not None and request.side == "buy":
+            last = self._asks.get(request.symbol, last)
         if instrument is None or last is None:
             raise VenueRefusal(f"-1121 {request.symbol} is not traded here")
         if self._by_client.get(request.client_id) in self.open:
@@ -192,12 +195,13 @@ class MatchingEngine:
             self._end(twin, "canceled" if status == "canceled" else "expired")
         return self.orders[order_id]
 
-    def quote(self, symbol: str, price: Decimal) -> None:
-        """Let the market trade at a price now."""
-        self.prices[symbol] = price
+    def quote(self, symbol: str, bid: Decimal, ask: Decimal | None = None) -> None:
+        """Let the market trade at a price now; or bid and ask, where buys meet the ask and ``costs`` hold no spread."""
+        self.prices[symbol], self._asks[symbol] = bid, ask or bid
         for order_id in [oid for oid in self.open if self.orders[oid].symbol == symbol]:
-            if self.now >= self.orders[order_id].created_at + self._latency:
-                self._meet(order_id, price)
+            order = self.orders[order_id]
+            if order.is_open and self.now >= order.created_at + self._latency:
+                self._meet(order_id, self._asks[symbol] if order.side == "buy" else bid)
 
     def _meet(self, order_id: str, price: Decimal) -> None:
         """Execute one order at one price, if it agrees to it."""
@@ -219,7 +223,7 @@ class MatchingEngine:
         for order_id in [oid for oid in self.open if self.orders[oid].symbol == symbol]:
             order = self.orders[order_id]
             price = _price_in(order, bar)
-            if price is None or bar.time < order.created_at + self._latency:
+            if not order.is_open or price is None or bar.time < order.created_at + self._latency:
                 continue
             qty = order.qty - order.filled
             if left is not None:
@@ -230,6 +234,7 @@ class MatchingEngine:
             if qty > 0:
                 self.fill(order_id, qty, price)
         self.prices[symbol] = bar.close
+        self._asks.pop(symbol, None)
 
     def fill(self, order_id: str, qty: Decimal, price: Decimal) -> VenueTrade | None:
         """Execute a part of an open order; one that cannot be paid for expires."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from itb.live.gateways.ccxt_gateway import CcxtGateway
+from itb.live.gateways.ccxt_line import Line
 from itb.live.gateways.port import (
     Accepted,
     Balance,
@@ -27,7 +28,7 @@ from itb.live.practice.faults import KINDS
 from itb.live.practice.server import Server
 from itb.live.practice.settlement import Terms
 from itb.market.instrument import Instrument
-from tests.live.gateways.conftest import PAIR, with_gateway
+from tests.live.gateways.conftest import PAIR, with_gateway, with_line
 from tests.live.practice.conftest import FLAT, MINUTE, START, Rows
 
 Serve = Callable[..., Server]
@@ -264,6 +265,19 @@ def test_while_the_exchange_wants_silence_nothing_leaves(serve: Serve) -> None:
     assert sent == 0
     assert START < retry_at <= START + 1_000
     assert server.exchange.venue.orders == {}
+
+
+def test_a_ban_before_the_clock_is_known_is_told_as_such(serve: Serve) -> None:
+    def unset() -> float:
+        raise ValueError("the exchange has not said its time yet: ask it before a bar is judged")
+
+    async def ask(line: Line) -> None:
+        gateway = CcxtGateway(line, unset)
+        with pytest.raises(NoAnswerError, match="banned") as caught:
+            await gateway.server_time()
+        assert caught.value.retry_at > START
+
+    with_line(serve(faults="ban@1"), ask)
 
 
 def test_executions_of_many_pages_are_all_told_once(serve: Serve) -> None:
