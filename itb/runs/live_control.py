@@ -77,10 +77,11 @@ def find_bot(name: str, project: Path, load: Callable[[], Config]) -> Bot:
 
     A bot that runs is found without the config, which may be broken by now and must not keep anybody from stopping it.
     """
+    config, trouble = None, None
     try:
-        config: Config | None = load()
-    except ItbError:
-        config = None
+        config = load()
+    except ItbError as error:
+        trouble = error
     root = (project / "runs" if config is None else config.runs_root) / "live"
     journal = "" if config is None else config.live.journal
     known = [Bot(path.name, path, journal) for path in sorted(root.glob("*")) if path.is_dir()]
@@ -91,6 +92,8 @@ def find_bot(name: str, project: Path, load: Callable[[], Config]) -> Bot:
         own = () if config is None else tuple(f"{config.live.name}{kind}" for kind in KINDS)
         found = running or [bot for bot in known if not own or bot.name in own]
     if not found:
+        if trouble is not None:
+            raise trouble
         told = f"--bot {name}: there is no such bot" if name else "there is no bot yet"
         there = f"; there is {', '.join(bot.name for bot in known)}" if known else ""
         raise NotRunningError(f"{told} in {root}{there}. `itb live` starts one")

@@ -153,6 +153,13 @@ def test_a_config_that_is_broken_by_now_keeps_nobody_from_stopping(itb: Itb, bot
     assert itb("status", "--bot", "bot-paper")[0] == 0
 
 
+def test_a_config_that_is_broken_is_said_where_no_bot_is_found(itb: Itb, tmp_path: Path) -> None:
+    (tmp_path / "itb.toml").write_text("[live]\nno such thing")
+    code, _, err = itb("status")
+    assert code == 2
+    assert "itb.toml" in err
+
+
 def test_bots_are_told_apart(itb: Itb, bot: Bot, tmp_path: Path, folder: Path) -> None:
     other = folder.with_name("bot-practice")
     journal(other)

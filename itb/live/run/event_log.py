@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -25,6 +25,7 @@ from itb.live.run.redaction import cleaned
 _log = logging.getLogger(__name__)
 _KEPT = 200  # newest events in memory, for those who look
 _DEEPEST = 8
+_BLOCK = 65_536
 
 
 class Kind(StrEnum):
@@ -241,10 +242,9 @@ class _BoundedFile:
 def _whole(handle: int) -> int:
     """Find where the last whole line ends."""
     size = os.fstat(handle).st_size
-    block = 65_536
     end = size
     while end > 0:
-        start = max(0, end - block)
+        start = max(0, end - _BLOCK)
         place = os.pread(handle, end - start, start).rfind(b"\n")
         if place >= 0:
             return start + place + 1
@@ -282,27 +282,41 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def read_events(file: Path, most: int | None = None) -> list[dict[str, Any]]:
-    """Read the newest ``most`` events of a log, oldest first, through its older files; torn lines are left out."""
-    found: deque[dict[str, Any]] = deque(maxlen=most)
-    older = sorted(file.parent.glob(f"{file.name}.*"), key=lambda path: _number(path.suffix), reverse=True)
-    for path in (*(path for path in older if _number(path.suffix)), file):
-        found.extend(_lines(path))
-    return list(found)
+    """Read the newest ``most`` events of a log, oldest first, through its older files; torn lines are left out.
+
+    However long the log is, only about as much is read as is given.
+    """
+    older = [path for path in file.parent.glob(f"{file.name}.*") if path.suffix[1:].isdecimal()]
+    found: list[dict[str, Any]] = []
+    for path in (file, *sorted(older, key=lambda path: int(path.suffix[1:]))):
+        if most is not None and len(found) >= most:
+            break
+        found = [*_events(path, None if most is None else most - len(found)), *found]
+    return found
 
 
-def _number(suffix: str) -> int:
-    return int(suffix[1:]) if suffix[1:].isdecimal() else 0
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _events(path: Path, most: int | None) -> list[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    yield event
+        lines = path.read_bytes().splitlines() if most is None else _last_lines(path, most)
     except FileNotFoundError:
-        return
+        return []
+    found = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            found.append(event)
+    return found if most is None else found[max(0, len(found) - most) :]
+
+
+def _last_lines(path: Path, most: int) -> list[bytes]:
+    with path.open("rb") as file:
+        start = file.seek(0, os.SEEK_END)
+        tail = b""
+        while start > 0 and tail.count(b"\n") <= most:
+            size = min(_BLOCK, start)
+            start = file.seek(start - size)
+            tail = file.read(size) + tail
+    return tail.splitlines()[0 if start == 0 else 1 :]

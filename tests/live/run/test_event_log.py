@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from itb.live.run import event_log
 from itb.live.run.event_log import EventLog, Kind, read_events
 from itb.live.run.redaction import hide
 
@@ -163,6 +164,7 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk_too(tmp_path: Path) -> None
     code = """
 import resource, signal, sys
 from pathlib import Path
+from itb.live.run import event_log
 from itb.live.run.event_log import EventLog, Kind
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -209,6 +211,7 @@ def test_what_was_written_before_a_kill_is_there(tmp_path: Path) -> None:
     code = """
 import sys, time
 from pathlib import Path
+from itb.live.run import event_log
 from itb.live.run.event_log import EventLog, Kind
 log = EventLog(Path(sys.argv[1]), lambda: 0)
 n = 0
@@ -233,6 +236,26 @@ while True:
     log.write(Kind.TICK, n=-1)
     log.close()
     assert [event["n"] for event in read_events(file)] == [*before, -1]
+
+
+def test_the_newest_are_read_without_the_rest(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = EventLog(file, lambda: START, most_bytes=400_000, files=3)
+    for n in range(10_000):
+        log.write(Kind.NOTE, n=n, text="x" * 20)
+        if n % 5_000 == 0:
+            log.flush()
+    log.close()
+    assert log.lost == 0
+    everything = [event["n"] for event in read_events(file)]
+    assert everything == list(range(everything[0], 10_000))
+    newest = len(file.read_bytes().splitlines())
+    for most in (0, 1, 7, 1_000, newest - 1, newest, newest + 1, newest + 2_000):
+        assert [event["n"] for event in read_events(file, most)] == everything[len(everything) - most :]
+    with monkeypatch.context() as patch:
+        patch.setattr(event_log, "_BLOCK", 100)
+        assert [event["n"] for event in read_events(file, 5)] == everything[-5:]
+        patch.setattr(Path, "read_bytes", None)
+        assert len(read_events(file, 5)) == 5
 
 
 def test_nothing_is_written_after_the_end(log: EventLog, file: Path) -> None:
