@@ -2,12 +2,15 @@
 
 import sys
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from itb.commands.options import Flag, Options, command
 from itb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(help="Trade, on paper or for real; see and steer what runs.", rich_markup_mode=None)
 
@@ -36,10 +39,12 @@ def live(
 ) -> None:
     """Run the strategy live; --bars 300 stops after 300 bars. Ctrl-C ends it, and the same command goes on."""
     from itb.commands.practice import counted_bars, moment
+    from itb.live.run.redaction import hide_in_uncaught
     from itb.runs.live import Launch, describe_account
     from itb.runs.live import live as run
     from itb.runs.practice import Rehearsal
 
+    hide_in_uncaught()
     options, bars = counted_bars(options)
     if not practice and (speed != "60" or faults or seed or start is not None):
         raise ConfigError("--speed, --faults, --seed and --start belong to --practice; add it, or leave them out")
@@ -50,7 +55,15 @@ def live(
     launch = Launch(is_paper=paper, rehearsal=rehearsal, bars=bars or 0)
     if launch.mode == "live":
         _agree(workspace.config.live.name, describe_account(workspace), confirm)
-    options.show(run(workspace, launch, lambda line: typer.echo(line, err=options.json)))
+    options.show(run(workspace, launch, lambda line: typer.echo(line, err=options.json), _console(options)))
+
+
+def _console(options: Options) -> "Console | None":
+    if options.json or not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console()
 
 
 def _agree(name: str, account: tuple[str, ...], confirm: str) -> None:

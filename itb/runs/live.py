@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from itb.live.run.lock import LOCK_FILE, InstanceLock
+from itb.config.environment import load_secrets, secret_values
+from itb.live.run.lock import LOCK_FILE, InstanceLock, account_lock_file
+from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
 from itb.runs.live_models import live_models
 from itb.runs.practice import Rehearsal, build_exchange
@@ -52,13 +56,20 @@ def bot_folder(workspace: Workspace, launch: Launch) -> Path:
     return workspace.runs / "live" / (f"{name}-{launch.mode.replace(' ', '-')}" if launch.mode != "live" else name)
 
 
-def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None]) -> Said:
-    """Run a bot until it is stopped or its bars are over; the same folder makes it go on where it was."""
+def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None], console: Any = None) -> Said:
+    """Run a bot until it is stopped or its bars are over; the same folder makes it go on where it was.
+
+    The live view is drawn on ``console``, a rich one, where there is one.
+    """
     from itb.runs.live_bot import Bot
 
-    folder = bot_folder(workspace, launch)
+    hide(secret_values(workspace.config.folder, os.environ))
+    folder, what = bot_folder(workspace, launch), f"bot {workspace.config.live.name}"
     private_folder(folder)
-    with InstanceLock(folder / LOCK_FILE, f"bot {workspace.config.live.name}"):
+    with contextlib.ExitStack() as held:
+        held.enter_context(InstanceLock(folder / LOCK_FILE, what))
+        if launch.mode == "live" and (account := _account_file(workspace)) is not None:
+            held.enter_context(InstanceLock(account, what))
         practice, until_ms = None, None
         if launch.rehearsal is not None:
             practice, until_ms = _rehearse(workspace, launch.rehearsal, folder, tell)
@@ -69,7 +80,14 @@ def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None]) -> S
         if launch.rehearsal is not None and practice is None:
             practice = start_exchange(workspace, launch.rehearsal, folder)
             tell(f"Practice exchange at {practice.url}, process {practice.pid}")
-        return asyncio.run(Bot(workspace, launch, folder, models, practice, tell).run())
+        return asyncio.run(Bot(workspace, launch, folder, models, practice, tell, console).run())
+
+
+def _account_file(workspace: Workspace) -> Path | None:
+    """Where bots of the same account on this machine meet: two would take each other's trades for foreign ones."""
+    key = load_secrets(workspace.config.folder).exchange_api_key
+    exchange = workspace.config.live.exchange or workspace.config.data.exchange
+    return None if key is None else account_lock_file(exchange, key.get_secret_value())
 
 
 def _rehearse(

@@ -34,6 +34,8 @@ from itb.live.run.control import ControlServer
 from itb.live.run.engine import RECONCILED, Engine, not_live
 from itb.live.run.event_log import EventLog, Kind
 from itb.live.run.health import Change, HealthBoard
+from itb.live.run.metrics import Metrics
+from itb.live.run.outlook import Outlook
 from itb.live.run.pilot import Pilot
 from itb.live.run.rehearsal import MarketTime
 from itb.live.scores.desk import ScoreDesk
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from itb.runs.rehearsal import PracticeProcess
     from itb.runs.workspace import Workspace
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a terminal that is closed hangs up
 _SETTLE_S = 10.0
 _LOOK_S = 0.2
 
@@ -72,9 +75,10 @@ class Bot:
         models: Mapping[str, LiveModels],
         practice: PracticeProcess | None,
         tell: Callable[[str], None],
+        console: Any = None,
     ) -> None:
         self.workspace, self.launch, self.folder = workspace, launch, folder
-        self.models, self.practice, self.tell = models, practice, tell
+        self.models, self.practice, self.tell, self.console = models, practice, tell, console
         self.config = workspace.config
         self.settings, self.symbols = self.config.live, self.config.data.symbols
         self._stored = stored_bars(workspace, None if practice is None else practice.start_ms)
@@ -86,18 +90,21 @@ class Bot:
         """Live until the end."""
         self._end = asyncio.Event()
         self.clock: MarketClock | None = None if self.practice is None else MarketTime(self.practice.url)
-        self.log = EventLog(self.folder / "events.jsonl", self._now, bot=self.settings.name)
+        self.metrics = Metrics(self.settings.name)
+        self.log = EventLog(
+            self.folder / "events.jsonl", self._now, bot=self.settings.name, heard=self.metrics.hear
+        )  # fmt: skip
         self.chronicle = Chronicle(self.log)
         self.board = HealthBoard(self._now, self._changed)
         self.episodes = Episodes(self.board.hear)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self._end.set)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 return await self._live(stack)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 loop.remove_signal_handler(number)
             self.log.close()
 
@@ -119,6 +126,11 @@ class Bot:
         control = ControlServer(pilot, self.folder, commanded=self._commanded)
         await control.start()
         stack.push_async_callback(control.stop)
+        outlook = Outlook(
+            pilot, self.log, self.metrics, self.board,
+            bot=self.settings.name, port=self.settings.metrics_port, console=self.console,
+        )  # fmt: skip
+        await stack.enter_async_context(outlook)
         pump = build_pump(source, self.clock, plan, histories, Sinks(engine.take, self.chronicle.bar))
         self.log.write(Kind.START, mode=self.launch.mode, symbols=list(self.symbols), bars=self.launch.bars)
         names = ", ".join(dict.fromkeys(lane.name for lane in engine.lanes))

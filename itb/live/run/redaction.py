@@ -101,11 +101,6 @@ def shown(text: str) -> str:
     return _Process.redaction(text)
 
 
-def known_hidden(text: str) -> str:
-    """Replace the told secrets of this process in a text that must else stay as it is, such as a journal's row."""
-    return _Process.redaction.known(text)
-
-
 def cleaned(value: Any) -> Any:
     """Replace the secrets of this process in all texts of a nest of tables and lists.
 
@@ -123,26 +118,35 @@ def cleaned(value: Any) -> Any:
 
 
 def hide(secrets: Iterable[str]) -> Callable[[], None]:
-    """Hide these secrets from now on in log records, uncaught exceptions and :func:`shown`; gives what undoes it.
+    """Hide these secrets from now on in log records and in :func:`shown`; gives what undoes it.
 
     Log records are cleaned when they are made, whoever handles them: a filter on the root logger would not see those of
     other loggers, and a handler of a library's own would not know ours. Loggers that tell addresses with every request
     are quietened.
     """
-    before = _Process.redaction, logging.getLogRecordFactory(), sys.excepthook, threading.excepthook, sys.unraisablehook
+    before = _Process.redaction, logging.getLogRecordFactory()
     _Process.redaction = _Process.redaction.with_more(secrets)
     if not isinstance(before[1], _CleanRecords):
         logging.setLogRecordFactory(_CleanRecords(before[1]))
-    sys.excepthook = _tell_exception
-    threading.excepthook = lambda told: _tell_exception(told.exc_type, told.exc_value, told.exc_traceback)
-    sys.unraisablehook = lambda told: _tell_exception(told.exc_type, told.exc_value, told.exc_traceback)
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
     def undo() -> None:
         _Process.redaction = before[0]
         logging.setLogRecordFactory(before[1])
-        sys.excepthook, threading.excepthook, sys.unraisablehook = before[2:]
+
+    return undo
+
+
+def hide_in_uncaught() -> Callable[[], None]:
+    """Clean what is printed of exceptions that nobody caught, in any thread; gives what undoes it."""
+    before = sys.excepthook, threading.excepthook, sys.unraisablehook
+    sys.excepthook = _tell_exception
+    threading.excepthook = lambda told: _tell_exception(told.exc_type, told.exc_value, told.exc_traceback)
+    sys.unraisablehook = lambda told: _tell_exception(told.exc_type, told.exc_value, told.exc_traceback)
+
+    def undo() -> None:
+        sys.excepthook, threading.excepthook, sys.unraisablehook = before
 
     return undo
 

@@ -116,7 +116,7 @@ def test_a_storm_of_faults_leaves_no_secret(
     for order in book.orders.values():
         logging.getLogger("bot").info("%r", order)
     log.close()
-    rehearsal.die()
+    rehearsal.close()
     assert_clean("memory", "".join(str(to_json(line)) for line in order_lines(book, 1000)))
     assert_clean("metrics", metrics.text())
     assert_clean("a log", lines.getvalue())
