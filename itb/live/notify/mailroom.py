@@ -203,21 +203,24 @@ class Mailroom:
             return {row[0]: row[1] for row in connection.execute(asked)}
 
     def prune(self, now: int) -> None:
-        """Forget what is old: delivered letters after a week, scores after five weeks, the rest after a year.
+        """Forget what is old: letters a week after they went, scores after five weeks, other notices after a year.
 
-        What could not be delivered for a month is given up.
+        What could not be delivered for a month is given up. The age of notices and of what waits counts from the newest
+        notice: a market that is played again lies in the past.
         """
         with self._engine.begin() as connection:
+            newest = connection.execute(select(func.max(NoticeRow.time))).scalar()
             done = LetterRow.state.in_(("sent", "left_out", "refused"))
             connection.execute(delete(LetterRow).where(done, LetterRow.done_at < now - KEEP_SENT_MS))
+            if newest is None:
+                return
             connection.execute(
-                delete(LetterRow).where(LetterRow.state == "waiting", LetterRow.time < now - KEEP_WAITING_MS)
+                delete(LetterRow).where(LetterRow.state == "waiting", LetterRow.time < newest - KEEP_WAITING_MS)
             )
+            old = NoticeRow.time < newest - KEEP_OTHERS_MS
             for kind, keep in KEEP_MS.items():
-                connection.execute(
-                    delete(NoticeRow).where(NoticeRow.kind == kind, NoticeRow.is_told, NoticeRow.time < now - keep)
-                )
-            connection.execute(delete(NoticeRow).where(NoticeRow.is_told, NoticeRow.time < now - KEEP_OTHERS_MS))
+                old |= (NoticeRow.kind == kind) & (NoticeRow.time < newest - keep)
+            connection.execute(delete(NoticeRow).where(NoticeRow.is_told, old))
 
     def begin_transaction(self) -> AbstractContextManager[Connection]:
         """Give a connection for one short transaction of another table's keeper."""

@@ -116,7 +116,7 @@ def talk(api: BotApi) -> Iterator[Talk]:
 
 
 READS = {
-    "/status": [r"🟢 hourly paper, normal", r"ETH/USDT +2 1,600 1,600 −3\.20"],
+    "/status": [r"🟢 hourly paper, normal", r"market   qty price  gain\nETH/USDT   2 1,600 −3\.20"],
     "/status eth/usdt": [r"ETH/USDT long 2, strategy MLThreshold", r"1,600 → 1,600, gain −3\.20"],
     "/profit": [r"\+95\.10 in 1 trades, 1 won \(100%\)", r"fees 4\.90"],
     "/profit 3": ["Profit of 3 days"],
@@ -128,7 +128,7 @@ READS = {
     "/count": ["1 positions, 1 open orders, 2 markets"],
     "/trades": [r"BTC/USDT long \+4\.0 % \+95\.10", r"ETH/USDT long +open +–"],
     "/orders": [r"stop-1 stop sell 2 ETH/USDT at 1,500, open"],
-    "/score btc": [r"up_lightgbm \+0\.340", "down_svc +–"],
+    "/score btc": ["BTC/USDT, bar of 2023-11-14 22:13 UTC", r"up_lightgbm \+0\.340", "down_svc +–"],
     "/scoreboard": ["12 signals graded, 7 right"],
     "/model": ["up_lightgbm", "30 h ago", "AUC 0.56", "next one due"],
     "/shadow": [r"Patient \(watched\) 10,100\.00 \+100\.50"],

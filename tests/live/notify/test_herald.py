@@ -120,20 +120,28 @@ def test_what_reporters_remember_survives_a_restart(mailroom: Mailroom) -> None:
     ]
 
 
-def test_old_things_are_forgotten_and_what_waits_is_kept(mailroom: Mailroom) -> None:
-    old = ScoreSaid(MINUTE, "BTC/USDT", "1m", 1, 1, 1, 1, {"a": 0.5})
-    mailroom.note([old, halted(1)])
-    Clerk(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": Receiver()}, UTC).write()
+def test_old_things_are_forgotten_by_the_time_of_the_market(mailroom: Mailroom) -> None:
+    outputs = [Output("a", Alerts(), ("phone",))]
+
+    def tell(day: int) -> None:
+        mailroom.note([halted(day * 1440)])
+        Clerk(mailroom, outputs, {"phone": Receiver()}, UTC).write()
+
+    mailroom.note([ScoreSaid(MINUTE, "BTC/USDT", "1m", 1, 1, 1, 1, {"a": 0.5})])
+    tell(1)
     post(mailroom, 9, way="mail")
     deliver(mailroom, Receiver(), Clock())
-    mailroom.prune(20 * DAY_MS)
-    assert mailroom.counts("phone") == {}
-    assert mailroom.counts("mail") == {"waiting": 1}
-    mailroom.prune(40 * DAY_MS)
-    assert list(mailroom.told()) == [halted(1)]
+    years_later = 20_000 * DAY_MS  # on the wall, while an old market is played again
+    mailroom.prune(years_later)
+    assert len(list(mailroom.told())) == 2
+    assert (mailroom.counts("phone"), mailroom.counts("mail")) == ({}, {"waiting": 1})
+    tell(40)
+    mailroom.prune(years_later)
+    assert [one.time // DAY_MS for one in mailroom.told()] == [1, 40]
     assert mailroom.counts("mail") == {}
-    mailroom.prune(500 * DAY_MS)
-    assert list(mailroom.told()) == []
+    tell(500)
+    mailroom.prune(years_later)
+    assert [one.time // DAY_MS for one in mailroom.told()] == [500]
 
 
 # -- the thread

@@ -33,10 +33,8 @@ def status(asking: Asking, arguments: tuple[str, ...]) -> Answer:
     if now.equity is not None:
         day = "" if not now.day_start else f", today {percent(float(now.equity / now.day_start - 1), 2)}"
         lines.append(f"Account {_amount(now.equity)}{day}")
-    lines.append(_table(("market", "qty", "entry", "now", "gain"), [
-        (one.symbol, _qty(one.qty), _price(one.entry_price), _price(one.price), _signed(one.profit))
-        for one in now.positions if one.qty
-    ]) or "Nothing is held.")  # fmt: skip
+    held = [(one.symbol, _qty(one.qty), _price(one.price), _signed(one.profit)) for one in now.positions if one.qty]
+    lines.append(_table(("market", "qty", "price", "gain"), held) or "Nothing is held.")
     lines += [
         f"{escape(one.symbol)} {significant(float(one.close), 6)} at {asking.people.clock(one.open_time)}"
         for one in now.bars
@@ -150,7 +148,7 @@ def trades(asking: Asking, arguments: tuple[str, ...]) -> Answer:
     """List the newest trades."""
     shown = asking.bridge.trades(_count(arguments, 10, "trades"))
     rows = [
-        (asking.people.local(t.entry_time).strftime("%d %b %H:%M"), t.symbol, t.side,
+        (asking.people.local(t.entry_time).strftime("%d %b"), t.symbol, t.side,
          "open" if t.is_open else percent(_return(t)), _signed(t.profit))
         for t in shown
     ]  # fmt: skip
@@ -230,15 +228,9 @@ def score(asking: Asking, arguments: tuple[str, ...]) -> Answer:
     """Say what the models think of a market."""
     symbol = _symbol(asking, arguments)
     said = [one for one in asking.bridge.status().scores if one.symbol == symbol]
-    rows = [
-        (
-            one.column,
-            DASH if one.value is None else number(one.value, 3, signed=True),
-            asking.people.clock(one.open_time),
-        )
-        for one in said
-    ]
-    return Answer(f"<b>{escape(symbol)}</b>\n{_table(('column', 'score', 'bar'), rows) or 'No model has spoken yet.'}")
+    rows = [(one.column, DASH if one.value is None else number(one.value, 3, signed=True)) for one in said]
+    at = f", bar of {asking.people.clock(max(one.open_time for one in said))}" if said else ""
+    return Answer(f"<b>{escape(symbol)}</b>{at}\n{_table(('column', 'score'), rows) or 'No model has spoken yet.'}")
 
 
 def model(asking: Asking, _: tuple[str, ...]) -> Answer:
@@ -334,7 +326,7 @@ def _qty(value: Decimal) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write rows under heads in letters of one width; empty without rows."""
+    """Write rows under heads in letters of one width, about 36 of which fit on a phone; empty without rows."""
     if not rows:
         return ""
     widths = [max(len(row[n]) for row in (heads, *rows)) for n in range(len(heads))]

@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asking:
-    """Whom a command speaks to, and for whom: ``by`` is journaled, ``now`` is UTC milliseconds."""
+    """Whom a command speaks to, and for whom: ``by`` is journaled, ``now`` is the market's time."""
 
     bridge: Bridge
     people: People

@@ -107,8 +107,9 @@ class Dialogue:
         return Reply(done.answer, (), said.message, said.pressed)
 
     def _done(self, command: Command, arguments: tuple[str, ...], said: Incoming, now: int) -> Reply:
-        asking = Asking(self._bridge, self._people, f"telegram user {said.user}", now)
         try:
+            market_now = self._bridge.status().time or now  # a played market's time is not that of the wall
+            asking = Asking(self._bridge, self._people, f"telegram user {said.user}", market_now)
             answer = command.act(asking, arguments)
         except (WrongWordsError, ItbError) as error:
             return Reply(Answer(escape(str(error))))
