@@ -8,7 +8,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from itb.errors import RunError
-from itb.live.notify.events import EquityAt, FillSeen, ScoreSaid, SignalSent, TradeClosed
+from itb.ledger.trades import Trade
+from itb.live.notify.events import EquityAt, FillSeen, ScoreSaid, SignalSent
+from itb.live.notify.from_live import of_trade
 from itb.market.bars import utc
 from itb.market.gaps import treat
 from itb.runs.history import capsule_config
@@ -107,25 +109,11 @@ def _happened(capsule: Capsule, bar_ms: int) -> Mapping[int, list[Event]]:
                 str(number + 1),
             )
         )
-    for trade in _rows(capsule.table("trades")):
-        if trade["is_open"]:
-            continue
-        time = trade["exit_time"] + (0 if trade["exit_reason"] in _AT_OPEN else bar_ms)
-        found[trade["exit_bar"]].append(
-            TradeClosed(
-                time,
-                trade["symbol"],
-                trade["side"],
-                trade["entry_time"],
-                trade["qty"],
-                trade["entry_price"],
-                trade["exit_price"],
-                trade["fees_quote"],
-                trade["pnl"],
-                trade["return_"],
-                trade["exit_reason"],
-            )
-        )
+    for row in _rows(capsule.table("trades")):
+        trade = Trade(**row)
+        if not trade.is_open:
+            time = trade.exit_time + (0 if trade.exit_reason in _AT_OPEN else bar_ms)
+            found[trade.exit_bar].append(of_trade(trade, time))
     return found
 
 

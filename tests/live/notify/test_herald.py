@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,16 +15,21 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from itb.errors import JournalError
+from itb.ledger.trades import TradeBook
+from itb.live.gateways.port import VenueTrade
 from itb.live.notify.alert_notifier import Alerts
 from itb.live.notify.clerk import Clerk, Output
 from itb.live.notify.events import ScoreSaid, SignalSent
+from itb.live.notify.from_live import of_change, of_execution, of_trade
 from itb.live.notify.herald import Herald
 from itb.live.notify.letters import Flood
 from itb.live.notify.mailroom import Mailroom
 from itb.live.notify.message import plain, size
 from itb.live.notify.score_notifier import ScoreSteps
-from itb.live.notify.trade_notifier import Signals, SimulatedTrades
+from itb.live.notify.trade_notifier import Signals, SimulatedTrades, Trades
 from itb.live.notify.ways.way import LaterError
+from itb.live.run.health import HealthBoard
+from itb.market.fills import Fill
 from itb.market.timeframe import DAY_MS
 from tests.live.notify.test_outbox import HOUR, MINUTE, UTC, Clock, deliver, halted, post, texts
 from tests.live.notify.ways import Receiver
@@ -154,6 +160,40 @@ def test_the_herald_delivers_by_all_ways_that_an_output_names(mailroom: Mailroom
         herald.tell(halted(1), SignalSent(HOUR, "BTC/USDT", "buy", 24033.0, 0.34))
     assert texts(phone) == ["🛑 Halted: event 1"]
     assert texts(mail) == ["🛑 Halted: event 1", "🟢 BUY: ₿ 24,033 Score: +0.34"]
+
+
+def test_every_trouble_is_told_when_it_begins_and_when_it_is_over_and_not_between(mailroom: Mailroom) -> None:
+    way, outputs, time = Receiver(), [Output("alerts", Alerts(), ("phone",))], iter(range(HOUR, 99 * HOUR, HOUR))
+    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+        board = HealthBoard(lambda: next(time), lambda change: herald.tell(of_change(change)))
+        for _ in range(5):
+            board.trouble("venue", "no answer")
+        board.trouble("loss", "lost 6 % today", halts=True)
+        board.well("venue")
+        board.well("loss")
+        board.trouble("venue", "no answer")
+    assert texts(way) == [
+        "⚠️ Degraded: no answer",
+        "🛑 Halted: lost 6 % today",
+        "✅ Recovered: no answer (after 6 h, 5 times)",
+        "▶️ Resumed: lost 6 % today (after 2 h)",
+        "⚠️ Degraded: no answer",
+    ]
+
+
+def test_an_execution_and_a_trade_are_told_as_the_ledger_has_them(mailroom: Mailroom) -> None:
+    book = TradeBook("BTC/USDT")
+    book.add(Fill(0, HOUR, 1, "BTC/USDT", 0.5, 100.0, 0.05, 0.05, reason="entry"))
+    book.add(Fill(4, 5 * HOUR, 2, "BTC/USDT", -0.5, 112.0, 0.056, 0.056, reason="target"))
+    trade = of_trade(book.closed[0], 6 * HOUR)
+    half = Decimal("0.5")
+    sold = VenueTrade("t7", "o1", "BTC/USDT", "sell", half, Decimal(112), Decimal("0.056"), "USDT", 6 * HOUR)
+    way, outputs = Receiver(), [Output("trades", Trades(), ("phone",))]
+    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+        herald.tell(of_execution(sold, "target", 0.056), trade)
+    assert texts(way)[0] == "🔴 Sold 0.5 BTC/USDT at 112 (target), fee 0.06₮"
+    assert texts(way)[1].splitlines()[0] == "💰 BTC/USDT long closed: +11.79% +5.89₮"
+    assert trade.pnl == pytest.approx(0.5 * 12 - 0.106)
 
 
 def test_a_way_that_is_down_holds_up_no_other(mailroom: Mailroom) -> None:
