@@ -149,7 +149,8 @@ def _offset(time: int, zone: ZoneInfo) -> int:
 def _stamp(wall: int, form: str) -> str:
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(wall / 1000, UTC).strftime(form)
+    time = datetime.fromtimestamp(wall / 1000, UTC)
+    return time.strftime(form.replace("%-d", str(time.day)))  # "%-d" itself is not known everywhere
 
 
 def legend(axes: Axes, entries: list[tuple[str, str]]) -> None:

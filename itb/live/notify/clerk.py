@@ -63,6 +63,9 @@ class Clerk:
         count = 0
         while noted := self._mailroom.untold():
             for number, happened in noted:
+                if happened is None:
+                    self._mailroom.post([number], [])
+                    continue
                 said = [(output, self._messages(output, reporter, happened)) for output, reporter in self._at_work]
                 drafts = [
                     draft
@@ -70,8 +73,8 @@ class Clerk:
                     for place, message in enumerate(messages)
                     for draft in self._drafts(output, happened, place, message)
                 ]
-                topics = {message.topic for output, messages in said if output.ways for message in messages}
-                self._mailroom.post([number], drafts, sent_of(happened, set(topics), self._binary))
+                topics: set[str] = {message.topic for output, messages in said if output.ways for message in messages}
+                self._mailroom.post([number], drafts, sent_of(happened, topics, self._binary))
             count += len(noted)
         return count
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _IN_MEMORY = 10_000  # events, while the database cannot be written
 _PRUNE_EVERY_S = 3_600.0
-_RETRY_S = 5.0
 
 
 class Herald:
@@ -44,6 +43,8 @@ class Herald:
         UTC milliseconds now.
     binary
         Score columns to be graded, see :class:`itb.live.notify.grader.Grader`.
+    retry_s
+        How long to wait while the database cannot be used.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Herald:
         flood: Flood = USUAL,
         others: Sequence[Callable[[], Awaitable[None]]] = (),
         binary: Mapping[str, bool] = MappingProxyType({}),
+        retry_s: float = 5.0,
     ) -> None:
         unknown = next((way for output in outputs for way in output.ways if way not in ways), None)
         if unknown is not None:
@@ -65,6 +67,7 @@ class Herald:
         self._mailroom, self._clock, self._others = mailroom, clock, tuple(others)
         self._clerk = Clerk(mailroom, outputs, ways, people, theme, binary)
         self.postmen = [Postman(name, way, mailroom, people, clock, flood) for name, way in ways.items()]
+        self._retry_s = retry_s
         self._kept: deque[Event] = deque(maxlen=_IN_MEMORY)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._noted: asyncio.Event | None = None
@@ -131,8 +134,8 @@ class Herald:
     async def _main(self) -> None:
         self._loop, self._noted, self._stopping = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         self._ready.set()
-        self._mailroom.recover()
-        self._clerk.remember()
+        if not await self._begin():
+            return
         wakes = [asyncio.Event() for _ in self.postmen]
         rounds = [asyncio.create_task(one.run(wake)) for one, wake in zip(self.postmen, wakes, strict=True)]
         others = [asyncio.ensure_future(one()) for one in self._others]
@@ -142,6 +145,23 @@ class Herald:
             for task in (*others, *rounds):
                 task.cancel()
             await asyncio.gather(*others, *rounds, return_exceptions=True)
+
+    async def _begin(self) -> bool:
+        """Take over from the life before; wait for the database where it cannot be used yet."""
+        assert self._stopping is not None
+        while True:
+            try:
+                self._mailroom.recover()
+                self._clerk.remember()
+            except SQLAlchemyError as error:
+                _log.warning("messages wait: %s", getattr(error, "orig", None) or error)
+                if self._stopping.is_set():
+                    return False
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._retry_s):
+                        await self._stopping.wait()
+            else:
+                return True
 
     async def _write(self, wakes: Sequence[asyncio.Event]) -> None:
         assert self._noted is not None
@@ -154,14 +174,15 @@ class Herald:
             is_well = self._write_now()
             for wake in wakes:
                 wake.set()
-            if loop.time() - pruned >= _PRUNE_EVERY_S:
+            if is_well and loop.time() - pruned >= _PRUNE_EVERY_S:
                 pruned = loop.time()
-                self._mailroom.prune(self._clock())
+                with contextlib.suppress(SQLAlchemyError):  # an hour later will do
+                    self._mailroom.prune(self._clock())
             if self._stopping.is_set():
                 await self._drain()
                 return
             noted = asyncio.create_task(self._noted.wait())
-            pause = _PRUNE_EVERY_S if is_well else _RETRY_S
+            pause = _PRUNE_EVERY_S if is_well else self._retry_s
             await asyncio.wait({noted, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             noted.cancel()
 

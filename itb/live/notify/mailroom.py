@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from itb.live.notify.grades import Sent
 from itb.live.notify.letters import Letter, Parcel
 from itb.market.timeframe import DAY_MS
 
+_log = logging.getLogger(__name__)
 BUSY_MS = 200  # trading waits for nobody: what cannot be written by then is kept in memory first
 KEEP_MS = {"score": 35 * DAY_MS}
 KEEP_OTHERS_MS, KEEP_SENT_MS, KEEP_WAITING_MS = 400 * DAY_MS, 7 * DAY_MS, 30 * DAY_MS
@@ -91,21 +93,19 @@ class Mailroom:
             raise self._failure(error) from None
         self._reach("notices.after_commit")
 
-    def untold(self, most: int = 500) -> list[tuple[int, Event]]:
-        """Give what nobody has turned into letters yet, oldest first."""
-        return list(self._notices(is_told=False, most=most))
+    def untold(self, most: int = 500) -> list[tuple[int, Event | None]]:
+        """Give what nobody has turned into letters yet, oldest first; ``None`` for what cannot be read."""
+        return self._notices(is_told=False, most=most)
 
-    def told(self) -> Iterator[Event]:
+    def told(self) -> list[Event]:
         """Give what has been turned into letters, oldest first: what reporters remember follows from it."""
-        for _, one in self._notices(is_told=True, most=None):
-            yield one
+        return [one for _, one in self._notices(is_told=True, most=None) if one is not None]
 
-    def _notices(self, *, is_told: bool, most: int | None) -> Iterator[tuple[int, Event]]:
+    def _notices(self, *, is_told: bool, most: int | None) -> list[tuple[int, Event | None]]:
         asked = select(NoticeRow.number, NoticeRow.kind, NoticeRow.body).where(NoticeRow.is_told == is_told)
         with self._engine.begin() as connection:
             rows = connection.execute(asked.order_by(NoticeRow.number).limit(most)).all()
-        for number, kind, body in rows:
-            yield number, decode(kind, body)
+        return [(number, _read(kind, body)) for number, kind, body in rows]
 
     # -- letters
 
@@ -182,11 +182,14 @@ class Mailroom:
         with self._engine.begin() as connection:
             self._set(connection, parcel, state="waiting", is_repeat=may_have_arrived or parcel.is_repeat)
 
-    def recover(self) -> int:
-        """Let wait again what was leaving when the process before this one died, and say how many letters that were."""
+    def recover(self, way: str | None = None) -> int:
+        """Let wait again what was leaving when nobody could write down what became of it; give how many letters."""
+        leaving = LetterRow.state == "sending"
         with self._engine.begin() as connection:
             left = connection.execute(
-                update(LetterRow).where(LetterRow.state == "sending").values(state="waiting", is_repeat=True)
+                update(LetterRow)
+                .where(leaving if way is None else leaving & (LetterRow.way == way))
+                .values(state="waiting", is_repeat=True)
             )
             return left.rowcount
 
@@ -229,6 +232,14 @@ class Mailroom:
     def close(self) -> None:
         """Let the database go."""
         self._engine.dispose()
+
+
+def _read(kind: str, body: str) -> Event | None:
+    try:
+        return decode(kind, body)
+    except JournalError as error:
+        _log.warning("%s; it is passed over", error)
+        return None
 
 
 def _make_quick(engine: Any) -> None:

@@ -41,11 +41,15 @@ class Postman:
         self.name, self._way, self._mailroom = name, way, mailroom
         self._people, self._clock, self._flood = people, clock, flood
         self._failed = 0
+        self._is_unsure = False
         self.trouble = ""
 
     async def round(self) -> float | None:
         """Try one parcel; give how many seconds to wait before the next, ``None`` when nothing waits."""
         try:
+            if self._is_unsure:
+                self._mailroom.recover(self.name)
+                self._is_unsure = False
             waiting = self._mailroom.waiting(self.name)
             if not waiting:
                 return None
@@ -54,7 +58,8 @@ class Postman:
                 parcel = replace(parcel, left_out=tuple(self._mailroom.left_out_of(parcel.number)))
             return await self._deliver(parcel)
         except SQLAlchemyError as error:
-            self._told("outbox", str(getattr(error, "orig", None) or error))
+            self._is_unsure = True  # what was leaving may have arrived, and nobody wrote it down
+            self._told("cannot use the outbox", str(getattr(error, "orig", None) or error))
             return self._wait()
 
     async def _deliver(self, parcel: Parcel) -> float:
@@ -81,6 +86,10 @@ class Postman:
         except asyncio.CancelledError:
             self._mailroom.again(parcel, may_have_arrived=True)
             raise
+        except Exception as error:  # noqa: BLE001  a library behind a way may raise anything
+            self._mailroom.again(parcel, may_have_arrived=True)
+            self._told("failed", f"{type(error).__name__}: {error}")
+            return self._wait()
         else:
             self._mailroom.arrived(parcel, self._clock())
         if self._failed:

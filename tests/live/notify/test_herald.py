@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -25,6 +26,7 @@ from itb.live.notify.herald import Herald
 from itb.live.notify.letters import Flood
 from itb.live.notify.mailroom import Mailroom
 from itb.live.notify.message import plain, size
+from itb.live.notify.postman import Postman
 from itb.live.notify.score_notifier import ScoreSteps
 from itb.live.notify.trade_notifier import Signals, SimulatedTrades, Trades
 from itb.live.notify.ways.way import LaterError
@@ -228,6 +230,63 @@ def test_telling_never_raises_and_what_cannot_be_written_is_kept(mailroom: Mailr
     with herald:
         pass
     assert texts(way) == ["🛑 Halted: event 1", "🛑 Halted: event 2"]
+
+
+def test_a_database_that_is_busy_at_the_start_is_waited_for(mailroom: Mailroom, journal_file: Path) -> None:
+    way, holder = Receiver(), create_engine(f"sqlite:///{journal_file}")
+    post(mailroom, 1)
+    herald = Herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock(), retry_s=0.05)
+    with holder.connect() as connection:
+        connection.execute(text("BEGIN IMMEDIATE"))
+        herald.start()
+        herald.tell(halted(1))
+        connection.rollback()
+    holder.dispose()
+    herald.stop()
+    assert texts(way) == ["letter 1", "🛑 Halted: event 1"]
+
+
+def test_what_cannot_be_written_down_as_arrived_comes_again_with_its_id(mailroom: Mailroom, journal_file: Path) -> None:
+    holder = create_engine(f"sqlite:///{journal_file}")
+    connection = holder.connect()
+
+    def hold(number: int) -> None:
+        if number == 1:
+            connection.execute(text("BEGIN IMMEDIATE"))
+
+    post(mailroom, 1, 2)
+    way = Receiver(after=hold)
+    postman = Postman("phone", way, mailroom, UTC, Clock())
+    assert asyncio.run(postman.round()) == 2.0
+    assert mailroom.counts("phone") == {"sending": 1, "waiting": 1}
+    assert asyncio.run(postman.round()) == 4.0
+    connection.rollback()
+    connection.close()
+    holder.dispose()
+    asyncio.run(postman.round())
+    asyncio.run(postman.round())
+    assert [one.partition("\n")[0] for one in texts(way)] == ["letter 1", "letter 1", "letter 2"]
+    assert [message.is_repeat for message in way.arrived] == [False, True, False]
+
+
+def test_a_way_that_raises_anything_is_tried_again(mailroom: Mailroom) -> None:
+    post(mailroom, 1)
+    way = Receiver(lambda n: ZeroDivisionError("a bug") if n == 1 else None)
+    deliver(mailroom, way, Clock())
+    assert texts(way)[0].startswith("letter 1\n↻ #")
+
+
+def test_a_notice_that_cannot_be_read_is_passed_over(mailroom: Mailroom, journal_file: Path) -> None:
+    mailroom.note([halted(1), halted(2)])
+    engine = create_engine(f"sqlite:///{journal_file}")
+    with engine.begin() as connection:
+        connection.execute(text("update notices set kind = 'dream' where number = 1"))
+    engine.dispose()
+    way = Receiver()
+    for _ in range(2):
+        with Herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock()):
+            pass
+    assert texts(way) == ["🛑 Halted: event 2"]
 
 
 def test_a_long_text_is_sent_in_parts_and_a_picture_with_the_first(mailroom: Mailroom) -> None:

@@ -66,7 +66,11 @@ class ChatBot:
         try:
             await self._begin()
             while True:
-                await self.listen()
+                try:
+                    await self.listen()
+                except Exception:  # noqa: BLE001  whatever one update brings, the next one is heard
+                    _log.exception("chat: hearing failed")
+                    await self._nap(5.0)
         finally:
             for work in self._works:
                 work.cancel()
