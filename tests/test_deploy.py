@@ -144,7 +144,7 @@ def test_every_command_that_is_called_exists() -> None:
             if not word.startswith("-"):
                 command = command.commands[word]
         known = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= known | {"--paper"}, words
+        assert {word for word in words if word.startswith("-")} <= known, words
 
 
 def test_elasticsearch_knows_the_fields_of_the_event_log(tmp_path: Path) -> None:

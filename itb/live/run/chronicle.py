@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from itb.live.orders import events as ev
+from itb.live.orders.moves import opposite
 from itb.live.run.event_log import EventLog, Kind
 
 if TYPE_CHECKING:
@@ -37,9 +38,28 @@ class Chronicle:
             told[0] += 1
             if told[0] > 1:  # the first time all that is known is told
                 for event in events:
+                    self._signal(account, event)
                     self._order(account, event)
 
         account.dealer.follow(hear)
+
+    def _signal(self, account: Account, event: ev.Event) -> None:
+        """Write what a strategy wants: orders that follow from a plan are no wish of their own."""
+        if isinstance(event, ev.ExitWanted):
+            intent = account.dealer.book.plans[event.plan].intent
+            side, reason = opposite(intent.side), event.reason
+        elif isinstance(event, ev.Planned):
+            intent = event.plan.intent
+            side, reason = intent.side, intent.reason
+        elif isinstance(event, ev.Asked) and not event.intent.plan:
+            intent = event.intent
+            side, reason = intent.side, intent.reason
+        else:
+            return
+        self.log.write(
+            Kind.SIGNAL, time=event.time, account=account.name, strategy=intent.strategy, symbol=intent.symbol,
+            side=side, bar=intent.bar_time, price=intent.reference_price, reason=reason,
+        )  # fmt: skip
 
     def _order(self, account: Account, event: ev.Event) -> None:
         step = _ORDER_STEPS.get(type(event))

@@ -20,10 +20,9 @@ from itb.live.cockpit import (
     TradeLine,
 )
 from itb.live.orders.intent import Intent
+from itb.live.run.past import exact, order_lines, trade_line
 
 if TYPE_CHECKING:
-    from itb.ledger.trades import OpenTrade, Trade
-    from itb.live.orders.state import OrderState
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Engine
     from itb.live.run.health import HealthBoard
@@ -82,7 +81,7 @@ class Pilot:
             day_start=None if worth is None else worth.day_start,
             peak=None if worth is None else worth.peak,
             bars=tuple(
-                BarLine(symbol, int(bars.open_time[-1]), _exact(prices[symbol]))
+                BarLine(symbol, int(bars.open_time[-1]), exact(prices[symbol]))
                 for symbol, bars in engine.windows.items()
                 if len(bars)
             ),
@@ -106,18 +105,18 @@ class Pilot:
 
     def orders(self, ended: int = 0) -> tuple[OrderLine, ...]:
         """Give all unfinished orders and the newest ``ended`` finished ones, oldest first."""
-        book = self.main.dealer.book
-        old = [order for key, order in book.orders.items() if key not in book.active]
-        return tuple(_order(order) for order in [*old[len(old) - min(ended, len(old)) :], *book.unsettled()])
+        return order_lines(self.main.dealer.book, ended)
 
     def trades(self, most: int = 20) -> tuple[TradeLine, ...]:
         """Give the newest trades, oldest first, open ones last."""
         closed = [
-            _closed(lane.name, trade) for lane in self.main.lanes for trade in lane.books.histories[lane.symbol].closed
+            trade_line(lane.name, trade)
+            for lane in self.main.lanes
+            for trade in lane.books.histories[lane.symbol].closed
         ]
         closed.sort(key=lambda trade: trade.exit_time)
         standing = [
-            _open(lane.name, trade)
+            trade_line(lane.name, trade)
             for lane in self.main.lanes
             if (trade := lane.books.histories[lane.symbol].open) is not None
         ]
@@ -130,7 +129,7 @@ class Pilot:
         found = []
         for currency, total in sorted(self.main.dealer.book.balances.items()):
             price = 1.0 if currency in quotes else prices.get(currency)
-            found.append(BalanceLine(currency, total, None if price is None else total * _exact(price)))
+            found.append(BalanceLine(currency, total, None if price is None else total * exact(price)))
         return tuple(found)
 
     # -- to act
@@ -193,7 +192,7 @@ class Pilot:
                 qty=qty,
                 leg="close",
                 seq=now,
-                reference_price=_exact(float(bars.close[-1])),
+                reference_price=exact(float(bars.close[-1])),
                 reduces=True,
                 reason=reason,
                 asked_at=now,
@@ -218,11 +217,11 @@ def _position(lane: Lane, prices: dict[str, float]) -> PositionLine | None:
         return None
     price = prices.get(lane.symbol)
     if trade is None:
-        return PositionLine(lane.name, lane.symbol, qty, price=None if price is None else _exact(price))
+        return PositionLine(lane.name, lane.symbol, qty, price=None if price is None else exact(price))
     profit = None if price is None else trade.direction * trade.qty * (price - trade.entry_price) - trade.fees_quote
     return PositionLine(
-        lane.name, lane.symbol, qty, _exact(trade.entry_price), trade.entry_time,
-        None if price is None else _exact(price), None if profit is None else _exact(profit),
+        lane.name, lane.symbol, qty, exact(trade.entry_price), trade.entry_time,
+        None if price is None else exact(price), None if profit is None else exact(profit),
     )  # fmt: skip
 
 
@@ -232,34 +231,6 @@ def _strategy(name: str, account: Account, prices: dict[str, float]) -> Strategy
     known = all(lane.symbol in prices for lane in lanes)
     worth = sum(lane.worth(prices[lane.symbol]) for lane in lanes) if known else None
     return StrategyLine(
-        name, None if worth is None else _exact(worth), len(closed), _exact(sum(trade.pnl for trade in closed)),
+        name, None if worth is None else exact(worth), len(closed), exact(sum(trade.pnl for trade in closed)),
         account.is_shadow,
     )  # fmt: skip
-
-
-def _order(order: OrderState) -> OrderLine:
-    intent = order.intent
-    return OrderLine(
-        intent.key, order.client_id, intent.strategy, intent.symbol, intent.side, intent.kind, intent.qty,
-        order.filled, intent.price, intent.stop_price, str(order.phase), order.cancel, order.reason or intent.reason,
-        intent.asked_at, order.sent_at,
-    )  # fmt: skip
-
-
-def _closed(strategy: str, trade: Trade) -> TradeLine:
-    return TradeLine(
-        strategy, trade.symbol, trade.side, _exact(trade.qty), trade.entry_time, _exact(trade.entry_price),
-        trade.exit_time, _exact(trade.exit_price), _exact(trade.pnl), trade.return_, _exact(trade.fees_quote),
-        trade.entry_reason, trade.exit_reason,
-    )  # fmt: skip
-
-
-def _open(strategy: str, trade: OpenTrade) -> TradeLine:
-    return TradeLine(
-        strategy, trade.symbol, trade.side, _exact(trade.qty), trade.entry_time, _exact(trade.entry_price),
-        fees=_exact(trade.fees_quote), entry_reason=trade.entry_reason,
-    )  # fmt: skip
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(repr(float(value)))
