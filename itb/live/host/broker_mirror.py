@@ -88,9 +88,10 @@ class Mirror:
         for order in self.book.unsettled():
             if self.is_ours(order.intent):
                 self._stand_in(order)
-        for key, plan in self.book.plans.items():
-            if self.is_ours(plan.intent) and not self._is_done(key):
-                self.plans[plan.intent.symbol] = key
+        for key in self.book.open_plans:
+            intent = self.book.plans[key].intent
+            if self.is_ours(intent):
+                self.plans[intent.symbol] = key
 
     def _stand_in(self, state: OrderState) -> None:
         """Make backtrader's order for one that the strategy did not send in this life, or that a plan sends."""
@@ -169,16 +170,10 @@ class Mirror:
         else:
             self._orders.end(order, is_expired=state.reason == "timeout")
 
-    def _is_done(self, key: str) -> bool:
-        plan = self.book.plans[key]
-        instrument = self._allotment.venues[plan.intent.symbol].instrument
-        assert instrument is not None  # the broker asks for one
-        return plan.is_done(self.book.plan_states[key], self.book.legs_of(key), instrument)
-
     def finish_plans(self) -> None:
         """Let go of plans that are done, and end orders that had nothing left to do."""
         for symbol, plan in list(self.plans.items()):
-            if plan not in self.book.plans or not self._is_done(plan):
+            if plan not in self.book.plans or plan in self.book.open_plans:
                 continue
             del self.plans[symbol]
             for ticket in [one for one in self.all_tickets() if one.plan == plan]:

@@ -48,7 +48,7 @@ class Wishes:
         elif isinstance(protect, Protection):
             bracket = Bracket(
                 f"p{intent.seq}", intent, stop_loss=protect.stop_loss, take_profit=protect.take_profit,
-                carried=self._mirror.account.sizes[symbol], rests=self._allotment.pairs,
+                covers_all=True, rests=self._allotment.pairs,
             )  # fmt: skip
             ticket.key = leg_of(bracket, "entry", intent).key
             return Begin(bracket)
@@ -62,7 +62,7 @@ class Wishes:
             f"p{intent.seq}", intent,
             stop_price=None if stop is None else exact(stop.order.created.price),
             target_price=None if target is None else exact(target.order.created.price),
-            carried=self._mirror.account.sizes[intent.symbol], rests=self._allotment.pairs,
+            covers_all=True, rests=self._allotment.pairs,
         )  # fmt: skip
         main.key = leg_of(plan, "entry", intent).key
         for ticket, role in ((stop, "stop"), (target, "target")):
@@ -93,7 +93,7 @@ class Wishes:
         intent = self._intent(order, "order", reduces=True)
         entry = leg_of_position(intent)
         adopting = Bracket(
-            f"p{intent.seq}", entry, carried=self._mirror.account.sizes[intent.symbol], rests=self._allotment.pairs,
+            f"p{intent.seq}", entry, covers_all=True, rests=self._allotment.pairs,
             stop_price=price if leg == "stop" else None, target_price=price if leg == "target" else None, adopts=True,
         )  # fmt: skip
         ticket.plan = plan_key(adopting)
@@ -133,11 +133,11 @@ class Wishes:
 
     @staticmethod
     def _timeout(order: Any) -> int:
-        """Give how long an order may rest: until the open of the first bar that is later than it is valid."""
+        """Give how long an order may rest: until after the open of the last bar that it is valid in."""
         if not isinstance(order.valid, float):
             return 0
         valid_ms: int = round((order.valid - order.created.dt) * _DAY_MS)
-        return max(1, valid_ms - int(order.data.bars.timeframe.ms) + 1)
+        return max(1, valid_ms - int(order.data.bars.timeframe.ms) + 2)
 
 
 def leg_of_position(intent: Intent) -> Intent:

@@ -36,6 +36,7 @@ class Book:
         self.by_venue: dict[tuple[str, str], str] = {}
         self.plans: dict[str, Plan] = {}
         self.plan_states: dict[str, PlanState] = {}
+        self.open_plans: dict[str, None] = {}  # keys of plans that are not ended, oldest first
         self.legs: dict[str, list[str]] = defaultdict(list)
         self.groups: dict[str, list[str]] = defaultdict(list)
         self.positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
@@ -67,6 +68,7 @@ class Book:
             ev.ExitWanted: self._exit_wanted,
             ev.Repriced: self._repriced,
             ev.Dropped: self._dropped,
+            ev.PlanEnded: self._plan_ended,
             ev.Adjusted: self._adjusted,
             ev.Funded: self._funded,
             ev.Valued: self._valued,
@@ -150,6 +152,12 @@ class Book:
     def _open_qty(order: OrderState) -> Decimal:
         whole = order.reported if order.is_ended else order.intent.qty
         return EXACT.subtract(whole, order.filled)
+
+    def state_of(self, plan: str) -> PlanState:
+        """Give what was decided about a plan, and the position as it is."""
+        intent = self.plans[plan].intent
+        held = self.positions.get((intent.strategy, intent.symbol), Decimal(0))
+        return replace(self.plan_states[plan], position=held)
 
     def is_outdone(self, order: OrderState) -> bool:
         """Whether another order of its group was executed, if only in part, or has ended."""
@@ -267,6 +275,7 @@ class Book:
         if key not in self.plans:
             self.plans[key] = event.plan
             self.plan_states[key] = PlanState()
+            self.open_plans[key] = None
 
     def _exit_wanted(self, event: ev.ExitWanted) -> None:
         state = self.plan_states[event.plan]
@@ -290,6 +299,9 @@ class Book:
     def _dropped(self, event: ev.Dropped) -> None:
         state = self.plan_states[event.plan]
         self.plan_states[event.plan] = replace(state, dropped=state.dropped | {event.leg})
+
+    def _plan_ended(self, event: ev.PlanEnded) -> None:
+        self.open_plans.pop(event.plan, None)
 
     def _adjusted(self, event: ev.Adjusted) -> None:
         self.balances[event.currency] = EXACT.add(self.balances[event.currency], event.amount)

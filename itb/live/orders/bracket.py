@@ -37,13 +37,14 @@ class Bracket:
         Where the position is closed with a gain; ``None`` for no target, or one by ``take_profit``.
     stop_loss, take_profit
         Distances from the average price that the newest entry is executed at, as fractions of it; 0 for none.
-    carried
-        Signed position before the entry: dust of earlier trades, which the legs cover too.
+    covers_all
+        Whether it protects and closes all that its strategy holds of the symbol, dust of earlier trades and entries
+        beside the plan included; else only what its own legs brought.
     rests
         Whether stop and target rest together, one ending the other: for venues that take pairs. A target without a
         stop always rests.
     adopts
-        Whether there is no entry to be sent: ``carried`` is the position to protect, and ``entry`` says whose.
+        Whether there is no entry to be sent: the position is there, and ``entry`` says whose it is.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Bracket:
     target_price: Decimal | None = None
     stop_loss: float = 0.0
     take_profit: float = 0.0
-    carried: Decimal = Decimal(0)
+    covers_all: bool = False
     rests: bool = False
     adopts: bool = False
     kind: Literal["bracket"] = "bracket"
@@ -84,7 +85,7 @@ class Bracket:
         unsettled = _unsettled(legs, *ending)
         if unsettled:
             return [EndOrder(order.intent.key, reason) for order in unsettled if not order.cancel]
-        return self._close(reason, qty, legs, instrument, now)
+        return self._close(closing, state, legs, instrument, now)
 
     @staticmethod
     def _next_exit(state: PlanState, exits: Sequence[OrderState]) -> tuple[str, Decimal | None] | None:
@@ -94,8 +95,11 @@ class Bracket:
         done = sum(order.phase not in FAILED for order in exits)
         return state.reductions[done] if done < len(state.reductions) else None
 
-    def _close(self, reason: str, qty: Decimal | None, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
-        held = self._sellable(legs, instrument)
+    def _close(
+        self, closing: tuple[str, Decimal | None], state: PlanState, legs: Legs, instrument: Instrument, now: int
+    ) -> list[Move]:
+        reason, qty = closing
+        held = self._sellable(state, legs, instrument)
         if held is None:
             return []
         exits = legs.get("exit", ())
@@ -150,7 +154,7 @@ class Bracket:
         return wanted
 
     def _protect(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
-        wanted, held = self._wanted(state, legs, instrument), self._sellable(legs, instrument)
+        wanted, held = self._wanted(state, legs, instrument), self._sellable(state, legs, instrument)
         resting = _unsettled(legs, "stop", "target")
         if resting:
             return self._fit(resting, wanted, held, is_growing=bool(_unsettled(legs, "entry", "add")))
@@ -186,10 +190,11 @@ class Bracket:
         stop, target = made
         return [replace(stop, pair=target.key), replace(target, pair=stop.key)]
 
-    def _sellable(self, legs: Legs, instrument: Instrument) -> Decimal | None:
+    def _sellable(self, state: PlanState, legs: Legs, instrument: Instrument) -> Decimal | None:
         """Give what is held and large enough to be traded away; the rest is dust."""
         changes = (o.position_change for orders in legs.values() for o in orders)
-        held = instrument.quantise(abs(total((self.carried, *changes))))
+        position = state.position if self.covers_all else total(changes)
+        held = instrument.quantise(max(EXACT.multiply(position, Decimal(self.entry.sign)), Decimal(0)))
         price = self.stop_price or self.entry.worst_price
         return None if instrument.refusal(held, price) else held
 
@@ -197,7 +202,7 @@ class Bracket:
         """Whether nothing is left to do."""
         if any(not order.is_settled for orders in legs.values() for order in orders):
             return False
-        return bool(legs or state.exit_reason or self.adopts) and self._sellable(legs, instrument) is None
+        return bool(legs or state.exit_reason or self.adopts) and self._sellable(state, legs, instrument) is None
 
 
 def _unsettled(legs: Legs, *roles: str) -> list[OrderState]:

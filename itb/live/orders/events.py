@@ -162,6 +162,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanEnded:
+    """A plan has nothing left to do; whatever its strategy trades later is not its business."""
+
+    time: int
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
 class Adjusted:
     """A balance changed by something that is not ours (deposit, manual trade), and was taken over."""
 
@@ -242,6 +250,7 @@ Event: TypeAlias = (
     | ExitWanted
     | Repriced
     | Dropped
+    | PlanEnded
     | Adjusted
     | Funded
     | Valued
@@ -269,6 +278,7 @@ EVENTS: dict[str, type[Event]] = {
     "exit_wanted": ExitWanted,
     "repriced": Repriced,
     "dropped": Dropped,
+    "plan_ended": PlanEnded,
     "adjusted": Adjusted,
     "funded": Funded,
     "valued": Valued,

@@ -61,12 +61,11 @@ class Machine:
         self.limits = limits or Limits()
         self.instruments: dict[str, Instrument] = dict(instruments or {})
         self.window_ms = window_ms
-        self._done: set[str] = set()
 
     def follow_ups(self, now: int) -> Iterator[ev.Event]:
         """Give what follows from the book at this moment; the caller takes each in before asking for the next."""
         yield from self._of_worth(now)
-        for key in [key for key in self.book.plans if key not in self._done]:
+        for key in list(self.book.open_plans):
             yield from self._of_plan(key, now)
         judged: set[str] = set()  # symbols whose next order to leave has passed: the others wait for it
         for key in list(self.book.active):
@@ -79,12 +78,12 @@ class Machine:
 
     def _of_plan(self, key: str, now: int) -> Iterator[ev.Event]:
         book, plan = self.book, self.book.plans[key]
-        state, legs = book.plan_states[key], book.legs_of(key)
+        state, legs = book.state_of(key), book.legs_of(key)
         instrument = self.instruments.get(plan.intent.symbol)
         if instrument is None:
             return
         if plan.is_done(state, legs, instrument):
-            self._done.add(key)
+            yield ev.PlanEnded(now, key)
             return
         for move in plan.moves(state, legs, instrument, now):
             if isinstance(move, Intent):
@@ -174,15 +173,16 @@ class Machine:
 
     def symbols(self) -> set[str]:
         """Give the symbols that something is wanted in."""
-        plans = {plan.intent.symbol for key, plan in self.book.plans.items() if key not in self._done}
+        plans = {self.book.plans[key].intent.symbol for key in self.book.open_plans}
         return plans | {self.book.orders[key].intent.symbol for key in self.book.active}
 
     def touched(self, symbol: str, price: Decimal, now: int) -> Iterator[ev.Event]:
         """Give what follows from a price: targets that we watch ourselves."""
-        for key, plan in self.book.plans.items():
-            if key in self._done or not isinstance(plan, Bracket) or plan.intent.symbol != symbol:
+        for key in list(self.book.open_plans):
+            plan = self.book.plans[key]
+            if not isinstance(plan, Bracket) or plan.intent.symbol != symbol:
                 continue
-            state, legs, instrument = self.book.plan_states[key], self.book.legs_of(key), self.instruments.get(symbol)
+            state, legs, instrument = self.book.state_of(key), self.book.legs_of(key), self.instruments.get(symbol)
             is_held = plan.adopts or any(order.filled for orders in legs.values() for order in orders)
             if is_held and instrument and not state.exit_reason and plan.is_target(price, state, legs, instrument):
                 yield ev.ExitWanted(now, key, "target")

@@ -46,7 +46,8 @@ class PlanState:
 
     ``reductions`` are parts of the position to be closed, each with its reason; ``exit_reason`` closes it all.
     ``price`` replaces the plan's own, for as long as none but its first ``price_entries`` entries are executed;
-    ``target`` is a bracket's other price, ``dropped`` names its legs that are not wanted any more.
+    ``target`` is a bracket's other price, ``dropped`` names its legs that are not wanted any more. ``position`` is what
+    the plan's strategy holds of its symbol, whoever brought it (:meth:`itb.live.orders.book.Book.state_of`).
     """
 
     exit_reason: str = ""
@@ -56,6 +57,7 @@ class PlanState:
     price_entries: int = 0
     target: Decimal | None = None
     dropped: frozenset[str] = frozenset()
+    position: Decimal = Decimal(0)
 
 
 class Named(Protocol):

@@ -180,7 +180,7 @@ def test_a_bot_that_is_killed_again_and_again_trades_as_one_that_was_not(
     test = Backtest(MLThreshold, SETTINGS[asked], venue=VENUE)
     backtest = test.run(bars, scores, int(bars.open_time[WARM]))
     run, lives = lives_of(test, bars, scores, journal_file, seed)
-    assert lives > 5
+    assert lives > 3
     assert journal_fills(run) == [(f.open_time, f.qty, f.price, f.reason) for f in backtest.fills]
     closed = [trade for trade in backtest.trades if not trade.is_open]
     assert run.broker.getcash() == pytest.approx(backtest.cash[-1], rel=1e-12)
