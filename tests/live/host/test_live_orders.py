@@ -27,7 +27,7 @@ KINDS = ("enter", "protected", "grow", "part", "all", "limit", "taking", "stop",
 
 
 class Wild(Strategy):
-    """Does at each bar what a list says, where that makes sense."""
+    """Does at each bar what a list says; its quantities add up exactly in floats, as they do in decimals live."""
 
     params: Any = (("plan", ()),)
 
@@ -44,13 +44,13 @@ class Wild(Strategy):
     def act(self, what: str) -> None:
         close, held = self.data.close[0], self.held
         if what == "enter" and not held:
-            self.send(0.1, "entry")
+            self.send(0.125, "entry")
         elif what == "protected" and not held and not self.resting:
-            self.send(0.1, "entry", protect=PROTECT)
+            self.send(0.125, "entry", protect=PROTECT)
         elif what == "grow" and 0 < held < 0.38:
-            self.send(0.05, "more")
+            self.send(0.0625, "more")
         elif what == "part" and held > 0.05:
-            self.send(-0.03, "part")
+            self.send(-0.03125, "part")
         elif what == "all" and held:
             self.send(-held, "exit")
             self.broker.shields.drop(self.data)
@@ -67,7 +67,7 @@ class Wild(Strategy):
         price = close * {"limit": 0.9995, "taking": 1.0005}.get(what, 1.0005)
         limit = close * 1.001 if what == "stop_limit" else None
         valid = dt.timedelta(minutes=3) if what in {"limit", "stop"} else None
-        order = self.buy(size=0.1, exectype=kind, price=price, plimit=limit, valid=valid, reason=what)
+        order = self.buy(size=0.125, exectype=kind, price=price, plimit=limit, valid=valid, reason=what)
         self.resting.append(order)
 
 
