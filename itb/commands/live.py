@@ -50,9 +50,10 @@ def live(
         raise ConfigError("--speed, --faults, --seed and --start belong to --practice; add it, or leave them out")
     workspace = options.market()
     if practice and workspace.config.source is None and options.timeframe is None:
-        workspace = replace(options, settings=[*_PRACTICE, *(options.settings or ())]).workspace()
+        options = replace(options, settings=[*_PRACTICE, *(options.settings or ())])
+        workspace = options.workspace()
     rehearsal = Rehearsal(speed, bars, moment("--start", start), faults, seed) if practice else None
-    launch = Launch(is_paper=paper, rehearsal=rehearsal, bars=bars or 0)
+    launch = Launch(paper, rehearsal, bars or 0, options.workspace)
     if launch.mode == "live":
         _agree(workspace.config.live.name, describe_account(workspace), confirm)
     options.show(run(workspace, launch, lambda line: typer.echo(line, err=options.json), _console(options)))

@@ -146,6 +146,20 @@ class Desk:
         """Lift a halt."""
         self._record(ev.Resumed(self.clock()))
 
+    def block(self, symbol: str, by: str) -> None:
+        """Enter a symbol no more; what reduces a position still goes."""
+        if symbol not in self.book.blocked:
+            self._record(ev.Blocked(self.clock(), symbol, by))
+
+    def unblock(self, symbol: str) -> None:
+        """Lift a block."""
+        if symbol in self.book.blocked:
+            self._record(ev.Unblocked(self.clock(), symbol))
+
+    def pardon(self, symbol: str) -> None:
+        """Forget the trades until now when protections are asked."""
+        self._record(ev.Pardoned(self.clock(), symbol))
+
     def tell(self, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()) -> None:
         """Pass on what the venue pushes by itself: late, twice, out of order or not at all, it does no harm."""
         try:

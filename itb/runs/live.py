@@ -6,22 +6,30 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from itb.config.environment import load_secrets, secret_values
+from itb.config.told import outputs
+from itb.errors import ConfigError
 from itb.live.run.lock import LOCK_FILE, InstanceLock, account_lock_file
 from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
+from itb.runs.herald import open_ways
 from itb.runs.live_models import live_models
 from itb.runs.practice import Rehearsal, build_exchange
 from itb.runs.rehearsal import PracticeProcess, find_exchange, start_exchange
+from itb.runs.strategy import check_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.runs.said import Said
     from itb.runs.workspace import Workspace
+
+
+def _no_config() -> Workspace:
+    raise ConfigError("this bot was not started from a config, so none can be read again")
 
 
 @dataclass(frozen=True)
@@ -36,11 +44,14 @@ class Launch:
         The practice exchange that is started, ``None`` for a real one.
     bars
         How many bars it decides on before it stops; 0 runs until it is stopped.
+    reload
+        Reads the config anew, as the command line did.
     """
 
     is_paper: bool = True
     rehearsal: Rehearsal | None = None
     bars: int = 0
+    reload: Callable[[], Workspace] = field(default=_no_config, compare=False)
 
     @property
     def mode(self) -> str:
@@ -61,9 +72,23 @@ def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None], cons
 
     The live view is drawn on ``console``, a rich one, where there is one.
     """
+    hide(secret_values(workspace.config.folder, os.environ))
+    while True:
+        said, following = _one_life(workspace, launch, tell, console)
+        if following is None:
+            return said
+        workspace, launch = following
+        tell("Beginning anew: the config was read again, or the bot steps down to paper")
+
+
+def _one_life(
+    workspace: Workspace, launch: Launch, tell: Callable[[str], None], console: Any
+) -> tuple[Said, tuple[Workspace, Launch] | None]:
     from itb.runs.live_bot import Bot
 
-    hide(secret_values(workspace.config.folder, os.environ))
+    check_settings(workspace.config)
+    outputs(workspace.config)
+    open_ways(workspace.config)
     folder, what = bot_folder(workspace, launch), f"bot {workspace.config.live.name}"
     private_folder(folder)
     with contextlib.ExitStack() as held:
@@ -80,7 +105,8 @@ def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None], cons
         if launch.rehearsal is not None and practice is None:
             practice = start_exchange(workspace, launch.rehearsal, folder)
             tell(f"Practice exchange at {practice.url}, process {practice.pid}")
-        return asyncio.run(Bot(workspace, launch, folder, models, practice, tell, console).run())
+        bot = Bot(workspace, launch, folder, models, practice, tell, console)
+        return asyncio.run(bot.run()), bot.next_life
 
 
 def _account_file(workspace: Workspace) -> Path | None:

@@ -6,23 +6,19 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from itb.config.environment import load_secrets
 from itb.engine.venue import Venue
-from itb.errors import ConfigError
 from itb.live.bars.gate import StartGate
 from itb.live.bars.pump import Sinks
 from itb.live.bars.timekeeper import Timekeeper
 from itb.live.episodes import Episodes
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_gateway import CcxtGateway
-from itb.live.gateways.ccxt_line import Account as Login
-from itb.live.gateways.ccxt_line import Line, open_line
 from itb.live.gateways.ccxt_news import follow_orders
-from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.port import TakesPairs
 from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
@@ -36,19 +32,30 @@ from itb.live.run.event_log import EventLog, Kind
 from itb.live.run.health import Change, HealthBoard
 from itb.live.run.metrics import Metrics
 from itb.live.run.outlook import Outlook
-from itb.live.run.pilot import Pilot
 from itb.live.run.rehearsal import MarketTime
 from itb.live.scores.desk import ScoreDesk
 from itb.live.scores.speaking import SpeakingColumn
 from itb.market.bars import OHLCV
-from itb.runs.live_parts import bar_plan, paper_account, paper_cash, stored_bars, usable_cash, venue_account
+from itb.runs.live_audience import Audience
+from itb.runs.live_bridge import LiveBridge
+from itb.runs.live_parts import (
+    bar_plan,
+    exchange_line,
+    paper_account,
+    paper_cash,
+    stored_bars,
+    usable_cash,
+    venue_account,
+)
 from itb.runs.live_strategies import LiveStrategy, live_strategies
+from itb.runs.live_words import last_words
 from itb.runs.said import Said
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.live.bars.barrier import Step
+    from itb.live.orders.events import Traded
     from itb.market.bars import Bars
     from itb.market.instrument import Instrument
     from itb.runs.live import Launch
@@ -83,12 +90,16 @@ class Bot:
         self.settings, self.symbols = self.config.live, self.config.data.symbols
         self._stored = stored_bars(workspace, None if practice is None else practice.start_ms)
         self._cancel_orders: bool | None = None
+        self.next_life: tuple[Workspace, Launch] | None = None
+        self.audience = Audience(
+            workspace, launch.mode, self.settings.journal or folder / "journal.sqlite", self._now, self._step_down
+        )
 
     # -- life
 
     async def run(self) -> Said:
         """Live until the end."""
-        self._end = asyncio.Event()
+        self._end, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self.clock: MarketClock | None = None if self.practice is None else MarketTime(self.practice.url)
         self.metrics = Metrics(self.settings.name)
         self.log = EventLog(
@@ -109,7 +120,7 @@ class Bot:
             self.log.close()
 
     async def _live(self, stack: contextlib.AsyncExitStack) -> Said:
-        line = self._line()
+        line = exchange_line(self.config, self.launch, self.practice)
         stack.push_async_callback(line.close)
         remote = CcxtGateway(line, self._now)
         keeping = await self._keep_time(remote, stack)
@@ -119,10 +130,8 @@ class Bot:
         histories = await load_histories(source, self.clock, plan, self._stored, self.tell)
         instruments = {symbol: await remote.instrument(symbol) for symbol in self.symbols}
         engine = self._engine(self._main(remote, instruments, histories), instruments, histories)
-        pilot = Pilot(
-            self.settings.name, self.launch.mode, engine, self.board, self._now, self._stop_asked,
-            started_at=int(self._now()),
-        )  # fmt: skip
+        pilot = self._pilot(engine)
+        stack.enter_context(self.audience.hears(engine, pilot, self._loop))
         control = ControlServer(pilot, self.folder, commanded=self._commanded)
         await control.start()
         stack.push_async_callback(control.stop)
@@ -149,7 +158,27 @@ class Bot:
         await asyncio.wait([tasks[0], ended], return_when=asyncio.FIRST_COMPLETED)
         await self._stop(engine, tasks, ended)
         self.log.write(Kind.STOP, steps=engine.steps)
-        return self._said(pilot, engine)
+        return last_words(pilot, self.folder)
+
+    def _pilot(self, engine: Engine) -> LiveBridge:
+        chosen = {one.name: one.settings.get("protections", ()) for one in self._chosen}
+        pilot = LiveBridge(
+            self.settings.name, self.launch.mode, engine, self.board, self._now, self._stop_asked,
+            started_at=int(self._now()), settings=self.config, log=self.log, reload=self._reload,
+            grades=self.audience.grades, protections=chosen,
+        )  # fmt: skip
+        pilot.apply_pardons()
+        return pilot
+
+    def _step_down(self) -> None:
+        """Go on paper from here: the account keeps its stops, and nothing new is entered there."""
+        if not self.launch.is_paper:
+            self.next_life = self.workspace, replace(self.launch, is_paper=True)
+            self._end.set()
+
+    def _reload(self) -> None:
+        self.next_life = self.launch.reload(), self.launch
+        self._end.set()
 
     async def _ended(self, engine: Engine) -> None:
         """Wait until the end is asked for, or a replay has brought its last bar."""
@@ -213,13 +242,13 @@ class Bot:
         if isinstance(self.clock, MarketTime):
             await self.clock.look()
             stack.push_async_callback(self.clock.close)
-            return [asyncio.create_task(self.clock.keep(), name="clock")]
+            return [_kept(stack, self.clock.keep())]
         keeper = Timekeeper(remote.server_time)
         while not await keeper.sample(3):
             self.tell("the exchange does not tell its time; asking again")
             await asyncio.sleep(2.0)
         self.clock = keeper
-        return [asyncio.create_task(keeper.keep(), name="clock")]
+        return [_kept(stack, keeper.keep())]
 
     async def _after(self, step: Step) -> None:
         """In lock-step: let the exchange go on once all that was decided has arrived."""
@@ -231,29 +260,6 @@ class Bot:
             await self.clock.answer(symbol, open_time)
 
     # -- assembly
-
-    def _line(self) -> Line:
-        """Open the way to the exchange."""
-        rehearsal = self.launch.rehearsal
-        if self.practice is not None and rehearsal is not None:
-            text = rehearsal.speed
-            speed = 1.0 if text in {"max", "lockstep"} else float(text)
-            return open_line(traits_of("binance", self.symbols), Login(practice_url=self.practice.url, speed=speed))
-        exchange = self.settings.exchange or self.config.data.exchange
-        if exchange == "synthetic":
-            told = "the built-in market is no exchange: rehearse on it with --practice, or name one with --exchange"
-            raise ConfigError(self.config.complaint(("data", "exchange"), told))
-        if self.launch.is_paper:
-            return open_line(traits_of(exchange, self.symbols, allow_unsafe=True), Login(sandbox=self.settings.sandbox))
-        secrets = load_secrets(self.config.folder)
-        key, secret = secrets.exchange_api_key, secrets.exchange_api_secret
-        if key is None or secret is None:
-            raise ConfigError(
-                "no keys for the exchange: set ITB_EXCHANGE_API_KEY and ITB_EXCHANGE_API_SECRET, in the environment or "
-                "in an owner-only .env beside the config"
-            )
-        login = Login(key=key.get_secret_value(), secret=secret.get_secret_value(), sandbox=self.settings.sandbox)
-        return open_line(traits_of(exchange, self.symbols, allow_unsafe=self.settings.trust_unfindable), login)
 
     def _columns(self) -> tuple[str, ...]:
         stored = next((bars for bars in self._stored.values() if bars is not None), None)
@@ -280,15 +286,22 @@ class Bot:
             windows, desks, [main], gate, self.board,
             decide_s=self.settings.decide_within.ms / 1000, most_steps=self.launch.bars,
         )  # fmt: skip
-        chosen = live_strategies(self.workspace, next(iter(histories.values())))
+        self._chosen = chosen = live_strategies(self.workspace, next(iter(histories.values())))
         self._staff(engine, main, chosen, self._cash(len(chosen)), instruments, histories)
-        main.follow(lambda lane, event: self.chronicle.fill(main, lane, event))
+        main.follow(self._filled(main))
         self.chronicle.begin(main)
         self.chronicle.follow(main)
         engine.listeners.ticked.append(self.chronicle.tick)
         if self.is_stepped:
             engine.listeners.after.append(self._after)
         return engine
+
+    def _filled(self, account: Account) -> Callable[[Lane, Traded], None]:
+        def hear(lane: Lane, event: Traded) -> None:
+            self.chronicle.fill(account, lane, event)
+            self.audience.fill(lane, event)
+
+        return hear
 
     def _staff(
         self,
@@ -346,6 +359,7 @@ class Bot:
 
     def _changed(self, change: Change) -> None:
         self.chronicle.change(change)
+        self.audience.change(change)
         self.tell(f"{'over' if change.is_over else change.health.lower()}: {change.trouble.text}")
 
     def _gate_changed(self, is_open: bool, reasons: tuple[str, ...]) -> None:
@@ -355,18 +369,17 @@ class Bot:
     def _commanded(self, ask: str, arguments: Mapping[str, Any], said: str) -> None:
         self.log.write(Kind.COMMAND, ask=ask, arguments=dict(arguments), said=said)
 
-    def _said(self, pilot: Pilot, engine: Engine) -> Said:
-        from itb.live.cockpit import to_json
 
-        status, trades = pilot.status(), pilot.trades(1_000_000)
-        closed = [trade for trade in trades if not trade.is_open]
-        profit = sum((trade.profit or Decimal(0) for trade in closed), Decimal(0))
-        held = ", ".join(f"{line.qty} {line.symbol}" for line in status.positions) or "nothing"
-        lines = (
-            f"Stopped after {engine.steps:,} bars: {len(closed):,} trades closed, {profit:+.2f} quote; holding {held}",
-            f"Everything is in {self.folder}; the same command goes on from there",
-        )
-        return Said({"steps": engine.steps, "status": to_json(status)}, lines)
+def _kept(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Let something run until the bot's life is over, however it ends."""
+    task = asyncio.create_task(work, name="clock")
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+    return task
 
 
 def _decided(engine: Engine, lane: Lane) -> Callable[[Decided], None]:

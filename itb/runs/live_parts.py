@@ -5,12 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from itb.config.environment import load_secrets
 from itb.errors import BarsError, ConfigError
 from itb.live.bars.barrier import BarrierRules
 from itb.live.bars.pump import Patience
 from itb.live.bars.schedule import BarRules
 from itb.live.dealer import Dealer, Pace
 from itb.live.gateways.bar_venue import BarVenue
+from itb.live.gateways.ccxt_line import Account as Login
+from itb.live.gateways.ccxt_line import Line, open_line
+from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.paper import BarPaper
 from itb.live.journal.store import Journal
 from itb.live.orders.limits import Limits
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
     from itb.live.gateways.ccxt_gateway import CcxtGateway
     from itb.market.bars import Bars
     from itb.market.instrument import Instrument
+    from itb.runs.live import Launch
     from itb.runs.live_models import LiveModels
+    from itb.runs.rehearsal import PracticeProcess
     from itb.runs.workspace import Workspace
 
 _MARGIN_MS = 3_000
@@ -73,6 +79,34 @@ def bar_plan(config: Config, models: Mapping[str, LiveModels], speed: float, *, 
     )
     patience = Patience(speed=speed or frame.ms / 1000 / _LOCKSTEP_BAR_S)
     return BarPlan(rules, barrier, max(section.history, needed, _LEAST_HISTORY), patience)
+
+
+def exchange_line(config: Config, launch: Launch, practice: PracticeProcess | None) -> Line:
+    """Open the way to the exchange: the practice one, a real one's public side for paper, or an account.
+
+    Raises :class:`itb.errors.ConfigError` where there is none, or its keys are missing.
+    """
+    symbols, section = config.data.symbols, config.live
+    rehearsal = launch.rehearsal
+    if practice is not None and rehearsal is not None:
+        text = rehearsal.speed
+        speed = 1.0 if text in {"max", "lockstep"} else float(text)
+        return open_line(traits_of("binance", symbols), Login(practice_url=practice.url, speed=speed))
+    exchange = section.exchange or config.data.exchange
+    if exchange == "synthetic":
+        told = "the built-in market is no exchange: rehearse on it with --practice, or name one with --exchange"
+        raise ConfigError(config.complaint(("data", "exchange"), told))
+    if launch.is_paper:
+        return open_line(traits_of(exchange, symbols, allow_unsafe=True), Login(sandbox=section.sandbox))
+    secrets = load_secrets(config.folder)
+    key, secret = secrets.exchange_api_key, secrets.exchange_api_secret
+    if key is None or secret is None:
+        raise ConfigError(
+            "no keys for the exchange: set ITB_EXCHANGE_API_KEY and ITB_EXCHANGE_API_SECRET, in the environment or "
+            "in an owner-only .env beside the config"
+        )
+    login = Login(key=key.get_secret_value(), secret=secret.get_secret_value(), sandbox=section.sandbox)
+    return open_line(traits_of(exchange, symbols, allow_unsafe=section.trust_unfindable), login)
 
 
 def limits_of(config: Config) -> Limits:

@@ -45,6 +45,7 @@ class Strategy(bt.Strategy):
         self._coin_of = {id(coin.data): coin for coin in self.coins}
         self._closed: list[Trade] = []
         self._gate: Gate | None = None
+        self._pardoned = 0
         self.blocked: Counter[str] = Counter()
 
     def _getminperstatus(self) -> int:
@@ -109,10 +110,17 @@ class Strategy(bt.Strategy):
         if self._gate is None:
             self._gate = Gate(self.p.protections, self.bar_ms)
         direction: Side = "long" if side > 0 else "short"
-        forbidden_by = self._gate.forbids(self.closed, coin.now, coin.symbol, direction, is_reversal=is_reversal)
+        closed = (
+            [trade for trade in self.closed if trade.exit_time >= self._pardoned] if self._pardoned else self.closed
+        )
+        forbidden_by = self._gate.forbids(closed, coin.now, coin.symbol, direction, is_reversal=is_reversal)
         if forbidden_by:
             self.blocked[forbidden_by] += 1
         return not forbidden_by
+
+    def pardon(self, time_ms: int) -> None:
+        """Let trades that ended before ``time_ms`` count for no protection any more."""
+        self._pardoned, self._gate = time_ms, None
 
     def notify_order(self, order: Any) -> None:
         """Book fills; subclasses that override this call it first."""

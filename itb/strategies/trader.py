@@ -145,6 +145,18 @@ class Trader(Strategy):
             self._trail(coin, 1 if held > 0 else -1)
         return 0, 0.0
 
+    def enter_now(self, side: int, symbol: str = "") -> None:
+        """Enter as a flag would, asked by a person: size and protection are the strategy's own.
+
+        Raises ``ValueError`` where something is held or on its way already, or shorts are not allowed.
+        """
+        coin = next((one for one in self.coins if symbol in {"", one.symbol}), None)
+        if coin is None or coin.held or coin.is_waiting:
+            raise ValueError(f"{symbol}: a position or an order is there already, or it is not traded here")
+        if side < 0 and not self.settings.allow_short:
+            raise ValueError("side must be long: this strategy does not allow shorts")
+        self._enter(coin, side, 0.0)
+
     # -- acting
 
     def _enter(self, coin: Coin, side: int, left: float) -> None:

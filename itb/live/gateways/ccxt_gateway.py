@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from itb.live.gateways import ccxt_words as words
@@ -32,6 +33,7 @@ T = TypeVar("T")
 _OVERLAP_MS = 60_000  # executions may show late by so much
 _WHOLE_EVERY = 20  # every so many questions for executions, nothing is taken from memory
 _MARKETS_S = 3_600.0
+_PRACTISED = Decimal("0.0001")
 
 
 def ignore() -> None:
@@ -67,8 +69,9 @@ class CcxtGateway:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the exchange, from the table."""
-        return self.line.traits.capabilities
+        """Those of the exchange, from the table; a practice exchange fills between ticks and rounds its books."""
+        known = self.line.traits.capabilities
+        return replace(known, balance_tolerance=_PRACTISED) if self.line.account.practice_url else known
 
     @property
     def window_ms(self) -> int:

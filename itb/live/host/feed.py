@@ -13,7 +13,7 @@ from itb.engine.feed import bt_timeframe
 from itb.engine.lines import day_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from itb.live.bars.bar import Bar
     from itb.live.bars.barrier import Step
@@ -30,7 +30,14 @@ class Stop:
     """Ends the loop after what came before it."""
 
 
-Item: TypeAlias = "Step | Wake | Stop"
+@dataclass(frozen=True)
+class Act:
+    """Something that a person wants of the strategy between two bars; guarded like a decision of its own."""
+
+    call: Callable[[Any], None]
+
+
+Item: TypeAlias = "Step | Wake | Stop | Act"
 
 
 class Inbox:

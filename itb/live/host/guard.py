@@ -109,13 +109,13 @@ def guarded(strategy: type[Strategy], guard: Guard) -> type[Strategy]:
             return _counted(guard, super().sell, args, kwargs)
 
         def next(self) -> None:
-            _decide(guard, self, super().next)
+            decide(guard, self, super().next)
 
         def nextstart(self) -> None:
-            _decide(guard, self, super().nextstart)
+            decide(guard, self, super().nextstart)
 
         def prenext(self) -> None:
-            _decide(guard, self, super().prenext, counts=False)
+            decide(guard, self, super().prenext, counts=False)
 
     for name in _NOTICES:
         setattr(Guarded, name, _contained(getattr(base, name), name, guard))
@@ -132,7 +132,8 @@ def _counted(guard: Guard, send: Callable[..., Any], args: Any, kwargs: Any) -> 
     return order
 
 
-def _decide(guard: Guard, strategy: Any, call: Callable[[], None], *, counts: bool = True) -> None:
+def decide(guard: Guard, strategy: Any, call: Callable[[], None], *, counts: bool = True) -> None:
+    """Let a strategy decide: its orders leave together, or not at all where the call raises or takes too long."""
     if guard.is_deciding:  # nextstart() calls next(): one decision
         call()
         return

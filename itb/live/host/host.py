@@ -12,9 +12,9 @@ from itb.engine.cerebro import Cerebro
 from itb.live.bars.gate import StartGate
 from itb.live.episodes import Episode, Episodes
 from itb.live.host.broker import LiveBroker
-from itb.live.host.feed import Inbox, LiveFeed, Stop, Wake
+from itb.live.host.feed import Act, Inbox, LiveFeed, Stop, Wake
 from itb.live.host.growing import GrowingBars, frame_of
-from itb.live.host.guard import Guard, guarded
+from itb.live.host.guard import Guard, decide, guarded
 from itb.strategies.base import Strategy
 
 if TYPE_CHECKING:
@@ -119,6 +119,10 @@ class LiveHost:
         """Let the loop go round for order notices."""
         self.inbox.put(Wake())
 
+    def act(self, call: Callable[[Any], None]) -> None:
+        """Let something be done with the strategy in its own thread, between two bars."""
+        self.inbox.put(Act(call))
+
     def start(self) -> None:
         """Run in a thread of its own."""
         self._thread = threading.Thread(target=self.run, name="host", daemon=True)
@@ -160,6 +164,9 @@ class LiveHost:
         self.guard.may_decide = False
         if isinstance(item, Stop):
             self._cerebro.runstop()
+        elif isinstance(item, Act):
+            strategy = self.strategy
+            decide(self.guard, strategy, lambda: item.call(strategy))
         elif not isinstance(item, Wake):
             self._begin(item)
 

@@ -46,6 +46,8 @@ class Book:
         self.sent: deque[int] = deque(maxlen=1_000)
         self.worth: Worth | None = None
         self.halted = ""
+        self.blocked: dict[str, str] = {}
+        self.pardons: dict[str, int] = {}
         self.degraded = ""
         self.quiet_until = 0
         self.episodes: list[tuple[int, str]] = []
@@ -74,6 +76,9 @@ class Book:
             ev.Valued: self._valued,
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
+            ev.Blocked: self._blocked,
+            ev.Unblocked: self._unblocked,
+            ev.Pardoned: self._pardoned,
             ev.Paused: self._paused,
             ev.Degraded: self._degraded,
             ev.Recovered: self._recovered,
@@ -324,6 +329,15 @@ class Book:
     def _resumed(self, event: ev.Resumed) -> None:
         del event
         self.halted = ""
+
+    def _blocked(self, event: ev.Blocked) -> None:
+        self.blocked[event.symbol] = event.by
+
+    def _unblocked(self, event: ev.Unblocked) -> None:
+        self.blocked.pop(event.symbol, None)
+
+    def _pardoned(self, event: ev.Pardoned) -> None:
+        self.pardons[event.symbol] = event.time
 
     def _paused(self, event: ev.Paused) -> None:
         self.quiet_until = max(self.quiet_until, event.until)

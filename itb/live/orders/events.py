@@ -211,6 +211,31 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """A person wants nothing new to be entered in a symbol."""
+
+    time: int
+    symbol: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unblocked:
+    """A person lifted a block."""
+
+    time: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pardoned:
+    """A person lifted the locks that trades in a symbol had caused until now."""
+
+    time: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """The venue wants no requests for a while; a new life of the program must know."""
 
@@ -256,6 +281,9 @@ Event: TypeAlias = (
     | Valued
     | Halted
     | Resumed
+    | Blocked
+    | Unblocked
+    | Pardoned
     | Paused
     | Degraded
     | Recovered
@@ -284,6 +312,9 @@ EVENTS: dict[str, type[Event]] = {
     "valued": Valued,
     "halted": Halted,
     "resumed": Resumed,
+    "blocked": Blocked,
+    "unblocked": Unblocked,
+    "pardoned": Pardoned,
     "paused": Paused,
     "degraded": Degraded,
     "recovered": Recovered,

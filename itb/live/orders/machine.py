@@ -131,7 +131,10 @@ class Machine:
         why = instrument.refusal(order.intent.qty, order.intent.worst_price)
         if why:
             return why
-        return self.limits.refusal(order.intent, self.book.exposure(order.intent), halted=self.book.halted)
+        symbol = order.intent.symbol
+        by = self.book.blocked.get(symbol)
+        halted = self.book.halted or (f"{symbol} is blocked by {by}" if by else "")
+        return self.limits.refusal(order.intent, self.book.exposure(order.intent), halted=halted)
 
     def effects(self, now: int, *, is_open: bool) -> Iterator[Effect]:
         """Give what is to be sent now; nothing new while the gate is shut, or the symbol has an order in doubt."""

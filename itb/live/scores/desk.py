@@ -98,6 +98,11 @@ class ScoreDesk:
             self._score_history()
 
     @property
+    def columns(self) -> tuple[SpeakingColumn, ...]:
+        """The columns that models speak in."""
+        return self._columns
+
+    @property
     def sources(self) -> Mapping[str, LiveScores]:
         """Give each column as a source that a feed can carry."""
         ranges = {one.column: (one.low, one.high) for one in self._columns}

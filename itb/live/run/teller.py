@@ -1,0 +1,140 @@
+"""What a running bot tells people of: scores, signals, fills, trades, equity and troubles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from itb.live.notify.events import EquityAt, FillSeen, ScoreSaid, SignalSent, StateChanged, TradeClosed
+from itb.live.orders import events as ev
+
+if TYPE_CHECKING:
+    from itb.live.notify.events import Event, Side, State
+    from itb.live.orders.intent import Intent
+    from itb.live.run.account import Account, Lane
+    from itb.live.run.engine import Engine, Ticked
+    from itb.live.run.health import Change
+
+
+@dataclass
+class Teller:
+    """Turns what happens into values that can be told.
+
+    Parameters
+    ----------
+    engine
+        The running engine; its first account is told of.
+    tell
+        Takes events and comes back at once, see :meth:`itb.live.notify.herald.Herald.tell`.
+    column
+        The score column that signals are told with; empty: the first.
+    """
+
+    engine: Engine
+    tell: Callable[..., None]
+    column: str = ""
+    _closed: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def follow(self, account: Account) -> None:
+        """Tell of decisions to enter and to leave from now on."""
+        for lane in account.lanes:
+            self._closed[lane.name, lane.symbol] = len(lane.books.histories[lane.symbol].closed)
+        heard = [0]
+
+        def hear(events: Sequence[ev.Event]) -> None:
+            heard[0] += 1
+            for event in events if heard[0] > 1 else ():  # the first time all that is known is told
+                if isinstance(event, ev.Planned):
+                    self._signal(event.plan.intent, event.plan.intent.side)
+                elif isinstance(event, ev.Asked) and not event.intent.plan:
+                    self._signal(event.intent, event.intent.side)
+                elif isinstance(event, ev.ExitWanted) and event.plan in account.dealer.book.plans:
+                    entry = account.dealer.book.plans[event.plan].intent
+                    if event.reason not in {"stop", "target"}:
+                        self._signal(entry, "sell" if entry.side == "buy" else "buy")
+
+        account.dealer.follow(hear)
+
+    def _signal(self, intent: Intent, side: Side) -> None:
+        bars = self.engine.windows.get(intent.symbol)
+        if bars is None or not len(bars):
+            return
+        scores = self._scores(intent.symbol)
+        column = self.column if self.column in scores else next(iter(scores), "")
+        closed = int(bars.open_time[-1]) + bars.timeframe.ms
+        price, score = float(bars.close[-1]), scores.get(column, math.nan)
+        self.tell(SignalSent(closed, intent.symbol, side, price, score, column))
+
+    def _scores(self, symbol: str) -> dict[str, float]:
+        desk = self.engine.desks.get(symbol)
+        return {} if desk is None else {name: said[-1] for name, said in desk.said.items() if said}
+
+    def tick(self, ticked: Ticked) -> None:
+        """Tell of a bar's scores and of what the account is worth."""
+        told: list[Event] = []
+        for symbol, bar in ticked.step.bars.items():
+            frame = self.engine.windows[symbol].timeframe
+            opened, high, low, close = bar.values[:4]
+            scores = dict(ticked.scores.get(symbol, {}))
+            told.append(ScoreSaid(bar.open_time + frame.ms, symbol, str(frame), opened, high, low, close, scores))
+        account = self.engine.accounts[0]
+        if account.lanes and told:
+            currency = account.lanes[0].symbol.split(":")[0].split("/")[1]
+            worth = account.equity(self.engine.prices)
+            told.append(EquityAt(max(event.time for event in told), float(worth), currency))
+        self.tell(*told)
+
+    def fill(self, lane: Lane, event: ev.Traded) -> None:
+        """Tell of an execution, and of the trade that it closed."""
+        trade = event.trade
+        base, quote = trade.symbol.split(":")[0].split("/")
+        fee = float(trade.fee)
+        in_quote = (
+            fee if trade.fee_currency == quote else fee * float(trade.price) if trade.fee_currency == base else 0.0
+        )
+        order = self.engine.accounts[0].dealer.book.by_venue.get((trade.symbol, trade.order_id), "")
+        known = self.engine.accounts[0].dealer.book.orders.get(order)
+        reason = "" if known is None else known.intent.reason
+        self.tell(
+            FillSeen(
+                trade.time,
+                trade.symbol,
+                trade.side,
+                float(trade.qty),
+                float(trade.price),
+                in_quote,
+                reason,
+                trade.trade_id,
+            )
+        )
+        book, place = lane.books.histories[lane.symbol], (lane.name, lane.symbol)
+        for ended in book.closed[self._closed.get(place, 0) :]:
+            self.tell(
+                TradeClosed(
+                    trade.time,
+                    ended.symbol,
+                    ended.side,
+                    ended.entry_time,
+                    ended.qty,
+                    ended.entry_price,
+                    ended.exit_price,
+                    ended.fees_quote,
+                    ended.pnl,
+                    ended.return_,
+                    str(ended.exit_reason),
+                )
+            )
+        self._closed[place] = len(book.closed)
+
+    def change(self, change: Change) -> None:
+        """Tell of a trouble that began or is over."""
+        trouble = change.trouble
+        if change.is_over:
+            state: State = "resumed" if trouble.halts else "recovered"
+        elif trouble.halts:
+            state = "limit_hit" if "limits." in trouble.text else "halted"
+        else:
+            state = "model_expired" if "expired" in trouble.key else "drift" if "drift" in trouble.key else "degraded"
+        self.tell(StateChanged(change.time, state, trouble.text, trouble.key, trouble.since, trouble.count))

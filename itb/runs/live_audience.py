@@ -1,0 +1,127 @@
+"""Who hears of a running bot, and who may ask it: outputs, ways, the chat, and the grades of what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from itb.live.notify.events import StateChanged
+from itb.live.notify.mailroom import Mailroom
+from itb.live.run.teller import Teller
+from itb.runs.graded import build_grader
+from itb.runs.herald import build_herald
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.live.notify.grader import Grader
+    from itb.live.notify.herald import Herald
+    from itb.live.orders.events import Traded
+    from itb.live.run.account import Lane
+    from itb.live.run.engine import Engine, Ticked
+    from itb.live.run.health import Change
+    from itb.runs.live_bridge import LiveBridge
+    from itb.runs.workspace import Workspace
+
+_GRADE_MS = 900_000
+
+
+class Audience:
+    """Everybody outside; where nobody is configured, nobody hears.
+
+    Parameters
+    ----------
+    workspace, mode
+        What the bot runs by, and where.
+    journal
+        Its journal's file or URL, whose database holds the outbox.
+    now
+        UTC milliseconds of the market.
+    step_down
+        Called, on the bot's loop, when results have left what the backtest let expect and the config wants paper then.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        mode: str,
+        journal: str | Path,
+        now: Callable[[], float],
+        step_down: Callable[[], None],
+    ) -> None:
+        self._workspace, self._mode, self._journal = workspace, mode, journal
+        self._now, self._step_down = now, step_down
+        self._teller: Teller | None = None
+        self._grader: Grader | None = None
+        self._herald: Herald | None = None
+
+    # -- what happens
+
+    def change(self, change: Change) -> None:
+        """Hear of a trouble that began or is over."""
+        if self._teller is not None:
+            self._teller.change(change)
+
+    def fill(self, lane: Lane, event: Traded) -> None:
+        """Hear of an execution."""
+        if self._teller is not None:
+            self._teller.fill(lane, event)
+
+    def retrained(self, text: str) -> None:
+        """Hear of a model that took over."""
+        if self._herald is not None:
+            self._herald.tell(StateChanged(int(self._now()), "retrained", text))
+
+    def grades(self) -> str:
+        """Say how what was sent turned out."""
+        return "Nothing is sent, so nothing is graded." if self._grader is None else self._grader.text()
+
+    # -- for as long as the bot runs
+
+    @contextlib.contextmanager
+    def hears(self, engine: Engine, bridge: LiveBridge, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """Tell people what happens, and let them ask."""
+        config = self._workspace.config
+        if not (config.outputs or config.telegram.owners or config.telegram.readers):
+            yield
+            return
+
+        async def call(ask: Callable[[], Any]) -> Any:
+            async def here() -> Any:
+                return ask()
+
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(here(), loop))
+
+        herald = build_herald(config, self._journal, self._workspace.clock, bridge, call)
+        mailroom = Mailroom(self._journal)
+        teller = Teller(engine, herald.tell, str(config.strategy.settings.get("score", "")))
+        teller.follow(engine.accounts[0])
+        self._herald, self._teller, self._grader = herald, teller, build_grader(self._workspace, mailroom)
+        engine.listeners.ticked += [teller.tick, self._grade]
+        herald.tell(StateChanged(int(self._now()), "started", f"{config.live.name} runs, {self._mode}"))
+        self._loop, self._engine = loop, engine
+        try:
+            with herald:
+                yield
+                herald.tell(StateChanged(int(self._now()), "stopped", f"{config.live.name} has stopped"))
+        finally:
+            self._teller = self._herald = None
+            mailroom.close()
+
+    def _grade(self, ticked: Ticked) -> None:
+        """Grade what was sent, as its labels mature: now and then, and off the loop."""
+        grader, herald = self._grader, self._herald
+        if grader is None or herald is None or ticked.step.open_time % _GRADE_MS:
+            return
+        bars = {symbol: window.tail(len(window)) for symbol, window in self._engine.windows.items()}
+        now = int(self._now())
+
+        def work() -> None:
+            judged = grader.grade(bars, now)
+            herald.tell(*judged.events)
+            if judged.step_down:
+                self._loop.call_soon_threadsafe(self._step_down)
+
+        self._loop.run_in_executor(None, work)

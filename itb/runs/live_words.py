@@ -1,0 +1,31 @@
+"""What a bot says when its life is over."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from itb.live.cockpit import to_json
+from itb.runs.said import Said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.live.cockpit import Cockpit
+
+_ALL = 1_000_000
+
+
+def last_words(cockpit: Cockpit, folder: Path) -> Said:
+    """Say how it went, what is held, and where everything is."""
+    status = cockpit.status()
+    closed = [trade for trade in cockpit.trades(_ALL) if not trade.is_open]
+    profit = sum((trade.profit or Decimal(0) for trade in closed), Decimal(0))
+    held = ", ".join(f"{line.qty} {line.symbol}" for line in status.positions) or "nothing"
+    shadows = [line for line in status.strategies if line.is_shadow]
+    lines = (
+        f"Stopped after {status.steps:,} bars: {len(closed):,} trades closed, {profit:+.2f} quote; holding {held}",
+        *(f"shadow {line.name}: {line.trades:,} trades closed, {line.profit:+.2f} quote" for line in shadows),
+        f"Everything is in {folder}; the same command goes on from there",
+    )
+    return Said({"steps": status.steps, "status": to_json(status)}, lines)
