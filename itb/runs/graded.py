@@ -36,15 +36,15 @@ def grades_of(workspace: Workspace, capsule: Capsule, sent: Iterable[Sent]) -> l
     A label that needs more than the market's own bars, such as a rank among coins, grades nothing here.
     """
     labels = graded_labels(capsule_config(workspace, capsule))
-    bars = seen_bars(workspace, capsule)
-    by_column: dict[str, list[Sent]] = defaultdict(list)
+    by_column: dict[tuple[str, str], list[Sent]] = defaultdict(list)
     for one in sent:
-        by_column[one.column].append(one)
+        by_column[one.symbol, one.column].append(one)
+    bars = {symbol: seen_bars(workspace, capsule, symbol) for symbol in {symbol for symbol, _ in by_column}}
     found: list[Graded] = []
-    for column, own in by_column.items():
+    for (symbol, column), own in by_column.items():
         label = labels[column]
         try:
-            found += grade(own, bars, label(bars), is_binary=label.is_binary)
+            found += grade(own, bars[symbol], label(bars[symbol]), is_binary=label.is_binary)
         except BarsError:
             continue
     return found

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from itb.backtest.result import SharedResult
 from itb.config import load_config
 from itb.errors import ConfigError
 from itb.live.notify.events import EquityAt, FillSeen, ScoreSaid, SignalSent, TradeClosed
@@ -90,6 +91,29 @@ def test_a_preview_grades_what_it_would_have_sent(run) -> None:
             hits.append((values[row] == 1) == (event.side == "buy"))
     assert (line.count, line.hits) == (len(hits), sum(hits))
     assert line.count > 3
+
+
+def test_several_symbols_on_one_account_are_retold_together(tmp_path) -> None:
+    settings = [*SMALL, "data.symbols=['BTC/USDT', 'ETH/USDT']", "account.shared=true", "strategy.buy_threshold=0.505",
+                "strategy.sell_threshold=0.495"]  # fmt: skip
+    place = Workspace(load_config(overrides=settings, folder=tmp_path, environ={}), clock=lambda: NOW)
+    (made,) = backtest(place)
+    result = made.outcome.result
+    assert isinstance(result, SharedResult)
+    events = list(retell(place, made.capsule))
+    wishes = {(event.symbol, event.time, event.side) for event in events if isinstance(event, SignalSent)}
+    entries = [event for event in events if isinstance(event, FillSeen) and event.reason == "entry"]
+    assert {(event.symbol, event.time, event.side) for event in entries} <= wishes
+    fills = Counter(event.symbol for event in events if isinstance(event, FillSeen))
+    assert fills == Counter(fill.symbol for fill in result.fills)
+    assert len(fills) == 2
+    said = Counter(event.symbol for event in events if isinstance(event, ScoreSaid))
+    assert said == {symbol: len(part.bars) for symbol, part in result.parts.items()}
+    assert [event.equity for event in events if isinstance(event, EquityAt)] == result.equity[result.start :].tolist()
+    assert len({event.key for event in events}) == len(events)
+    closes = [event.time for event in events if isinstance(event, ScoreSaid | EquityAt | SignalSent)]
+    assert closes == sorted(closes)
+    assert preview(place, "last", None, days=1).data["messages"]
 
 
 def test_a_preview_of_no_days_is_refused(workspace) -> None:
