@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,7 +93,7 @@ def test_an_unknown_benchmark_is_refused_with_the_names_that_are_there() -> None
     command = [sys.executable, "-m", "benchmarks", "motor"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     assert ended.returncode == 2
-    assert "no benchmark named 'motor'; there are engine, families, features" in ended.stderr
+    assert "no benchmark named 'motor'; there are deep, engine, families" in ended.stderr
 
 
 def test_options_go_to_one_benchmark_only() -> None:
@@ -107,3 +108,13 @@ def test_many_coins_on_one_account_are_what_backtrader_makes_of_them(
 ) -> None:
     module("bench_several").main(1_200)
     assert "the same at every step, bit for bit" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_the_naive_loader_reads_what_itb_reads(module: Callable[[str], ModuleType]) -> None:
+    bench = module("bench_deep")
+    panel = bench.make_panel(bench.Preset(3, 2, 16), 200)
+    rows = range(20, 180, 40)
+    table = np.array(panel.cells.T, dtype=np.float64)
+    naive = bench.naive_loader(list(rows), table, 16, 0.0, 1.0).numpy()
+    assert np.array_equal(naive, panel.windows(rows, 16))

@@ -36,6 +36,7 @@ DOORS = {
     "talib": {"indicators", "doctor.py"},
     "optuna": {"optimize"},
     "telegram": {"telegram.py"},
+    "onnxruntime": {"mlmodels"},
     "torch": {"mlmodels"},
     "tsfresh": {"indicators"},
     "typer": {"cli.py", "commands"},

@@ -111,10 +111,11 @@ def _deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> Dee
 
 
 def learning_curves(walked: Sequence[WalkForwardResult]) -> tuple[LearningCurves, ...]:
-    """Give the losses of every network among some walk-forwards, as the report draws them."""
-    found = []
+    """Give the losses of every network among some walk-forwards, as the report draws them: once for all its symbols."""
+    found, seen = [], set()
     for one in walked:
-        if isinstance(one, CoinResult):
+        if isinstance(one, CoinResult) and one.fingerprint not in seen:
+            seen.add(one.fingerprint)
             taught = [curve for curve in one.curves if curve]
             found.append(
                 LearningCurves(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from itb.errors import ModelError
 from itb.market.bars import utc
 from itb.mlmodels.deep.model import PanelModel, load_panel_model
 from itb.mlmodels.deep.models import DEEP
+from itb.mlmodels.deep.onnx import OnnxModel
 from itb.mlmodels.deep.panel import Panel
 from itb.mlmodels.registry import check_model
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from itb.live.episodes import Episodes
     from itb.live.scores.desk import Window
     from itb.market.bars import FloatArray
+
+Runtime = Literal["torch", "onnx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class PanelDesk:
     the first question about it: whoever delivers bars must have delivered those of all symbols by then (a bar that
     comes later counts as missing, as it does in a backtest where it is). ``tell`` hears each forward pass. History is
     scored at the start, at once. A model takes over at the bar its timeline names; a file that is not whole is told
-    once and left alone. ``expires_after_ms``: a model fitted longer ago says nothing (0: it speaks on).
+    once and left alone. ``expires_after_ms``: a model fitted longer ago says nothing (0: it speaks on). ``runtime``
+    computes; that of ONNX differs from the backtest in the last digits of single precision.
 
     Raises :class:`itb.errors.ModelError` at the start where a model that may speak is missing, altered, or learned from
     other symbols.
@@ -55,6 +59,7 @@ class PanelDesk:
     timeframe_ms: int
     tell: Callable[[Tick], None] = lambda _tick: None
     expires_after_ms: int = 0
+    runtime: Runtime = "torch"
     said: dict[int, dict[str, float]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -164,7 +169,7 @@ class PanelDesk:
                     f"{self.column}: its models read {', '.join(model.symbols)}, bars are there of "
                     f"{', '.join(sorted(self.windows))}; trade the symbols it was trained with, or train again"
                 )
-            self._models[entry.file] = model
+            self._models[entry.file] = OnnxModel.of(model) if self.runtime == "onnx" else model
         return self._models[entry.file]
 
     def _has_expired(self, entry: TimelineEntry, open_time: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Told = Callable[[int, int], None]
 
 _AT_ONCE = 1024
+_SHARE_OF_GPU = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,7 @@ class _Training:
         else:
             network.load_state_dict({name: torch.from_numpy(np.array(one)) for name, one in start.state.items()})
         self.network = network.to(self.device)
+        self.cells, self.begin = self._scaled_cells()
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[part.optimizer]
         self.optimizer = kind(self.network.parameters(), lr=part.learning_rate, weight_decay=part.weight_decay)
         self.loss = loss_of(part)
@@ -108,6 +111,39 @@ class _Training:
         self.tail_labels = ((lesson.tail_labels - self.level) / unit).astype(np.float32)
         self.state = _State()
         self._resume()
+
+    def _scaled_cells(self) -> tuple[Any, int]:
+        """Scale every bar once, not in each window that it lies in; give the cells and the row that they begin with.
+
+        They are as large as the panel, mapped where it is mapped, and lie on the GPU where they find room there.
+        """
+        import torch
+
+        lesson, network = self.lesson, self.network
+        begin = lesson.rows[0] - self.part.steps + 1
+        cells = lesson.panel.cells[:, begin : (lesson.tail or lesson.rows)[-1] + 1]
+        found: Any
+        if isinstance(lesson.panel.cells, np.memmap):
+            with tempfile.TemporaryFile() as file:  # which is gone when nobody maps it any more
+                found = np.memmap(file, np.float32, "w+", shape=cells.shape)
+        else:
+            found = np.empty(cells.shape, dtype=np.float32)
+        centre, scale = (one.cpu().numpy()[:, 0] for one in (network.centre, network.scale))
+        for place, row in enumerate(cells):
+            found[place] = np.nan_to_num((row - centre[place]) / scale[place], nan=0.0, posinf=0.0, neginf=0.0)
+        whole = torch.from_numpy(found)
+        if self.device.type == "cuda" and found.nbytes < _SHARE_OF_GPU * torch.cuda.mem_get_info(self.device)[0]:
+            whole = whole.to(self.device)
+        return whole, begin
+
+    def _windows(self, rows: range) -> Any:
+        """Give the scaled windows that end with rows evenly apart, as a view."""
+        import torch
+
+        channels, width = self.cells.shape
+        first = rows.start - self.part.steps + 1 - self.begin
+        shape, apart = (len(rows), channels, self.part.steps), (rows.step, width, 1)
+        return torch.as_strided(self.cells, shape, apart, first)
 
     def run(self, told: Told | None) -> Taught:
         """Train to the end."""
@@ -139,7 +175,7 @@ class _Training:
                 group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cuda", torch.bfloat16, enabled=part.mixed_precision and self.device.type == "cuda"):
-                estimates = self.network(windows)
+                estimates = self.network.body(windows)
             loss = self.loss(estimates.float(), labels, known)
             loss.backward()
             if part.clip:
@@ -153,18 +189,19 @@ class _Training:
     def _batches(self, draw: np.random.Generator) -> Iterator[tuple[Any, Any, Any]]:
         import torch
 
-        lesson, steps, is_gpu = self.lesson, self.part.steps, self.device.type == "cuda"
+        lesson, is_gpu = self.lesson, self.device.type == "cuda"
+        copies = bool(self.part.prefetch) and not self.cells.is_cuda
 
         def read() -> Iterator[tuple[Any, Any, Any]]:
             for place in lesson.batches(self.part.batch_rows, draw):
-                windows = torch.from_numpy(lesson.panel.windows(lesson.rows[place], steps))
+                windows = self._windows(lesson.rows[place])
                 labels = torch.from_numpy(self.labels[place])
                 batch = (windows, torch.nan_to_num(labels), (~torch.isnan(labels)).float())
-                if self.part.prefetch:
+                if copies:
                     batch = tuple(one.contiguous().pin_memory() if is_gpu else one.contiguous() for one in batch)
                 yield batch
 
-        for batch in ahead(read(), self.part.prefetch):
+        for batch in ahead(read(), self.part.prefetch if copies else 0):
             moved = tuple(one.to(self.device, non_blocking=True) for one in batch)
             yield moved[0], moved[1], moved[2]
 
@@ -203,12 +240,12 @@ class _Training:
         import torch
 
         self.network.eval()
-        rows, panel = self.lesson.tail, self.lesson.panel
-        found = [np.zeros((0, len(panel.symbols)), dtype=np.float32)]
+        rows = self.lesson.tail
+        found = [np.zeros((0, len(self.lesson.panel.symbols)), dtype=np.float32)]
         with torch.inference_mode():
             for start in range(0, len(rows), _AT_ONCE):
-                windows = torch.from_numpy(panel.windows(rows[start : start + _AT_ONCE], self.part.steps))
-                found.append(self.network(windows.to(self.device)).float().cpu().numpy())
+                windows = self._windows(rows[start : start + _AT_ONCE]).to(self.device)
+                found.append(self.network.body(windows).float().cpu().numpy())
         return np.concatenate(found)
 
     # -- going on where an earlier call was stopped

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Table = npt.NDArray[np.float64]
 
 _STATE = "network."
-_AT_ONCE, _SLOPES = 256, 64
+_AT_ONCE, _CELLS, _SLOPES = 256, 1 << 22, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,9 @@ class PanelModel:
         """Score every coin at ``rows`` (rows x coins); NaN where its bar or the window's beginning is missing."""
         found = np.full((len(rows), len(self.symbols)), np.nan)
         late = next((place for place, row in enumerate(rows) if row >= self.part.warmup), len(rows))
-        for start in range(late, len(rows), _AT_ONCE):
-            part = rows[start : start + _AT_ONCE]
+        at_once = min(_AT_ONCE, max(1, _CELLS // (len(self.channels) * self.part.steps)))
+        for start in range(late, len(rows), at_once):
+            part = rows[start : start + at_once]
             estimates = self.estimates(panel.windows(part, self.part.steps))
             found[start : start + len(part)] = np.where(
                 panel.there[part.start : part.stop : part.step], estimates, np.nan
