@@ -145,9 +145,8 @@ def of_submit(failure: Failure, retry_at: int) -> Submitted:
         return NotTaken(failure.words, retry_at)
     if failure.is_clock:
         return NotTaken(failure.words)
-    if not failure.was_sent:
-        is_quiet = "QuietError" in failure.kinds
-        return NotTaken(failure.words, retry_at) if is_quiet else Rejected(failure.words)
+    if not failure.was_sent:  # ccxt itself refuses what cannot be right; anything else may be right later
+        return Rejected(failure.words) if "BaseError" in failure.kinds else NotTaken(failure.words, retry_at)
     return Rejected(failure.words) if failure.refuses else Unknown(failure.words)
 
 

@@ -299,7 +299,7 @@ class CcxtGateway:
 
 def _unsent(failure: Failure) -> Failure:
     """Say of a failure before the order left that it did not leave."""
-    return Failure(("QuietError", *failure.kinds), failure.words, failure.answer, was_sent=False)
+    return Failure((), failure.words, failure.answer, was_sent=False)
 
 
 def _orders(rows: Iterable[dict[str, Any]]) -> tuple[VenueOrder, ...]:

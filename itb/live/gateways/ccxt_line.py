@@ -212,7 +212,7 @@ class Line:
         """Give the exchange's markets; asked for once, or ``again``."""
         async with self._markets:
             if again or not self.client.markets:
-                found = await self.call("load_markets", again)
+                found = await self.call("load_markets", True)  # noqa: FBT003  (else ccxt repeats an empty answer for ever)
                 if not found:
                     raise CallFailedError(Failure(("Empty",), "the list of markets came empty"))
             markets: dict[str, Any] = self.client.markets

@@ -47,8 +47,6 @@ class ExchangeTraits:
         Whether past orders and executions can be asked for from an id on: rows of one moment may fill a page.
     has_sandbox
         Whether ccxt knows a place to trade without money.
-    tells_order_news
-        Whether orders and executions are pushed.
     """
 
     name: str
@@ -63,7 +61,6 @@ class ExchangeTraits:
     page: int = 100
     pages_by_id: bool = False
     has_sandbox: bool = False
-    tells_order_news: bool = True
 
     @property
     def capabilities(self) -> Capabilities:

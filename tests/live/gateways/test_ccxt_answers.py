@@ -37,7 +37,8 @@ CASES = [
     (Failure(("ExchangeNotAvailable",), "", Answer(403, {}, None)), NotTaken, NotTaken),
     (refusal(400, -1021, "Timestamp for this request is outside of the recvWindow."), NotTaken, NotTaken),
     (Failure(("QuietError",), "quiet", was_sent=False), NotTaken, NotTaken),
-    (Failure(("InvalidOrder",), "checked by ccxt", was_sent=False), Rejected, Unknown),
+    (Failure(("InvalidOrder", "ExchangeError", "BaseError"), "checked by ccxt", was_sent=False), Rejected, Unknown),
+    (Failure(("ValueError",), "the clock is not known", was_sent=False), NotTaken, Unknown),
     # nobody knows
     (refusal(400, -2010, "Duplicate order sent."), Unknown, Unknown),
     (refusal(400, -1006, "An unexpected response was received from the message bus."), Unknown, Unknown),

@@ -18,8 +18,9 @@ from itb.live.bars.source import Hint
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Account, Line, line_to
-from itb.live.gateways.ccxt_news import follow_orders
+from itb.live.gateways.ccxt_news import PriceKind, follow_orders, follow_prices
 from itb.live.gateways.ccxt_venues import traits_of
+from itb.live.gateways.ccxt_words import Quote
 from itb.live.gateways.port import OrderRequest
 from itb.live.invariants import bars_seen_once
 from itb.live.practice.exchange import Exchange
@@ -201,3 +202,24 @@ def test_bars_reach_the_barrier_once_each_whatever_breaks(plan: str) -> None:
         assert [bar for bar in seen if bar != final[bar.open_time] and bar.open_time not in told] == []
     assert len(steps) >= 25
     assert len(faults.log) > 0
+
+
+@pytest.mark.parametrize("kind", ["trades", "book"])
+def test_prices_are_pushed_for_paper(serve: Serve, kind: PriceKind) -> None:
+    server = serve(RISING)
+    heard: list[tuple[str, Quote]] = []
+
+    async def follow(line: Line) -> None:
+        await line.load_markets()
+        following = asyncio.create_task(follow_prices(line, (PAIR,), kind, lambda *told: heard.append(told)))
+        while len(heard) < 3:
+            await asyncio.sleep(0.02)
+            await asyncio.to_thread(step, server)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    with_line(server, follow)
+    for symbol, quote in heard:
+        assert symbol == PAIR
+        assert Decimal(98) < quote.bid <= quote.ask < Decimal(310)
+        assert (quote.bid < quote.ask) == (kind == "book")

@@ -267,6 +267,16 @@ def test_while_the_exchange_wants_silence_nothing_leaves(serve: Serve) -> None:
     assert server.exchange.venue.orders == {}
 
 
+@pytest.mark.parametrize("kind", ["error_before", "html", "reset_before"])
+def test_an_order_before_the_markets_are_known_is_not_taken(serve: Serve, kind: str) -> None:
+    async def try_twice(gateway: CcxtGateway) -> Any:
+        pair = (request("itbx-s", "stop", stop_price="105"), request("itbx-l", "limit", price="95"))
+        return await gateway.submit(request()), await gateway.submit_pair(*pair), await gateway.submit(request())
+
+    first, pair, last = with_gateway(serve(faults=f"{kind}@1,{kind}@2"), try_twice)
+    assert [type(answer) for answer in (first, *pair, last)] == [NotTaken, NotTaken, NotTaken, Accepted]
+
+
 def test_a_ban_before_the_clock_is_known_is_told_as_such(serve: Serve) -> None:
     def unset() -> float:
         raise ValueError("the exchange has not said its time yet: ask it before a bar is judged")
