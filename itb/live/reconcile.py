@@ -45,13 +45,21 @@ def must_look(order: OrderState, listed: frozenset[str]) -> bool:
 
 
 def drift(book: Book, balances: Iterable[Balance], tolerance: Decimal = TINY) -> dict[str, Decimal]:
-    """Give what the venue holds beyond what the journal explains, by currency, where it is above a tolerance."""
+    """Give what the venue holds beyond what the journal explains, by currency, where it is above a tolerance.
+
+    A venue keeps money with 8 decimals: where executions are worth more digits, what it may have rounded off is no
+    drift.
+    """
     held = {balance.currency: balance.total for balance in balances}
     differences = {
         currency: EXACT.subtract(held.get(currency, Decimal(0)), book.balances.get(currency, Decimal(0)))
         for currency in held.keys() | book.balances.keys()
     }
-    return {currency: amount for currency, amount in sorted(differences.items()) if abs(amount) > tolerance}
+    return {
+        currency: amount
+        for currency, amount in sorted(differences.items())
+        if abs(amount) > tolerance + book.rounded.get(currency, 0)
+    }
 
 
 def denies(book: Book, order: OrderState, balances: Iterable[Balance]) -> bool:

@@ -161,12 +161,8 @@ def _terms(workspace: Workspace, volume_share: Decimal | None) -> Terms:
     if costs.fee_currency not in FEE_CURRENCIES:
         told = f"the practice exchange takes fees in {', '.join(FEE_CURRENCIES)}, not in {costs.fee_currency!r}"
         raise ConfigError(config.complaint(("costs", "fee_currency"), told))
-    slippage = costs.slippage_bps + costs.spread_bps / 2
-    taker, maker, slipped = (
-        Decimal(repr(bps)) / 10_000 for bps in (costs.taker_fee_bps, costs.maker_fee_bps, slippage)
-    )
     try:
-        return Terms(taker, maker, costs.fee_currency, slipped, volume_share)
+        return Terms.of(costs, volume_share)
     except ValueError as error:
         raise ConfigError(f"--volume-share: {error}") from error
 

@@ -27,6 +27,20 @@ def test_a_deposit_halts_and_a_person_resumes(journal_file: Path) -> None:
         assert not rehearsal.book.halted
 
 
+def test_what_a_venue_of_eight_decimals_rounds_off_is_no_drift(journal_file: Path) -> None:
+    with Rehearsal(journal_file) as rehearsal:
+        rehearsal.pulse()
+        rehearsal.engine.quote("BTC/USDT", Decimal("20000.00000123"))
+        rehearsal.dealer.ask(rehearsal.intent(qty="0.00123"))  # worth 13 decimals
+        rehearsal.pulse(3)
+        rehearsal.engine.totals["USDT"] += Decimal("0.9e-8")
+        rehearsal.pulse(3, 61_000)
+        assert not rehearsal.book.halted
+        rehearsal.engine.totals["USDT"] += Decimal("0.2e-8")
+        rehearsal.pulse(3, 61_000)
+        assert rehearsal.book.halted.startswith("the account holds USDT +0.000000011")
+
+
 def test_a_deposit_is_adopted_where_the_policy_says_so(journal_file: Path) -> None:
     with Rehearsal(journal_file, drift_policy="adopt") as rehearsal:
         rehearsal.pulse()

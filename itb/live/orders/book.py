@@ -19,6 +19,7 @@ from itb.live.orders.rules import Rules
 from itb.live.orders.state import EXACT, OrderState, Phase, signed_change, total
 
 DAY_MS = 86_400_000
+_UNIT = Decimal("1e-8")
 
 
 class Book:
@@ -41,6 +42,7 @@ class Book:
         self.groups: dict[str, list[str]] = defaultdict(list)
         self.positions: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.balances: dict[str, Decimal] = defaultdict(Decimal)
+        self.rounded: dict[str, Decimal] = defaultdict(Decimal)  # most that a venue of 8 decimals may have rounded off
         self.fundings: dict[str, Funding] = {}
         self.opened_at = 0
         self.sent: deque[int] = deque(maxlen=1_000)
@@ -258,9 +260,12 @@ class Book:
         self.positions[name] = EXACT.add(self.positions[name], signed_change(trade, trade.symbol))
         base, quote = trade.symbol.split(":")[0].split("/")
         sign = 1 if trade.side == "buy" else -1
+        worth = EXACT.multiply(trade.qty, trade.price)
+        if EXACT.remainder(worth, _UNIT):
+            self.rounded[quote] += _UNIT
         for currency, amount in (
             (base, sign * trade.qty),
-            (quote, -sign * EXACT.multiply(trade.qty, trade.price)),
+            (quote, -sign * worth),
             (trade.fee_currency, -trade.fee),
         ):
             self.balances[currency] = EXACT.add(self.balances[currency], amount)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from itb.live.practice.wallet import Wallet
+    from itb.market.costs import Costs
     from itb.market.instrument import Instrument
 
 FEE_CURRENCIES = ("quote", "base", "BNB")
@@ -39,6 +40,15 @@ class Terms:
             raise ValueError(f"fee_currency must be one of {', '.join(FEE_CURRENCIES)}, was {self.fee_currency!r}")
         if self.volume_share is not None and not 0 < self.volume_share <= 1:
             raise ValueError(f"volume_share must lie above 0 and at most at 1, was {self.volume_share}")
+
+    @classmethod
+    def of(cls, costs: Costs, volume_share: Decimal | None = None) -> Terms:
+        """Charge what a backtest charges; half the spread counts as slippage, and impact is not known here."""
+        slippage = costs.slippage_bps + costs.spread_bps / 2
+        taker, maker, slipped = (
+            Decimal(repr(bps)) / 10_000 for bps in (costs.taker_fee_bps, costs.maker_fee_bps, slippage)
+        )
+        return cls(taker, maker, costs.fee_currency, slipped, volume_share)
 
     def slipped(self, order: Order, price: Decimal) -> Decimal:
         """Give the price of an order that takes: worse by the slippage, never beyond its own limit."""

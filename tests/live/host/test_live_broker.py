@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from itb.backtest.run import Backtest
-from itb.datafeeds.importers import read_file
 from itb.engine.venue import Venue
 from itb.market.bars import Bars
 from itb.market.costs import Costs
-from itb.market.instrument import Instrument
 from itb.strategies.ml_threshold import MLThreshold
 from itb.strategies.protections import Cooldown, StopLossGuard
 from tests.live.host.paper_run import PaperRun, difference
@@ -94,49 +90,6 @@ def test_whatever_the_settings_paper_trades_as_the_backtest(asked: dict[str, Any
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         lived = PaperRun(Path(folder) / "journal.db", test, bars, scores, WARM).run()
     assert difference(backtest, lived) == ""
-
-
-ETH = Instrument("ETH/USDT", tick=Decimal("0.01"), step=Decimal("0.0001"))
-FULL: dict[str, Any] = {
-    "buy_threshold": 0.97, "sell_threshold": 0.03, "stop_loss": 0.004, "take_profit": 0.004, "trailing_stop": 0.003,
-    "cooldown_bars": 5, "max_bars": 60, "protections": (StopLossGuard(lookback=240, trade_limit=3, stop_duration=60),),
-}  # fmt: skip
-
-
-def of_real_days(days: int, file: Path, instrument: Instrument, costs: Costs, journal: Path) -> tuple[int, str]:
-    """Give how many fills there were, and the first difference."""
-    bars = read_file(file).tail(days * 1_440 + WARM)
-    scores = scores_of(bars, seed=5)
-    test = Backtest(MLThreshold, FULL, venue=Venue(costs, instrument=instrument))
-    backtest = test.run(bars, scores, int(bars.open_time[WARM]))
-    return len(backtest.fills), difference(backtest, PaperRun(journal, test, bars, scores, WARM).run())
-
-
-@pytest.mark.real
-def test_two_real_days_of_minutes_of_btc(real_data: Callable[[str], Path], journal_file: Path) -> None:
-    fills, apart = of_real_days(2, real_data("binance/BTCUSDT-1m.parquet"), BTC, Costs(), journal_file)
-    assert (fills > 60, apart) == (True, "")
-
-
-@pytest.mark.real
-def test_two_real_days_of_minutes_of_eth_with_fees_in_coins(
-    real_data: Callable[[str], Path], journal_file: Path
-) -> None:
-    costs = Costs(fee_currency="base")
-    fills, apart = of_real_days(2, real_data("binance/ETHUSDT-1m.parquet"), ETH, costs, journal_file)
-    assert (fills > 60, apart) == (True, "")
-
-
-@pytest.mark.soak
-@pytest.mark.real
-@pytest.mark.parametrize(("symbol", "instrument"), [("BTCUSDT", BTC), ("ETHUSDT", ETH)])
-@pytest.mark.parametrize("fee_currency", ["quote", "base"])
-def test_thirty_real_days_of_minutes(
-    real_data: Callable[[str], Path], journal_file: Path, symbol: str, instrument: Instrument, fee_currency: str
-) -> None:
-    file, costs = real_data(f"binance/{symbol}-1m.parquet"), Costs(fee_currency=fee_currency)
-    fills, apart = of_real_days(30, file, instrument, costs, journal_file)
-    assert (fills > 600, apart) == (True, "")
 
 
 class KilledError(BaseException):

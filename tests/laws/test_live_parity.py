@@ -1,0 +1,172 @@
+"""Law 4 on the live path: the same decisions, orders and fills in a backtest, on paper and on the practice exchange."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from itb.backtest.result import BacktestResult
+from itb.backtest.run import Backtest
+from itb.datafeeds.importers import read_file
+from itb.datafeeds.synthetic import SyntheticMarket
+from itb.engine.venue import Venue
+from itb.indicators.score import ArrayScores
+from itb.laws.live_parity import Compared, ScoreApart, Within, compare, scores_apart
+from itb.laws.places import OnPaper, OnPractice
+from itb.laws.stepped import SteppedRun
+from itb.market.bars import Bars
+from itb.market.costs import Costs
+from itb.market.instrument import Instrument
+from itb.strategies.ml_threshold import MLThreshold
+from itb.strategies.protections import StopLossGuard
+
+WARM = 50
+MEMORY = "sqlite://"
+NAMES = ("backtest", "live")
+BTC = Instrument("BTC/USDT", tick=Decimal("0.01"), step=Decimal("0.00001"), min_notional=Decimal(5))
+ETH = Instrument("ETH/USDT", tick=Decimal("0.01"), step=Decimal("0.0001"), min_notional=Decimal(5))
+FULL: dict[str, Any] = {
+    "buy_threshold": 0.97, "sell_threshold": 0.03, "stop_loss": 0.004, "take_profit": 0.004, "trailing_stop": 0.003,
+    "cooldown_bars": 5, "max_bars": 60, "protections": (StopLossGuard(lookback=240, trade_limit=3, stop_duration=60),),
+}  # fmt: skip
+EASY: dict[str, Any] = {"buy_threshold": 0.9, "sell_threshold": 0.1, "stop_loss": 0.004}
+
+
+def scores_of(bars: Bars, seed: int = 5) -> dict[str, ArrayScores]:
+    """Scores at random, some of them missing."""
+    draw = np.random.default_rng(seed).uniform(size=len(bars))
+    draw[np.random.default_rng(seed + 1).uniform(size=len(bars)) < 0.02] = np.nan
+    return {"up": ArrayScores("up", bars.open_time, draw, 0.0, 1.0)}
+
+
+def three(test: Backtest, bars: Bars) -> tuple[BacktestResult, Compared, Compared, OnPractice]:
+    """Run backtest, paper and practice; give the first and what the others are beside it."""
+    scores = scores_of(bars)
+    backtest = test.run(bars, scores, int(bars.open_time[WARM]))
+    paper = SteppedRun(MEMORY, test, bars, scores, OnPaper(test, bars, WARM), warm=WARM).run()
+    exchange = OnPractice(test, bars, WARM)
+    practice = SteppedRun(MEMORY, test, bars, scores, exchange, warm=WARM).run()
+    return backtest, compare(backtest, paper, NAMES), compare(backtest, practice, NAMES, Within.decimals(8)), exchange
+
+
+def of_real_days(days: int, file: Path, instrument: Instrument, costs: Costs) -> BacktestResult:
+    """Replay the last days of a file; give the backtest that both others were equal to."""
+    bars = read_file(file).tail(days * 1_440 + WARM)
+    test = Backtest(MLThreshold, FULL, venue=Venue(costs, instrument=instrument))
+    backtest, paper, practice, exchange = three(test, bars)
+    assert (paper.apart, practice.apart) == (None, None)
+    assert paper == practice
+    assert (paper.decisions, paper.fills) == (days * 1_440, len(backtest.fills))
+    assert (exchange.bars_read, exchange.bars_apart) == (days * 1_440, ())
+    return backtest
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("symbol", "instrument", "fee_currency"), [("BTCUSDT", BTC, "quote"), ("ETHUSDT", ETH, "base")]
+)
+def test_two_real_days_of_minutes(
+    real_data: Callable[[str], Path], symbol: str, instrument: Instrument, fee_currency: str
+) -> None:
+    file = real_data(f"binance/{symbol}-1m.parquet")
+    backtest = of_real_days(2, file, instrument, Costs(fee_currency=fee_currency))
+    reasons = {fill.reason for fill in backtest.fills}
+    assert len(backtest.fills) > 60
+    assert {"entry", "signal", "target", "trailing"} <= reasons
+
+
+@pytest.mark.soak
+@pytest.mark.real
+@pytest.mark.parametrize(("symbol", "instrument"), [("BTCUSDT", BTC), ("ETHUSDT", ETH)])
+@pytest.mark.parametrize("fee_currency", ["quote", "base"])
+def test_thirty_real_days_of_minutes(
+    real_data: Callable[[str], Path], symbol: str, instrument: Instrument, fee_currency: str
+) -> None:
+    file = real_data(f"binance/{symbol}-1m.parquet")
+    assert len(of_real_days(30, file, instrument, Costs(fee_currency=fee_currency)).fills) > 600
+
+
+def test_bars_at_which_nothing_happens_cost_no_request() -> None:
+    bars = SyntheticMarket(400, "1m", seed=7).bars()["BTC/USDT"]
+    test = Backtest(MLThreshold, {"buy_threshold": 1.0, "sell_threshold": 0.0}, venue=Venue(instrument=BTC))
+    backtest, _, practice, exchange = three(test, bars)
+    assert (backtest.orders, practice.apart) == ((), None)
+    assert exchange.bars_read == 350
+    assert exchange.requests < 10
+
+
+# ---- the comparison can fail, and says why
+
+
+@pytest.fixture(scope="module")
+def market() -> Bars:
+    return SyntheticMarket(300, "1m", seed=7).bars()["BTC/USDT"]
+
+
+def run_of(bars: Bars, costs: Costs | None = None, scores: Any = None, **settings: Any) -> BacktestResult:
+    test = Backtest(MLThreshold, {**EASY, **settings}, venue=Venue(costs or Costs(), instrument=BTC))
+    return test.run(bars, scores or scores_of(bars), int(bars.open_time[WARM]))
+
+
+def cause_of(one: BacktestResult, other: BacktestResult, *scores: ScoreApart) -> tuple[str, str]:
+    found = compare(one, other, NAMES, scores=scores)
+    assert found.apart is not None
+    assert found.decisions < len(one.bars) - one.start
+    return found.apart.what, found.apart.cause
+
+
+def test_a_price_that_differs_is_told_with_its_cause(market: Bars) -> None:
+    assert cause_of(run_of(market), run_of(market, Costs(slippage_bps=6))) == ("fill", "price model")
+
+
+def test_a_fee_that_differs_is_told_with_its_cause(market: Bars) -> None:
+    run = run_of(market)
+    dear = [dataclasses.replace(fill, fee=1.001 * fill.fee, fee_quote=1.001 * fill.fee_quote) for fill in run.fills]
+    assert cause_of(run, dataclasses.replace(run, fills=tuple(dear))) == ("fill", "fee")
+
+
+def test_a_decision_that_follows_from_another_score_is_told_with_it(market: Bars) -> None:
+    ours = scores_of(market)["up"]
+    said = ours.batch().copy()
+    place = int(np.flatnonzero(said[WARM:] >= 0.9)[0]) + WARM
+    said[place] = 0.5
+    theirs = {"up": ArrayScores("up", market.open_time, said, 0.0, 1.0)}
+    when = int(market.open_time[place])
+    apart = scores_apart("up", market.open_time, ours.batch(), said, {when: "late model"})
+    assert [one.open_time for one in apart] == [when]
+    what, cause = cause_of(run_of(market), run_of(market, scores=theirs), *apart)
+    assert what == "decision"
+    assert cause.startswith("score: late model; up said 0.9")
+
+
+def test_an_order_that_was_refused_is_told_with_the_reason(market: Bars) -> None:
+    strict = dataclasses.replace(BTC, min_notional=Decimal(1_000_000))
+    test = Backtest(MLThreshold, EASY, venue=Venue(instrument=strict))
+    other = test.run(market, scores_of(market), int(market.open_time[WARM]))
+    _, cause = cause_of(run_of(market), other)
+    assert cause.startswith("filter or limit: ")
+    assert "1000000" in cause
+
+
+def test_counts_are_those_until_the_difference(market: Bars) -> None:
+    run = run_of(market)
+    fills = list(run.fills)
+    fills[4] = dataclasses.replace(fills[4], price=fills[4].price * 1.01)
+    found = compare(run, dataclasses.replace(run, fills=tuple(fills)), NAMES)
+    assert found.fills == sum(fill.bar < fills[4].bar for fill in fills)
+    assert found.decisions == fills[4].bar - WARM
+    assert "price is" in str(found.apart)
+
+
+def test_decimals_that_a_venue_has_are_no_difference_and_more_are(market: Bars) -> None:
+    run = run_of(market)
+    near = dataclasses.replace(run, fills=tuple(dataclasses.replace(f, price=f.price + 9e-6) for f in run.fills))
+    assert compare(run, near, NAMES, Within.decimals(5)).agrees
+    assert not compare(run, near, NAMES, Within.decimals(6)).agrees
+    assert not compare(run, near, NAMES).agrees
