@@ -109,6 +109,7 @@ class Cerebro(bt.Cerebro):
         listens = _overrides(strategy, "notify_cashvalue") or _overrides(strategy, "notify_fund") or strategy.analyzers
         funded = isinstance(broker, VenueBroker) and broker.is_funded
         position = broker.positions
+        first = max(strategy._minperiods) - 1 if isinstance(lines, OneFeed) else None
         for step in range(len(lines)):
             lines.move(step)
             self.visited += 1
@@ -118,7 +119,7 @@ class Cerebro(bt.Cerebro):
                 broker._get_value()
             if listens or strategy._orderspending or strategy._tradespending:
                 strategy._notify()
-            _call(strategy)
+            _call(strategy, strategy._getminperstatus() if first is None else first - step)
             if strategy.analyzers:
                 strategy._next_analyzers(strategy._getminperstatus(), once=True)
             if strategy._orderspending or strategy._tradespending:
@@ -144,7 +145,7 @@ class Cerebro(bt.Cerebro):
                     until = min(until, funding[k])
                 bar = _first_order_bar(broker.pending, data, low, high, bar, until)
             lines.move(bar)
-            self._visit(strategy)
+            self._visit(strategy, first - bar)
             if self._event_stop:
                 return
 
@@ -203,17 +204,17 @@ class Cerebro(bt.Cerebro):
             or strategy._tradespending
         )
 
-    def _visit(self, strategy: Any) -> None:
+    def _visit(self, strategy: Any, status: int | None = None) -> None:
         self.visited += 1
         self._brokernotify()
         if not self._event_stop:
             strategy._notify()
-            _call(strategy)
+            _call(strategy, strategy._getminperstatus() if status is None else status)
             strategy.clear()
 
 
-def _call(strategy: Any) -> None:
-    status = strategy._getminperstatus()
+def _call(strategy: Any, status: int) -> None:
+    """Call what backtrader calls for a status: how many bars are missing before ``next()`` runs for the first time."""
     if status < 0:
         strategy.next()
     elif status == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import backtrader as bt
@@ -53,7 +54,8 @@ class VenueBroker(LeanBroker):
         for data in self.cerebro.datas:  # values are summed in the order of the feeds, whoever asks for one first
             _ = self.positions[data]
         self.venue: Venue = self.p.venue
-        self.is_funded = any(venue.funding for venue in (self.venue, *self.p.venues.values()))
+        self._venues: Mapping[str, Venue] = self.p.venues
+        self.is_funded = any(venue.funding for venue in (self.venue, *self._venues.values()))
         self.rejected: list[Rejection] = []
         self.shields = Shields(self)
         self._stale: list[Any] = []
@@ -64,8 +66,7 @@ class VenueBroker(LeanBroker):
 
     def venue_of(self, data: Any) -> Venue:
         """Give the terms that orders of a feed are filled on."""
-        found: Venue = self.p.venues.get(data._name, self.venue)
-        return found
+        return self._venues.get(data._name, self.venue) if self._venues else self.venue
 
     # -- orders coming in
 

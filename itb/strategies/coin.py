@@ -30,6 +30,7 @@ class Coin:
         self.place = place
         self._book: TradeBook | None = None
         self._working: dict[int, float] = {}
+        self._is_only = len(strategy.datas) == 1
 
     @property
     def symbol(self) -> str:
@@ -44,7 +45,7 @@ class Coin:
     @property
     def is_fresh(self) -> bool:
         """Whether a bar of its own has just closed."""
-        return bool(len(self.data) and self.data.datetime[0] == self._strategy.datetime[0])
+        return self._is_only or bool(len(self.data) and self.data.datetime[0] == self._strategy.datetime[0])
 
     @property
     def now(self) -> int:
