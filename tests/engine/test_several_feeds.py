@@ -251,3 +251,42 @@ def test_no_order_ahead_leaves_the_step_that_was_asked_for(erratic):
     cerebro.run()
     raster = raster_of(cerebro.datas)
     assert OrdersAhead(cerebro.datas, raster, tries_old_bars=True).first([], 3, 9, None) == 9
+
+
+def test_the_stock_brokers_second_try_on_a_bar_left_behind_is_not_missed(erratic):
+    """A stop-limit order that triggers on an old bar is tried by its limit on that same bar one step later."""
+    whole, holed = erratic.walk(40, 1), erratic.walk(40, 2)
+    prices = {name: values.copy() for name, values in holed.columns.items()}
+    prices["open"][10], prices["close"][10], prices["high"][10], prices["low"][10] = 100.0, 101.0, 103.0, 99.0
+    keep = np.r_[0:11, 25:40]
+    columns = {name: values[keep] for name, values in prices.items()}
+    markets = [whole, Bars.of("ETH/USDT", "1m", holed.open_time[keep], **columns)]
+
+    class Once(bt.Strategy):
+        def __init__(self):
+            self.told = []
+
+        def notify_order(self, order):
+            self.told.append((len(self), order.status, order.executed.price))
+
+        def next(self):
+            if len(self) == 11:
+                self.buy(data=self.datas[1], exectype=bt.Order.StopLimit, price=102.0, plimit=100.5)
+
+    class Sparse(Once):
+        def prepare_steps(self, raster):
+            self.last = len(raster) - 1
+
+        def next_step(self, step):
+            return 10 if step < 10 else self.last
+
+    told = []
+    engines = ((bt.Cerebro(stdstats=False), bt.brokers.BackBroker(), Once), (Cerebro(), LeanBroker(), Sparse))
+    for cerebro, broker, strategy in engines:
+        cerebro.broker = broker
+        for bars in markets:
+            cerebro.adddata(BarsFeed(bars=bars))
+        cerebro.addstrategy(strategy)
+        told.append(cerebro.run()[0].told)
+    assert told[0] == told[1]
+    assert told[0][-1] == (13, bt.Order.Completed, 100.0)
