@@ -286,7 +286,7 @@ class Bot:
             windows, desks, [main], gate, self.board,
             decide_s=self.settings.decide_within.ms / 1000, most_steps=self.launch.bars,
         )  # fmt: skip
-        self._chosen = chosen = live_strategies(self.workspace, next(iter(histories.values())))
+        self._chosen = chosen = live_strategies(self.workspace, *histories.values())
         self._staff(engine, main, chosen, self._cash(len(chosen)), instruments, histories)
         main.follow(self._filled(main))
         self.chronicle.begin(main)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +25,25 @@ class LiveStrategy:
     share: float
 
 
-def live_strategies(workspace: Workspace, bars: Bars) -> tuple[LiveStrategy, ...]:
-    """Give those of ``[[live.strategies]]``, or the one of ``[strategy]``; shares that are not said are even."""
+def live_strategies(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy, ...]:
+    """Give those of ``[[live.strategies]]``, or the one of ``[strategy]``; shares that are not said are even.
+
+    ``markets`` are the bars of each symbol that a strategy gets a feed of.
+    """
     parts = workspace.config.live.strategies
     if not parts:
-        return (_chosen(workspace, bars, "main", 1.0),)
+        return (_chosen(workspace, markets, "main", 1.0),)
     left = 1 - sum(part.allocation for part in parts)
     silent = sum(part.allocation == 0 for part in parts)
     return tuple(
-        _chosen(variant(workspace, part), bars, part.called, part.allocation or left / silent) for part in parts
+        _chosen(variant(workspace, part), markets, part.called, part.allocation or left / silent) for part in parts
     )
 
 
-def live_shadows(workspace: Workspace, bars: Bars) -> tuple[LiveStrategy, ...]:
+def live_shadows(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy, ...]:
     """Give the variants that are only watched."""
     parts = workspace.config.live.shadows
-    return tuple(_chosen(variant(workspace, part), bars, part.called, 1.0) for part in parts)
+    return tuple(_chosen(variant(workspace, part), markets, part.called, 1.0) for part in parts)
 
 
 def variant(workspace: Workspace, part: LiveStrategyPart | ShadowPart) -> Workspace:
@@ -59,6 +62,6 @@ def _of(changed: Config, config: Config) -> Config:
     return changed.of(config.source, config.folder, config.origins)
 
 
-def _chosen(workspace: Workspace, bars: Bars, name: str, share: float) -> LiveStrategy:
-    chosen = choose_strategy(workspace, bars)
+def _chosen(workspace: Workspace, markets: Sequence[Bars], name: str, share: float) -> LiveStrategy:
+    chosen = choose_strategy(workspace, *markets)
     return LiveStrategy(name, chosen.strategy, chosen.parameters, share)
