@@ -106,12 +106,12 @@ def test_without_an_open_question_one_run_is_enough(by_hand, as_source):
 def test_a_strategy_tells_which_scores_it_reads(by_hand):
     bars = by_hand.market(50, 1)
     ranges = {"one": (0.0, 1.0), "two": (0.0, 1.0), "three": (0.0, 1.0)}
-    assert columns_read(ReadingTwo, {}, bars, ranges) == {"one", "two"}
-    assert columns_read(BuyOnce, {}, bars, ranges) == frozenset()
+    assert columns_read(ReadingTwo, {}, [bars], ranges) == {"one", "two"}
+    assert columns_read(BuyOnce, {}, [bars], ranges) == frozenset()
 
 
 def test_the_only_score_is_read_without_its_name(by_hand):
-    assert columns_read(MLThreshold, {}, by_hand.market(50, 1), {"up": (0.0, 1.0)}) == {"up"}
+    assert columns_read(MLThreshold, {}, [by_hand.market(50, 1)], {"up": (0.0, 1.0)}) == {"up"}
 
 
 def test_cash_must_be_money():
