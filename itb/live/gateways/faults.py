@@ -15,7 +15,9 @@ from itb.live.gateways.port import (
     NoAnswerError,
     NotTaken,
     OrderRequest,
+    Rejected,
     Submitted,
+    TakesPairs,
     Unknown,
     VenueOrder,
     VenueTrade,
@@ -172,6 +174,19 @@ class FaultyGateway:
                 replace(outcome.order, order_id="", client_id="", filled=outcome.order.qty, status="filled")
             )
         return Unknown(fault) if fault in LOST_AFTER else outcome
+
+    async def submit_pair(self, stop: OrderRequest, limit: OrderRequest) -> tuple[Submitted, Submitted]:
+        """Send a pair, or fail before or after it: both have the same fate."""
+        fault = self._draw("submit", (*LOST_BEFORE, *LOST_AFTER, *TURNED_AWAY))
+        if fault in TURNED_AWAY:
+            turned_away = self._turn_away(fault)
+            return turned_away, turned_away
+        if fault in LOST_BEFORE:
+            return Unknown(fault), Unknown(fault)
+        if not isinstance(self.inner, TakesPairs):
+            return Rejected("this venue takes no pairs"), Rejected("this venue takes no pairs")
+        told = await self.inner.submit_pair(stop, limit)
+        return (Unknown(fault), Unknown(fault)) if fault in LOST_AFTER else told
 
     async def cancel(self, symbol: str, client_id: str) -> CancelOutcome:
         """Cancel an order, or fail before or after it."""

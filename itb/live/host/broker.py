@@ -218,9 +218,14 @@ class LiveBroker(bt.BrokerBase):
             mirror.plans[command.plan.intent.symbol] = plan_key(command.plan)
 
     def _is_refused(self, order: Any) -> bool:
-        why = self.venue_of(order.data).refusal(abs(order.size), order.created.price)
+        venue, price = self.venue_of(order.data), order.created.price
+        why = venue.refusal(abs(order.size), price)
+        cost = order.size * price * (1 + venue.costs.taker_fee)
+        is_unpaid = not why and self.allotment.shares_account and cost > self.getcash()
+        if is_unpaid:
+            why = f"it costs {cost:.2f}, and {self.getcash():.2f} is left of what the strategy was given"
         if why:
-            self.orders.refuse(order, why)
+            self.orders.refuse(order, why, is_unpaid=is_unpaid)
         return bool(why)
 
     def move_stop(self, data: Any, owner: Any, price: float, reason: str) -> Any:

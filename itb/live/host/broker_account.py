@@ -15,7 +15,7 @@ from itb.market.fills import Fill
 
 if TYPE_CHECKING:
     from itb.engine.venue import Venue
-    from itb.live.gateways.port import VenueTrade
+    from itb.live.gateways.port import Funding, VenueTrade
     from itb.live.host.growing import GrowingBars
 
 
@@ -40,6 +40,9 @@ class Allotment:
     worth_of
         Gives the worth in quote of one unit of a currency that fees are paid in, ``None`` where it is not known: then
         such fees are valued at the taker rate. On paper fees in any currency are counted in quote: 1.
+    shares_account
+        Whether other strategies trade the same account: then a purchase that the allotment cannot pay for at the close
+        is refused here; else the venue says so.
     max_age_ms
         An entry that could not be sent this long after its bar's close is dropped (0 = never).
     """
@@ -49,6 +52,7 @@ class Allotment:
     venues: Mapping[str, Venue]
     pairs: bool = False
     worth_of: Callable[[str], float | None] = _unknown
+    shares_account: bool = False
     max_age_ms: int = 0
 
 
@@ -123,6 +127,16 @@ class Subaccount:
             self.fee_account -= fee_quote
         self.histories[symbol].add(booked.fill)
         return booked
+
+    def book_funding(self, payment: Funding, share: Decimal) -> None:
+        """Take a share of what holding a perpetual cost or brought in."""
+        paid = EXACT.multiply(payment.amount, share)
+        self.exact_cash = EXACT.add(self.exact_cash, paid)
+        bar, opened = self.bar_of(payment.symbol, payment.time)
+        fee = -float(paid)
+        self.histories[payment.symbol].add(
+            Fill(bar, opened, 0, payment.symbol, 0.0, 0.0, fee, fee, reason="funding")
+        )  # fmt: skip
 
     def _worth(self, trade: VenueTrade) -> float:
         """Value a fee in a third currency."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from itb.live.host.broker_account import Allotment, Subaccount
@@ -12,10 +13,11 @@ from itb.live.orders import events as ev
 from itb.live.orders.book import Book
 from itb.live.orders.bracket import MOVED
 from itb.live.orders.moves import role_of
-from itb.live.orders.state import OrderState, Phase
+from itb.live.orders.state import EXACT, OrderState, Phase, total
 
 if TYPE_CHECKING:
     from itb.live.door import Command
+    from itb.live.gateways.port import Funding
     from itb.live.host.broker_orders import Orders
     from itb.live.host.feed import LiveFeed
     from itb.live.orders.intent import Intent
@@ -80,6 +82,8 @@ class Mirror:
         """Learn what earlier lives did, before the first bar."""
         for event in events:
             before = self._state_of(event)
+            if isinstance(event, ev.Funded):
+                self._fund(event.payment)
             self.book.apply(event)
             self._book_new(before, None)
 
@@ -115,6 +119,8 @@ class Mirror:
                 self._bind(event.intent)
             return
         before = self._state_of(event)
+        if isinstance(event, ev.Funded):
+            self._fund(event.payment)
         self.book.apply(event)
         if before is None or not self.is_ours(before.intent):
             return
@@ -124,6 +130,13 @@ class Mirror:
         self._book_new(before, ticket)
         if ticket is not None and now.is_settled:
             self._settle(ticket, now)
+
+    def _fund(self, payment: Funding) -> None:
+        """Book this strategy's share of a payment, by what each holds of the symbol."""
+        held = {name: size for (name, symbol), size in self.book.positions.items() if symbol == payment.symbol}
+        whole, ours = total(held.values()), held.get(self._allotment.strategy, Decimal(0))
+        if payment.symbol in self._feeds and payment.payment_id not in self.book.fundings and whole and ours:
+            self.account.book_funding(payment, EXACT.divide(ours, whole))
 
     def _state_of(self, event: ev.Event) -> OrderState | None:
         key = self.book.key_of(event)
@@ -135,12 +148,19 @@ class Mirror:
         if ticket is None and role == "exit":
             ticket = self.exits.get(intent.plan)
         if ticket is None and self.expected[intent.plan, role]:
-            ticket = self.expected[intent.plan, role].popleft()
+            ticket = self._awaited(self.expected[intent.plan, role], intent)
         if ticket is None:
             self._stand_in(self.book.orders[intent.key])
             return
         ticket.key = intent.key
         self.tickets[intent.key] = ticket
+
+    def _awaited(self, line: deque[Ticket], intent: Intent) -> Ticket:
+        """Give the ticket that a leg is for; those before it were overtaken before they could be sent."""
+        price = float(intent.worst_price)
+        while len(line) > 1 and line[0].order.created.price != price:
+            self._orders.end(line.popleft().order)
+        return line.popleft()
 
     def _book_new(self, before: OrderState | None, ticket: Ticket | None) -> None:
         """Book the executions that an order has more than before."""

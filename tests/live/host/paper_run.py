@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,25 @@ from itb.backtest.run import Backtest
 from itb.laws.live_parity import compare
 from itb.laws.places import OnPaper
 from itb.laws.stepped import SteppedRun
-from itb.live.journal.store import pass_by
+from itb.live.dealer import Dealer
+from itb.live.gateways.faults import FaultPlan, FaultyGateway
+from itb.live.journal.store import Journal, pass_by
 from itb.market.bars import Bars
+
+
+class FailingPaper(OnPaper):
+    """Paper behind a gateway that fails by plan, if there is one."""
+
+    def __init__(self, test: Backtest, bars: Bars, warm: int, faults: FaultPlan | None) -> None:
+        super().__init__(test, bars, warm)
+        self._faults = faults
+
+    def begin(self, loop: AbstractEventLoop, journal: Journal, reach: Callable[[str], None]) -> Dealer:
+        dealer = super().begin(loop, journal, reach)
+        self.venue = self._gateway.engine
+        if self._faults is not None:
+            dealer.gateway = FaultyGateway(self._gateway, self._faults, self._gateway.clock)
+        return dealer
 
 
 class PaperRun(SteppedRun):
@@ -20,10 +38,11 @@ class PaperRun(SteppedRun):
 
     def __init__(
         self, file: Path, test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, *,
-        history: int = 0, reach: Callable[[str], None] = pass_by,
+        history: int = 0, reach: Callable[[str], None] = pass_by, faults: FaultPlan | None = None,
     ) -> None:  # fmt: skip
-        place = OnPaper(test, bars, warm)
+        place = FailingPaper(test, bars, warm, faults)
         super().__init__(file, test, bars, scores, place, warm=warm, history=history, reach=reach)
+        self.venue = place.venue
 
 
 def difference(backtest: BacktestResult, lived: BacktestResult) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,12 @@ from hypothesis import strategies as st
 
 from itb.backtest.run import Backtest
 from itb.engine.venue import Venue
+from itb.live.gateways.port import Funding, VenueTrade
+from itb.live.host.broker_account import Allotment, Subaccount
+from itb.live.host.growing import GrowingBars
 from itb.market.bars import Bars
 from itb.market.costs import Costs
+from itb.strategies.base import Strategy
 from itb.strategies.ml_threshold import MLThreshold
 from itb.strategies.protections import Cooldown, StopLossGuard
 from tests.live.host.paper_run import PaperRun, difference
@@ -150,3 +156,48 @@ def journal_fills(run: PaperRun) -> list[tuple[int, float, float, str]]:
         (trade.time, intent.sign * float(trade.qty), float(trade.price), intent.reason)
         for _, trade, intent in sorted(fills, key=lambda one: one[0])
     ]
+
+
+def account_of(cash: int = 1_000) -> Subaccount:
+    part = Allotment("main", Decimal(cash), {"BTC/USDT": VENUE})
+    return Subaccount(part, {"BTC/USDT": GrowingBars(market(60).head(40))})
+
+
+def test_funding_is_paid_from_the_cash_and_told_by_the_open_trade() -> None:
+    account = account_of()
+    opened = int(market(60).open_time[10])
+    account.book(
+        VenueTrade("1", "1", "BTC/USDT", "buy", Decimal(2), Decimal(100), Decimal(0), "USDT", opened), "entry", 1
+    )
+    account.book_funding(Funding("f", "BTC/USDT", "USDT", Decimal(-3), opened + 120_000), Decimal("0.5"))
+    trade = account.histories["BTC/USDT"].open
+    assert trade is not None
+    assert (account.exact_cash, trade.funding, trade.entry_bar) == (Decimal("798.5"), 1.5, 10)
+
+
+def test_a_fill_before_or_after_all_bars_is_counted_on() -> None:
+    account, bars = account_of(), market(60)
+    start = int(bars.open_time[0])
+    assert account.bar_of("BTC/USDT", start - 59_000) == (-1, start - 60_000)
+    assert account.bar_of("BTC/USDT", start + 45 * 60_000 + 5) == (45, start + 45 * 60_000)
+    assert account.bar_of("BTC/USDT", start + 7 * 60_000 + 59_999) == (7, start + 7 * 60_000)
+
+
+class Greedy(Strategy):
+    """Buys more than it was given."""
+
+    def next(self) -> None:
+        if len(self.data) == WARM + 5:
+            self.send(1.0, "entry")
+
+
+def test_a_strategy_cannot_spend_what_belongs_to_others(journal_file: Path) -> None:
+    bars = market(70)
+    test = Backtest(Greedy, {}, cash=1_000.0, venue=VENUE)
+    run = PaperRun(journal_file, test, bars, {}, WARM)
+    run.broker.allotment = replace(run.broker.allotment, shares_account=True)
+    run.venue.totals["USDT"] += 100_000
+    (order,) = run.run().orders
+    assert order.status == "margin"
+    assert "1000.00 is left of what the strategy was given" in run.broker.rejected[0].why
+    assert run.dealer.book.orders == {}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from itb.backtest.run import Backtest
 from itb.engine.orders import Protection
 from itb.engine.venue import Venue
+from itb.live.gateways.faults import LATE, FaultPlan
+from itb.live.invariants import VenueTruth, violations
 from itb.market.costs import Costs
 from itb.strategies.base import Strategy
 from tests.live.host.paper_run import PaperRun, difference
@@ -87,3 +91,25 @@ def apart(plan: tuple[str, ...], seed: int, costs: Costs) -> str:
 )
 def test_whatever_is_sent_paper_fills_it_as_the_backtest(plan: tuple[str, ...], seed: int) -> None:
     assert apart(plan, seed, Costs(taker_fee_bps=10, maker_fee_bps=4, slippage_bps=2)) == ""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_strategy_knows_what_the_venue_knows_whatever_fails(seed: int, journal_file: Path) -> None:
+    bars = market(160, seed)
+    kinds = FaultPlan().kinds
+    plan = FaultPlan(seed, 100.0, tuple(kind for kind in kinds if kind not in LATE))
+    test = Backtest(Wild, {"plan": KINDS}, cash=100_000.0, venue=Venue(Costs(fee_currency="base"), instrument=BTC))
+    run = PaperRun(journal_file, test, bars, {}, WARM, faults=plan)
+    result = run.run()
+    book, venue, mirror = run.dealer.book, run.venue, run.broker.mirror
+    truth = VenueTruth(tuple(venue.orders.values()), venue.trades, venue.totals, OPENING)
+    assert len(result.orders) > 20
+    assert violations(book, truth) == []
+    assert mirror.book.positions == book.positions
+    assert mirror.account.sizes["BTC/USDT"] == venue.totals["BTC"]
+    assert mirror.account.exact_cash == venue.totals["USDT"]
+    unfinished = {ticket.order.ref for ticket in mirror.all_tickets()}
+    assert [order for order in run.broker.sent if order.alive() and order.ref not in unfinished] == []
+
+
+OPENING = {"USDT": Decimal(100_000), "BTC": Decimal(0)}
