@@ -14,7 +14,6 @@ Several feeds stand on one raster (:mod:`itb.engine.several`): a step is a time 
 from __future__ import annotations
 
 import bisect
-import math
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import backtrader as bt
@@ -22,16 +21,15 @@ import numpy as np
 
 from itb.engine.broker import LeanBroker
 from itb.engine.lines import lines_below
+from itb.engine.pending import first_order_bar
 from itb.engine.several import Lines, OrdersAhead, StepsSparsely, compute, hold_back, raster_of
 from itb.engine.venue_broker import VenueBroker
 
 if TYPE_CHECKING:
-    from itb.market.bars import FloatArray
     from itb.market.raster import Raster
 
 Stepping = Literal["auto", "sparse", "dense", "plain", "blind"]
 NEVER = 1 << 60
-_EVERY_BAR_ORDERS = (bt.Order.Market, bt.Order.Close, bt.Order.StopTrail, bt.Order.StopTrailLimit, bt.Order.Historical)
 
 
 @runtime_checkable
@@ -143,7 +141,7 @@ class Cerebro(bt.Cerebro):
                 until = min(stops[bisect.bisect_right(stops, bar)], max(strategy.next_decision(bar), first))
                 if broker.positions[data].size and (k := bisect.bisect_right(funding, bar)) < len(funding):
                     until = min(until, funding[k])
-                bar = _first_order_bar(broker.pending, data, low, high, bar, until)
+                bar = first_order_bar(broker.pending, data, low, high, bar, until)
             lines.move(bar)
             self._visit(strategy, first - bar)
             if self._event_stop:
@@ -171,7 +169,7 @@ class Cerebro(bt.Cerebro):
                     if broker.positions[data].size:
                         place = bisect.bisect_right(settled, step)
                         until = min(until, settled[place]) if place < len(settled) else until
-                step = orders.first(broker.pending, step, until, _first_order_bar) if broker.pending else until
+                step = orders.first(broker.pending, step, until) if broker.pending else until
             lines.move(step)
             self._visit(strategy)
             if self._event_stop:
@@ -281,39 +279,3 @@ class OneFeed:
         for line in self._lines:
             line._idx = bar
             line.lencount = bar + 1
-
-
-def _first_order_bar(pending: Any, data: Any, low: FloatArray, high: FloatArray, bar: int, until: int) -> int:
-    """First bar in ``(bar, until]`` where a pending order can fill or expire, else ``until``."""
-    if until <= bar + 1 or not pending:
-        return until
-    below, above, expiry = -math.inf, math.inf, math.inf
-    for order in pending:
-        if order.exectype in _EVERY_BAR_ORDERS:
-            return bar + 1
-        if order.valid is not None:
-            expiry = min(expiry, order.valid if isinstance(order.valid, float) else -math.inf)
-        if not order.active():
-            continue
-        triggered = order.triggered and order.exectype == bt.Order.StopLimit
-        price = order.created.pricelimit if triggered else order.created.price
-        if (order.exectype == bt.Order.Limit or triggered) == order.isbuy():
-            below = max(below, price)
-        else:
-            above = min(above, price)
-    if expiry < math.inf:
-        until = min(until, bisect.bisect_right(data.lines.datetime.array, expiry, bar + 1, len(low)))
-    return _first_touch(low, high, bar + 1, until, below, above)
-
-
-def _first_touch(low: FloatArray, high: FloatArray, start: int, stop: int, below: float, above: float) -> int:
-    """First index in ``[start, stop)`` with ``low <= below`` or ``high >= above``, else ``stop``; windows double."""
-    width = 64
-    while start < stop:
-        end = min(stop, start + width)
-        touched = (low[start:end] <= below) | (high[start:end] >= above)
-        found = int(touched.argmax())
-        if touched[found]:
-            return start + found
-        start, width = end, min(width * 4, 65_536)
-    return stop

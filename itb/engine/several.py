@@ -5,16 +5,14 @@ from __future__ import annotations
 import array
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import backtrader as bt
 import numpy as np
 from backtrader.lineseries import LineSeriesStub
 
+from itb.engine.pending import first_order_bar
 from itb.market.raster import Raster
-
-if TYPE_CHECKING:
-    from itb.market.bars import FloatArray
 
 _EVERY_STEP = -1
 
@@ -137,7 +135,7 @@ class OrdersAhead:
             for name in ("low", "high")
         )
 
-    def first(self, pending: Sequence[Any], step: int, until: int, first_bar: FirstBar) -> int:
+    def first(self, pending: Sequence[Any], step: int, until: int) -> int:
         """First step in ``(step, until]`` where one of ``pending`` can fill or expire, else ``until``."""
         by_feed: dict[int, list[Any]] = {}
         for order in pending:
@@ -152,13 +150,7 @@ class OrdersAhead:
             last = int(rows[until])  # bars after this one lie behind the step that is visited anyway
             if last <= row:
                 continue
-            found = first_bar(orders, self._data[place], self._low[place], self._high[place], row, last + 1)
+            found = first_order_bar(orders, self._data[place], self._low[place], self._high[place], row, last + 1)
             if found <= last:
                 until = min(until, int(steps[found]))
         return until
-
-
-class FirstBar(Protocol):
-    """Finds the first bar in ``(bar, until]`` where an order of one feed can fill or expire, else ``until``."""
-
-    def __call__(self, pending: Any, data: Any, low: FloatArray, high: FloatArray, bar: int, until: int, /) -> int: ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from itb.market.bars import Bars, BoolArray, IntArray
+    from itb.market.bars import Bars, IntArray
     from itb.market.timeframe import Timeframe
 
 
@@ -24,8 +24,6 @@ class Raster:
     >>> raster = Raster.of([np.array([0, 60, 180]), np.array([60, 120])])
     >>> raster.times.tolist(), [rows.tolist() for rows in raster.rows]
     ([0, 60, 120, 180], [[0, 1, 1, 2], [-1, 0, 1, 1]])
-    >>> raster.fresh(1).tolist()
-    [False, True, True, False]
     """
 
     times: IntArray
@@ -41,12 +39,6 @@ class Raster:
 
     def __len__(self) -> int:
         return len(self.times)
-
-    def fresh(self, place: int) -> BoolArray:
-        """Flag the steps at which a symbol has a bar of its own."""
-        found = np.zeros(len(self), dtype=np.bool_)
-        found[self.steps[place]] = True
-        return found
 
 
 @dataclass(frozen=True, eq=False)

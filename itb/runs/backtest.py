@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from itb.backtest.run import Backtest, run_scenarios
 from itb.ledger import baselines, breakeven
-from itb.ledger.metrics import Metrics, compute
 from itb.runs.capsule import Capsule, new_run_id, write_capsule
 from itb.runs.inputs import inputs
 from itb.runs.looks import earlier_looks, enter_look
 from itb.runs.market import load_market
 from itb.runs.model import grades, score_columns
-from itb.runs.outcome import Outcome
+from itb.runs.outcome import Outcome, metrics_of
 from itb.runs.report import describe, manifest
 from itb.runs.shared import SharedOutcome, compute_shared
 from itb.runs.shared_report import describe_shared, shared_manifest
@@ -24,8 +23,8 @@ from itb.runs.venue import build_venue
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from itb.backtest.result import BacktestResult
     from itb.charts.data import ReportData
+    from itb.ledger.metrics import Metrics
     from itb.runs.workspace import Workspace
 
 HEADLINES = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "exposure")
@@ -111,8 +110,8 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
         run_id=run_id,
         market=market,
         scenarios=scenarios,
-        metrics=_metrics(result, breakeven.slippage_paid(result.fills, result.market_prices)),
-        other_metrics=None if scenarios.other is None else _metrics(scenarios.other),
+        metrics=metrics_of(result, breakeven.slippage_paid(result.fills, result.market_prices)),
+        other_metrics=None if scenarios.other is None else metrics_of(scenarios.other),
         hold=baselines.buy_and_hold(
             market.bars, config.costs, start_cash=cash, start_bar=result.start, funding=venue.funding
         ),
@@ -123,18 +122,4 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
         settings=chosen.in_force,
         inputs=inputs(config, market, chosen.strategy, () if scored is None else scored.others),
         looks=earlier_looks(workspace, market, market.bars.slice(result.start, None)),
-    )
-
-
-def _metrics(result: BacktestResult, slippage: float = float("nan")) -> Metrics:
-    return compute(
-        result.bars,
-        result.equity,
-        result.position,
-        result.fills,
-        result.trades,
-        start_cash=result.starting_cash,
-        start_bar=result.start,
-        dust=result.dust,
-        slippage=slippage,
     )

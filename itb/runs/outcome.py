@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from itb.ledger.metrics import compute
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,3 +54,18 @@ class Outcome:
     def walked(self) -> tuple[WalkForwardResult, ...]:
         """The walk-forward of each learned column; ``qualities`` has their grades, in the same order."""
         return () if self.scored is None else self.scored.walked
+
+
+def metrics_of(result: BacktestResult, slippage: float = float("nan")) -> Metrics:
+    """Compute the figures of a run; ``slippage`` is what its fills paid over the market's prices, where known."""
+    return compute(
+        result.bars,
+        result.equity,
+        result.position,
+        result.fills,
+        result.trades,
+        start_cash=result.starting_cash,
+        start_bar=result.start,
+        dust=result.dust,
+        slippage=slippage,
+    )

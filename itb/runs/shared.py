@@ -16,6 +16,7 @@ from itb.runs.inputs import inputs
 from itb.runs.looks import earlier_looks
 from itb.runs.market import load_market
 from itb.runs.model import grades, score_columns
+from itb.runs.outcome import metrics_of
 from itb.runs.strategy import choose_strategy
 from itb.runs.venue import build_venue
 
@@ -88,7 +89,10 @@ def compute_shared(workspace: Workspace, run_id: str, command: str = "backtest")
         scenarios=scenarios,
         metrics=shared_metrics(result, breakeven.slippage_paid(result.fills, result.market_prices)),
         other_metrics=None if scenarios.other is None else shared_metrics(scenarios.other),
-        by_symbol={symbol: _own_metrics(part) for symbol, part in result.parts.items()},
+        by_symbol={
+            symbol: metrics_of(part, breakeven.slippage_paid(part.fills, part.market_prices))
+            for symbol, part in result.parts.items()
+        },
         hold=baselines.hold_all(
             [market.bars for market in markets],
             config.costs,
@@ -126,21 +130,6 @@ def shared_metrics(result: SharedResult, slippage: float = float("nan")) -> Metr
         start_cash=result.starting_cash,
         start_bar=result.start,
         slippage=slippage,
-    )
-
-
-def _own_metrics(part: BacktestResult) -> Metrics:
-    """Compute what a symbol added to the account, as if the account had held nothing else."""
-    return compute(
-        part.bars,
-        part.equity,
-        part.position,
-        part.fills,
-        part.trades,
-        start_cash=part.starting_cash,
-        start_bar=part.start,
-        dust=part.dust,
-        slippage=breakeven.slippage_paid(part.fills, part.market_prices),
     )
 
 

@@ -233,7 +233,6 @@ def test_a_raster_says_where_every_symbol_stands():
         for step, time in enumerate(raster.times.tolist()):
             assert raster.rows[place][step] == sum(t <= time for t in own.tolist()) - 1
         assert raster.times[raster.steps[place]].tolist() == own.tolist()
-        assert raster.fresh(place).tolist() == [time in own for time in raster.times.tolist()]
 
 
 def test_a_clock_has_the_times_of_all_symbols(erratic):
@@ -250,7 +249,7 @@ def test_no_order_ahead_leaves_the_step_that_was_asked_for(erratic):
     cerebro.addstrategy(bt.Strategy)
     cerebro.run()
     raster = raster_of(cerebro.datas)
-    assert OrdersAhead(cerebro.datas, raster, tries_old_bars=True).first([], 3, 9, None) == 9
+    assert OrdersAhead(cerebro.datas, raster, tries_old_bars=True).first([], 3, 9) == 9
 
 
 def test_the_stock_brokers_second_try_on_a_bar_left_behind_is_not_missed(erratic):

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from itb.charts.page import render
-from itb.errors import ConfigError, RunError
+from itb.errors import ConfigError
 from itb.runs.backtest import backtest
 from itb.runs.history import list_runs, reproduce, show_run
 from itb.runs.laws import check
-from itb.runs.retold import retell
 from itb.runs.study import Asked, open_study
 
 THREE = (
@@ -126,9 +125,6 @@ def test_check_tries_the_strategy_on_all_symbols_at_once(workspace):
     assert not said.found
 
 
-def test_what_knows_one_symbol_alone_refuses_a_shared_account(run, workspace):
+def test_a_search_refuses_a_shared_account(workspace):
     with pytest.raises(ConfigError, match=r"account\.shared: a search trades one symbol"):
         open_study(workspace(*THREE), "BTC/USDT", Asked())
-    done = run()
-    with pytest.raises(RunError, match="it traded several symbols on one account"):
-        next(retell(workspace(*THREE), done.capsule))
