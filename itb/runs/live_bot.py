@@ -17,8 +17,8 @@ from itb.live.bars.pump import Sinks
 from itb.live.bars.timekeeper import Timekeeper
 from itb.live.episodes import Episodes
 from itb.live.gateways.ccxt_bars import CcxtBars
-from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_news import follow_orders
+from itb.live.gateways.ccxt_perpetuals import gateway_on
 from itb.live.gateways.port import TakesPairs
 from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.live.bars.barrier import Step
+    from itb.live.gateways.ccxt_gateway import CcxtGateway
     from itb.live.orders.events import Traded
     from itb.market.bars import Bars
     from itb.market.instrument import Instrument
@@ -102,9 +103,7 @@ class Bot:
         self._end, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self.clock: MarketClock | None = None if self.practice is None else MarketTime(self.practice.url)
         self.metrics = Metrics(self.settings.name)
-        self.log = EventLog(
-            self.folder / "events.jsonl", self._now, bot=self.settings.name, heard=self.metrics.hear
-        )  # fmt: skip
+        self.log = EventLog(self.folder / "events.jsonl", self._now, bot=self.settings.name, heard=self.metrics.hear)
         self.chronicle = Chronicle(self.log)
         self.board = HealthBoard(self._now, self._changed)
         self.episodes = Episodes(self.board.hear)
@@ -122,7 +121,7 @@ class Bot:
     async def _live(self, stack: contextlib.AsyncExitStack) -> Said:
         line = exchange_line(self.config, self.launch, self.practice)
         stack.push_async_callback(line.close)
-        remote = CcxtGateway(line, self._now)
+        remote = gateway_on(line, self._now, clock_refused=self._doubt)
         keeping = await self._keep_time(remote, stack)
         plan = bar_plan(self.config, self.models, self.speed, is_practice=self.practice is not None)
         source = CcxtBars(line, self.symbols, self.config.data.timeframe, self._columns())
@@ -236,6 +235,11 @@ class Bot:
         if self.clock is None or not self.clock.is_set:
             return float(self.workspace.clock())
         return self.clock.now_ms()
+
+    def _doubt(self) -> None:
+        """Ask for the exchange's time at once: it refused ours."""
+        if isinstance(self.clock, Timekeeper):
+            self.clock.doubt()
 
     async def _keep_time(self, remote: CcxtGateway, stack: contextlib.AsyncExitStack) -> list[asyncio.Task[None]]:
         """Learn the market's time, for as long as it takes, and keep it."""
