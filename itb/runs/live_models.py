@@ -71,7 +71,19 @@ def live_models(workspace: Workspace, symbol: str, until_ms: int | None, folder:
     if not told.exists():
         home.mkdir(parents=True, exist_ok=True)
         _keep(_train(workspace, symbol, until_ms), config, home)
-    kept = json.loads(told.read_text())
+    return _read(config, symbol, home)
+
+
+def models_of(scored: ScoredMarket, config: Config, home: Path) -> LiveModels:
+    """Copy what a walk-forward trained into ``home``, and give it as a bot speaks with it."""
+    _refuse_unspoken(config)
+    home.mkdir(parents=True, exist_ok=True)
+    _keep(scored, config, home)
+    return _read(config, scored.market.bars.symbol, home)
+
+
+def _read(config: Config, symbol: str, home: Path) -> LiveModels:
+    kept = json.loads((home / "columns.json").read_text())
     expires = config.live.model_expires.ms
     files = tuple(
         ColumnFiles(

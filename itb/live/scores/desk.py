@@ -227,7 +227,7 @@ class ScoreDesk:
             self.check.add("same", 0.0)
             self._episodes.well(key)
             return
-        cause = _cause(row, then)
+        cause = rows_cause(row, then)
         self.check.add(cause, abs(value - said))
         if cause != "feature rounding":
             told = (
@@ -236,7 +236,8 @@ class ScoreDesk:
             self._episodes.trouble(key, f"{told} (cause: {cause})")
 
 
-def _cause(now: ModelInput, then: ModelInput) -> Cause:
+def rows_cause(now: ModelInput, then: ModelInput) -> Cause:
+    """Say why the scores of a row that was computed twice differ: its features did, by rounding or by more, or not."""
     if np.array_equal(now, then, equal_nan=True):
         return "model"
     near = np.isclose(now, then, rtol=_ROUNDING, atol=1e-7, equal_nan=True)
