@@ -40,6 +40,26 @@ class ScoreLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLine:
+    """Who speaks for a score column: the model fitted at ``known_at`` (0: nobody), the newest of ``refits``.
+
+    Parameters
+    ----------
+    not_promoted
+        Refits that were not let speak.
+    late_bars
+        Bars that an older model spoke for because a newer one came late.
+    """
+
+    symbol: str
+    column: str
+    known_at: int = 0
+    refits: int = 0
+    not_promoted: int = 0
+    late_bars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StrategyLine:
     """One strategy, or one that is only watched (``is_shadow``): its worth and the gain of closed trades, in quote."""
 
@@ -81,6 +101,7 @@ class Status:
     scores: tuple[ScoreLine, ...] = ()
     positions: tuple[PositionLine, ...] = ()
     strategies: tuple[StrategyLine, ...] = ()
+    models: tuple[ModelLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from itb.engine.venue import Venue
 from itb.live.bars.gate import StartGate
 from itb.live.bars.pump import Sinks
 from itb.live.bars.timekeeper import Timekeeper
@@ -19,11 +18,8 @@ from itb.live.episodes import Episodes
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_news import follow_orders
 from itb.live.gateways.ccxt_perpetuals import gateway_on
-from itb.live.gateways.port import TakesPairs
-from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
-from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
-from itb.live.run.account import Account, Lane, allotments, books_of
+from itb.live.run.account import Account, Lane
 from itb.live.run.bars import MarketClock, build_pump, load_histories
 from itb.live.run.chronicle import Chronicle
 from itb.live.run.control import ControlServer
@@ -47,7 +43,9 @@ from itb.runs.live_parts import (
     usable_cash,
     venue_account,
 )
-from itb.runs.live_strategies import LiveStrategy, live_strategies
+from itb.runs.live_refits import Refit, Refits
+from itb.runs.live_staff import Staff
+from itb.runs.live_strategies import live_strategies
 from itb.runs.live_words import last_words
 from itb.runs.said import Said
 
@@ -95,6 +93,7 @@ class Bot:
         self.audience = Audience(
             workspace, launch.mode, self.settings.journal or folder / "journal.sqlite", self._now, self._step_down
         )
+        self.refits = Refits(workspace, folder, models)
 
     # -- life
 
@@ -126,7 +125,11 @@ class Bot:
         plan = bar_plan(self.config, self.models, self.speed, is_practice=self.practice is not None)
         source = CcxtBars(line, self.symbols, self.config.data.timeframe, self._columns())
         assert self.clock is not None
-        histories = await load_histories(source, self.clock, plan, self._stored, self.tell)
+        stack.push_async_callback(self.refits.stop)
+        known = self.refits.known(self._stored)
+        plan = replace(plan, history=max(plan.history, self.refits.reach(known, self.clock.now_ms())))
+        histories = await load_histories(source, self.clock, plan, known, self.tell)
+        self.refits.begin(histories, self._stored, self.board, self._refitted)
         instruments = {symbol: await remote.instrument(symbol) for symbol in self.symbols}
         engine = self._engine(self._main(remote, instruments, histories), instruments, histories)
         pilot = self._pilot(engine)
@@ -255,8 +258,11 @@ class Bot:
         return [_kept(stack, keeper.keep())]
 
     async def _after(self, step: Step) -> None:
-        """In lock-step: let the exchange go on once all that was decided has arrived."""
-        await self._answer({symbol: bar.open_time for symbol, bar in step.bars.items()})
+        """Train where that is due; in lock-step, let the exchange go on once all is done."""
+        self.refits.take(step)
+        if self.is_stepped:
+            await self.refits.idle()
+            await self._answer({symbol: bar.open_time for symbol, bar in step.bars.items()})
 
     async def _answer(self, bars: Mapping[str, int]) -> None:
         assert isinstance(self.clock, MarketTime)
@@ -291,13 +297,14 @@ class Bot:
             decide_s=self.settings.decide_within.ms / 1000, most_steps=self.launch.bars,
         )  # fmt: skip
         self._chosen = chosen = live_strategies(self.workspace, *histories.values())
-        self._staff(engine, main, chosen, self._cash(len(chosen)), instruments, histories)
+        staff = Staff(self.config, engine, instruments, histories, self.speed or 1.0)
+        staff.hire(main, chosen, self._cash(len(chosen)))
         main.follow(self._filled(main))
         self.chronicle.begin(main)
         self.chronicle.follow(main)
         engine.listeners.ticked.append(self.chronicle.tick)
-        if self.is_stepped:
-            engine.listeners.after.append(self._after)
+        engine.listeners.ticked.append(lambda _ticked: self.chronicle.late(desks))
+        engine.listeners.after.append(self._after)
         return engine
 
     def _filled(self, account: Account) -> Callable[[Lane, Traded], None]:
@@ -306,41 +313,6 @@ class Bot:
             self.audience.fill(lane, event)
 
         return hear
-
-    def _staff(
-        self,
-        engine: Engine,
-        account: Account,
-        chosen: tuple[LiveStrategy, ...],
-        cash: Decimal,
-        instruments: Mapping[str, Instrument],
-        histories: Mapping[str, Bars],
-    ) -> None:
-        """Give each strategy its lanes in an account: one for each market."""
-        venues = {
-            symbol: Venue(costs=self.config.costs, instrument=instrument) for symbol, instrument in instruments.items()
-        }
-        fresh_ms = round(self.settings.fresh.ms * (self.speed or 1.0))
-        shares = {one.name: one.share for one in chosen}
-        pairs = isinstance(account.dealer.gateway, TakesPairs)
-        split = allotments(shares, self.symbols, cash, venues, pairs=pairs, max_age_ms=fresh_ms)
-        door = account.door(asyncio.get_running_loop())
-        for one in chosen:
-            for symbol in self.symbols:
-                allotment = split[one.name, symbol]
-                broker = LiveBroker(allotment, door)
-                books = books_of(allotment, symbol, engine.windows[symbol])
-                lane = Lane(one.name, symbol, broker, books)
-                hosting = Hosting(
-                    gate=engine.gate,
-                    trouble=self.board.hear,
-                    decided=_decided(engine, lane),
-                    most_orders=self.settings.most_orders,
-                    limit_s=self.settings.decide_within.ms / 1000,
-                )
-                market = LiveMarket(GrowingBars(histories[symbol]), engine.desks[symbol].sources)
-                lane.host = LiveHost(one.strategy, one.settings, broker, {symbol: market}, hosting)
-                account.lanes.append(lane)
 
     def _cash(self, strategies: int) -> Decimal:
         if self.launch.is_paper:
@@ -366,6 +338,10 @@ class Bot:
         self.audience.change(change)
         self.tell(f"{'over' if change.is_over else change.health.lower()}: {change.trouble.text}")
 
+    def _refitted(self, refit: Refit) -> None:
+        self.chronicle.refit(refit.symbol, refit.column, refit.entry)
+        self.tell(str(refit))
+
     def _gate_changed(self, is_open: bool, reasons: tuple[str, ...]) -> None:
         text = "decisions count from here on" if is_open else "decisions do not count"
         self.log.write(Kind.NOTE, text=text, reasons=list(reasons))
@@ -384,10 +360,6 @@ def _kept(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> 
 
     stack.push_async_callback(end)
     return task
-
-
-def _decided(engine: Engine, lane: Lane) -> Callable[[Decided], None]:
-    return lambda done: engine.decided(lane, done)
 
 
 def _teller(account: Account) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from itb.charts import wording
 from itb.charts.data import Table
 from itb.errors import ConfigError, ItbError
-from itb.live.cockpit import Cockpit, OrderLine, Status, TradeLine, to_json
+from itb.live.cockpit import Cockpit, ModelLine, OrderLine, Status, TradeLine, to_json
 from itb.live.run.control import RemoteCockpit
 from itb.live.run.lock import LOCK_FILE, holder
 from itb.live.run.past import JournalCockpit
@@ -227,7 +227,15 @@ def status_lines(seen: Status) -> list[str]:
             if one.symbol == symbol
         )
         lines.append(f"{symbol} {utc(bar.open_time)} close {bar.close:f}" + (f", {said}" if said else ""))
-    return lines
+    return [*lines, *map(_model_line, seen.models)]
+
+
+def _model_line(line: ModelLine) -> str:
+    who = f"model of {utc(line.known_at)}" if line.known_at else "nobody speaks"
+    extras = (f", {line.not_promoted} not promoted" if line.not_promoted else "") + (
+        f", newer models came {line.late_bars} bars late" if line.late_bars else ""
+    )
+    return f"{line.symbol} {line.column}: {who}, {line.refits} refits{extras}"
 
 
 def _positions(seen: Status) -> Table | None:

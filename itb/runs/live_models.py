@@ -43,11 +43,15 @@ _MODEL_SIDE = (
 
 @dataclass(frozen=True)
 class LiveModels:
-    """What the scores of one symbol are made from: features, the files of each learned column, signals on top."""
+    """What the scores of one symbol are made from: features, the files of each learned column, signals on top.
+
+    ``home`` is the folder of all of its files.
+    """
 
     features: FeatureSet
     columns: tuple[ColumnFiles, ...]
-    derived: tuple[Derived, ...] = ()
+    derived: tuple[Derived, ...]
+    home: Path
 
 
 def model_side(config: Config) -> str:
@@ -97,7 +101,7 @@ def _read(config: Config, symbol: str, home: Path) -> LiveModels:
         for one in kept["columns"]
     )
     features = parts.feature_set(config, tuple(kept["bar_columns"]))
-    return LiveModels(features, _with_algorithms(config, files, kept), _signals(config, kept["ranges"]))
+    return LiveModels(features, _with_algorithms(config, files, kept), _signals(config, kept["ranges"]), home)
 
 
 def _train(workspace: Workspace, symbol: str, until_ms: int | None) -> ScoredMarket:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from itb.live.orders import events as ev
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Ticked
     from itb.live.run.health import Change
+    from itb.live.scores.desk import ScoreDesk
+    from itb.mlmodels.timeline import TimelineEntry
 
 _ORDER_STEPS: Mapping[type, str] = {
     ev.Asked: "asked", ev.Refused: "refused", ev.Sending: "sending", ev.Answered: "answered", ev.Saw: "seen",
@@ -29,6 +31,7 @@ class Chronicle:
 
     log: EventLog
     _open: dict[tuple[str, str], int] = field(default_factory=dict)
+    _late: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def follow(self, account: Account) -> None:
         """Write the orders of an account from now on."""
@@ -116,6 +119,22 @@ class Chronicle:
                 Kind.TICK, time=step.released_at, symbol=symbol, bar=bar.open_time, close=bar.close,
                 scores=ticked.scores.get(symbol, {}), seconds=ticked.seconds, late=step.is_late,
             )  # fmt: skip
+
+    def refit(self, symbol: str, column: str, entry: TimelineEntry) -> None:
+        """Write what came of a refit."""
+        self.log.write(Kind.MODEL, symbol=symbol, column=column, what="refit", **asdict(entry))
+
+    def late(self, desks: Mapping[str, ScoreDesk]) -> None:
+        """Write which models came late: until then, scores were not those of a backtest."""
+        for symbol, desk in desks.items():
+            for column in desk.columns:
+                place = symbol, column.column
+                for model in column.late[self._late.get(place, 0) :]:
+                    self.log.write(
+                        Kind.MODEL, symbol=symbol, column=model.column, what="late", file=model.file,
+                        speaks_from=model.speaks_from, bars=model.bars,
+                    )  # fmt: skip
+                self._late[place] = len(column.late)
 
     def bar(self, event: BarEvent) -> None:
         """Write what was unusual about a bar."""

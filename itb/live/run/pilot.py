@@ -12,6 +12,7 @@ from itb.errors import ItbError
 from itb.live.cockpit import (
     BalanceLine,
     BarLine,
+    ModelLine,
     OrderLine,
     PositionLine,
     ScoreLine,
@@ -23,9 +24,11 @@ from itb.live.orders.intent import Intent
 from itb.live.run.past import exact, order_lines, trade_line
 
 if TYPE_CHECKING:
+    from itb.live.host.growing import GrowingBars
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Engine
     from itb.live.run.health import HealthBoard
+    from itb.live.scores.speaking import SpeakingColumn
 
 
 @dataclass
@@ -89,6 +92,11 @@ class Pilot:
             positions=tuple(line for lane in self.main.lanes if (line := _position(lane, prices)) is not None),
             strategies=tuple(
                 _strategy(name, account, prices) for account in engine.accounts for name in _names(account)
+            ),
+            models=tuple(
+                _model(symbol, column, engine.windows[symbol])
+                for symbol, desk in engine.desks.items()
+                for column in desk.columns
             ),
         )
 
@@ -205,6 +213,15 @@ class Pilot:
         self.end(cancel)
         what = {True: "resting orders are cancelled", False: "resting orders stay", None: "as configured"}[cancel]
         return f"stopping, asked by {by}; {what}"
+
+
+def _model(symbol: str, column: SpeakingColumn, bars: GrowingBars) -> ModelLine:
+    entries = column.timeline.entries
+    speaking = column.entry_at(int(bars.open_time[-1])) if len(bars) else None
+    return ModelLine(
+        symbol, column.column, 0 if speaking is None else speaking.known_at, len(entries),
+        sum(not entry.promoted for entry in entries), sum(late.bars for late in column.late),
+    )  # fmt: skip
 
 
 def _names(account: Account) -> list[str]:

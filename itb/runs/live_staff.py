@@ -1,0 +1,64 @@
+"""Strategies at work: each gets its lanes in an account, one for each market."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from itb.engine.venue import Venue
+from itb.live.gateways.port import TakesPairs
+from itb.live.host.broker import LiveBroker
+from itb.live.host.growing import GrowingBars
+from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
+from itb.live.run.account import Account, Lane, allotments, books_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from decimal import Decimal
+
+    from itb.config import Config
+    from itb.live.run.engine import Engine
+    from itb.market.bars import Bars
+    from itb.market.instrument import Instrument
+    from itb.runs.live_strategies import LiveStrategy
+
+
+@dataclass(frozen=True, eq=False)
+class Staff:
+    """What strategies work with: the engine, the markets with their bars so far, and the pace of the market's time."""
+
+    config: Config
+    engine: Engine
+    instruments: Mapping[str, Instrument]
+    histories: Mapping[str, Bars]
+    pace: float = 1.0
+
+    def hire(self, account: Account, chosen: tuple[LiveStrategy, ...], cash: Decimal) -> None:
+        """Give each strategy its lanes in an account and its share of the cash."""
+        settings, symbols, engine = self.config.live, self.config.data.symbols, self.engine
+        venues = {symbol: Venue(costs=self.config.costs, instrument=one) for symbol, one in self.instruments.items()}
+        split = allotments(
+            {one.name: one.share for one in chosen}, symbols, cash, venues,
+            pairs=isinstance(account.dealer.gateway, TakesPairs), max_age_ms=round(settings.fresh.ms * self.pace),
+        )  # fmt: skip
+        door = account.door(asyncio.get_running_loop())
+        for one in chosen:
+            for symbol in symbols:
+                allotment = split[one.name, symbol]
+                broker = LiveBroker(allotment, door)
+                lane = Lane(one.name, symbol, broker, books_of(allotment, symbol, engine.windows[symbol]))
+                hosting = Hosting(
+                    gate=engine.gate,
+                    trouble=engine.board.hear,
+                    decided=_decided(engine, lane),
+                    most_orders=settings.most_orders,
+                    limit_s=settings.decide_within.ms / 1000,
+                )
+                market = LiveMarket(GrowingBars(self.histories[symbol]), engine.desks[symbol].sources)
+                lane.host = LiveHost(one.strategy, one.settings, broker, {symbol: market}, hosting)
+                account.lanes.append(lane)
+
+
+def _decided(engine: Engine, lane: Lane) -> Callable[[Decided], None]:
+    return lambda done: engine.decided(lane, done)

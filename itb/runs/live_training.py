@@ -1,0 +1,115 @@
+"""Training on while a bot runs: the walk-forward goes on over its bars, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.config import stages as configured
+from itb.config.columns import columns
+from itb.datafeeds.atomic import locked
+from itb.errors import BarsError, ConfigError, ItbError
+from itb.live.bars.kept import read_kept
+from itb.market.bars import Bars
+from itb.market.gaps import treat
+from itb.mlmodels.continued import continue_walk
+from itb.mlmodels.files import sweep_drafts, write_whole
+from itb.runs.model import walk_forward
+from itb.runs.training_tables import training_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from itb.config import Config
+    from itb.runs.workspace import Workspace
+
+BARS_FILE = "bars"
+_CHILD = "from itb.runs.live_training import main; import sys; main(sys.argv[1])"
+_NICE = 10
+_WAIT_S = 3600.0
+
+
+def refuse_unlearned(config: Config) -> None:
+    """Say which parts of a config cannot be trained on while a bot runs."""
+    for name, is_set in (
+        ("abstain", configured.abstention(config) is not None),
+        ("calibration", configured.calibration(config) is not None),
+        ("stack", configured.stack(config) is not None),
+        ("training", config.training.pooled and len(config.data.symbols) > 1),
+    ):
+        if is_set:
+            told = "is not trained again while a bot runs: set live.retrain = false, and start it anew for newer models"
+            raise ConfigError(config.complaint((name,), told))
+
+
+def bars_so_far(workspace: Workspace, home: Path, stored: Bars | None) -> Bars:
+    """Put the bars that a bot was given behind the stored ones before them; gaps are treated as in every run.
+
+    The store may have been filled or repaired since: what the bot was given counts.
+    """
+    kept = read_kept(home / BARS_FILE)
+    if kept is None or not len(kept):
+        if stored is None:
+            raise BarsError(f"{home}: there are no bars to train on; run `itb data download`")
+        return treat(stored, workspace.config.data.gaps)
+    before = None if stored is None else stored.between(None, int(kept.open_time[0]))
+    return treat(kept if before is None or not len(before) else _joined(before, kept), workspace.config.data.gaps)
+
+
+def _joined(before: Bars, after: Bars) -> Bars:
+    if list(before.columns) != list(after.columns):
+        raise BarsError(
+            f"{after.label}: the stored bars have the columns {', '.join(before.columns)}, the bot was given "
+            f"{', '.join(after.columns)}; expected the same"
+        )
+    values = {name: np.concatenate((before[name], after[name])) for name in after.columns}
+    return Bars(after.symbol, after.timeframe, np.concatenate((before.open_time, after.open_time)), values)
+
+
+def train_on(workspace: Workspace, homes: Mapping[str, Path]) -> None:
+    """Fit what is due, in the folders that each symbol's models were kept in."""
+    from itb.runs.live_parts import stored_bars
+
+    config = workspace.config
+    walk, learned = walk_forward(config), columns(config)
+    stored = stored_bars(workspace)
+    for symbol, home in homes.items():
+        with locked(home, timeout_s=_WAIT_S):  # a child may have outlived its bot
+            sweep_drafts(home)
+            bars = bars_so_far(workspace, home, stored[symbol])
+            for column, table in zip(learned, training_tables(config, bars, learned), strict=True):
+                continue_walk(walk, table, column.algorithm, home / "models" / column.name, seed=column.seed)
+
+
+def child_command(workspace: Workspace, homes: Mapping[str, Path], folder: Path) -> tuple[str, ...]:
+    """Write what is to be done into ``folder``; give the command of the process that does it."""
+    config = workspace.config
+    job = {
+        "config": config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True),
+        "folder": str(config.folder.resolve()),
+        "homes": {symbol: str(home.resolve()) for symbol, home in homes.items()},
+    }
+    path = folder / "training.json"
+    write_whole(path, json.dumps(job).encode())
+    return sys.executable, "-c", _CHILD, str(path.resolve())
+
+
+def main(job_file: str) -> None:
+    """Do what a job file says; the child's main function. Its last line of standard error says what went wrong."""
+    from itb.config import Config
+    from itb.runs.workspace import Workspace
+
+    os.nice(_NICE)
+    job: dict[str, Any] = json.loads(Path(job_file).read_text())
+    config = Config.model_validate(job["config"]).of(None, Path(job["folder"]), {})
+    data = config.data.model_copy(update={"stop": None})
+    config = config.model_copy(update={"data": data}).of(None, Path(job["folder"]), {})
+    try:
+        train_on(Workspace(config), {symbol: Path(home) for symbol, home in job["homes"].items()})
+    except ItbError as error:
+        sys.exit(str(error))

@@ -1,0 +1,93 @@
+"""A bot that trains on while it runs says what the walk-forward over all of its bars says."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from itb.config import load_config
+from itb.errors import ConfigError
+from itb.mlmodels.timeline import ModelTimeline
+from itb.runs.live import Launch, bot_folder, live
+from itb.runs.live_training import refuse_unlearned
+from itb.runs.market import load_market
+from itb.runs.model import score_columns
+from itb.runs.practice import Rehearsal
+from itb.runs.rehearsal import find_exchange
+from itb.runs.scored import ScoredMarket
+from itb.runs.workspace import Workspace
+
+SETTINGS = (
+    "data.timeframe=1m", "synthetic.bars=1000", "walkforward={train=600, refit_every=60, min_train_rows=50, workers=1}",
+    "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]",
+    "label={horizon=6, threshold=0.0, alias='up'}",
+    "strategy.buy_threshold=0.52", "strategy.sell_threshold=0.5",
+)  # fmt: skip
+BARS = 130
+LAUNCH = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=BARS + 10), bars=BARS)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose practice exchanges are ended afterwards."""
+    yield tmp_path
+    for told in tmp_path.glob("runs/live/*"):
+        found = find_exchange(told)
+        if found is not None:
+            found.stop()
+
+
+def workspace(project: Path, *more: str) -> Workspace:
+    settings = [*SETTINGS, "model.algorithm=logistic", f"runs.root={project / 'runs'}", *more]
+    return Workspace(load_config(None, settings, folder=project, environ={}))
+
+
+def told_by(place: Workspace) -> list[dict[str, Any]]:
+    file = bot_folder(place, LAUNCH) / "events.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def over_all(place: Workspace, until_ms: int) -> ScoredMarket:
+    """The walk-forward over all bars that the bot has seen."""
+    seen = replace(place, window=(0, until_ms), judges_nothing=True)
+    return score_columns(seen, load_market(seen, "BTC/USDT", run_id="1", command="walkforward"))
+
+
+def test_refits_and_scores_are_those_of_the_walk_forward_over_all_bars(project: Path) -> None:
+    place = workspace(project)
+    heard: list[str] = []
+    said_at_end = live(place, LAUNCH, heard.append)
+    events = told_by(place)
+    ticks = [event for event in events if event["event"] == "TICK"]
+    assert len(ticks) == BARS
+    scored = over_all(place, ticks[-1]["bar"] + 60_000)
+    (walked,) = scored.walked
+    (kept,) = bot_folder(place, LAUNCH).glob("models/*/models/*/timeline.json")
+    timeline = ModelTimeline.load(kept)
+    assert timeline.begins_with(walked.timeline)
+    refits = [event for event in events if event["event"] == "MODEL"]
+    assert len(refits) >= 2
+    assert [event["known_at"] for event in refits] == [entry.known_at for entry in timeline.entries[-len(refits) :]]
+    for entry in walked.timeline.entries:
+        assert (kept.parent / entry.file).read_bytes() == (walked.folder / entry.file).read_bytes()
+    assert not [event for event in events if "late" in str(event.get("key"))]
+    (line,) = said_at_end.data["status"]["models"]
+    assert (line["refits"], line["known_at"]) == (len(timeline.entries), timeline.entries[-1].known_at)
+    assert len([told for told in heard if "speaks from" in told]) == len(refits)
+    said = dict(zip(walked.table.open_time.tolist(), walked.scores.tolist(), strict=True))
+    for tick in ticks:
+        (value,) = tick["scores"].values()
+        assert math.isfinite(value)
+        assert value == said[tick["bar"]]
+
+
+@pytest.mark.parametrize("part", ["abstain.dissimilarity=1.0", "calibration.method=platt", "stack.algorithm=logistic"])
+def test_what_cannot_be_trained_on_is_refused_at_the_start(tmp_path: Path, part: str) -> None:
+    with pytest.raises(ConfigError, match=r"set live\.retrain = false"):
+        refuse_unlearned(workspace(tmp_path, part).config)
