@@ -15,6 +15,9 @@ def telegram_setup(options: Options) -> None:
     from itb.runs.telegram_setup import setup as run
 
     def ask() -> str:
-        return getpass("Token that @BotFather gave you (it is not shown): ")
+        try:
+            return getpass("Token that @BotFather gave you (it is not shown): ")
+        except EOFError:
+            return ""
 
     options.show(run(options.workspace(), ask, lambda line: typer.echo(line, err=options.json)))

@@ -50,7 +50,8 @@ def setup(
     """
     token = ask().strip()
     if not _TOKEN.fullmatch(token):
-        raise ConfigError("token: expected that of a bot, such as 123456789:AA…, as @BotFather gives it; try again")
+        told = "this is not the token of a bot; expected one such as 123456789:AA…, as @BotFather gives it"
+        raise ConfigError(f"{told}; try again")
     code = code or f"{secrets.randbelow(1_000_000):06d}"
     try:
         bot, owner = asyncio.run(_meet(TelegramLine(token, address), code, tell, patience_s))

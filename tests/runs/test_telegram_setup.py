@@ -78,7 +78,7 @@ def test_a_bot_is_set_up_for_whoever_says_the_code(place: Path) -> None:
 @pytest.mark.parametrize(
     ("token", "error", "message"),
     [
-        ("hello", ConfigError, "token: expected that of a bot"),
+        ("hello", ConfigError, "this is not the token of a bot"),
         ("999999999:" + "x" * 35, GatewayError, "the token is rejected"),
         (TOKEN, GatewayError, "nobody said /start 123456 to @the_bot within 0 s; nothing was kept"),
     ],

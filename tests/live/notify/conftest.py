@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from itb.live.notify.mailroom import Mailroom
-from itb.live.run.redaction import hide
+from itb.live.run import redaction
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,11 @@ def _own_secrets() -> Iterator[None]:
     """Hide a test's secrets during the test only, and leave loggers as loud as they were."""
     names = ("httpx", "httpcore", "httpcore.http11", "httpcore.connection", "telegram", "itb", "asyncio")
     levels = {name: logging.getLogger(name).level for name in names}
-    undo = hide([])
+    before = logging.getLogRecordFactory(), sys.excepthook, threading.excepthook, sys.unraisablehook
+    hidden = redaction._Process.redaction
     yield
-    undo()
+    redaction._Process.redaction = hidden
+    logging.setLogRecordFactory(before[0])
+    sys.excepthook, threading.excepthook, sys.unraisablehook = before[1:]
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)

@@ -260,6 +260,7 @@ def test_a_reader_reads_and_nothing_else(talk: Talk) -> None:
     talk.press_data("c:stop", READER)
     talk.press_data("c:logs", READER)
     assert talk.cockpit.ordered == []
+    assert not any("line 0" in text for text in talk.api.texts())
 
 
 def test_buttons_go_on_from_the_status_in_the_same_message(talk: Talk) -> None:
@@ -267,8 +268,10 @@ def test_buttons_go_on_from_the_status_in_the_same_message(talk: Talk) -> None:
     talk.press("/profit")
     assert talk.api.sent()[-2].method == "editMessageText"
     assert "in 1 trades" in plain(talk.api.sent()[-2].said["text"])
-    talk.press_data("c:forceexit")  # no button says so, and none may
+    for data in ("c:pause", "c:stop", "c:forceexit", "c:sing", "x:1", ""):  # no button says so, and none may
+        talk.press_data(data)
     assert talk.cockpit.ordered == []
+    assert talk.cockpit.is_running
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,16 @@ def test_a_parcel_that_may_have_arrived_is_sent_again_as_it_was(mailroom: Mailro
     assert seen == [f"letter {n}" for n in [*range(1, 31), *range(56, 61), *range(61, 70)]]
 
 
+def test_nothing_is_added_to_a_parcel_that_may_have_arrived(mailroom: Mailroom) -> None:
+    post(mailroom, 1, 2)
+    way = Receiver(after=lambda n: UnclearError("timed out") if n == 1 else None)
+    clock, flood = Clock(), Flood(behind=1, most=9)
+    deliver(mailroom, way, clock, until=DAY_MS + 1, flood=flood)
+    post(mailroom, 3)
+    deliver(mailroom, way, clock, flood=flood)
+    assert [re.findall(r"letter \d", text) for text in texts(way)] == [["letter 1", "letter 2"]] * 2 + [["letter 3"]]
+
+
 # -- a day without the other side
 
 
