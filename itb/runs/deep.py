@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from itb.config.columns import LearnedColumn
     from itb.market.bars import Bars
     from itb.mlmodels.deep.walk import PanelWalk
+    from itb.mlmodels.labels.column import LabelColumn
     from itb.mlmodels.result import WalkForwardResult
+    from itb.mlmodels.table import TrainingTable
     from itb.mlmodels.walkforward import WalkForward
     from itb.runs.market import Market
+    from itb.runs.model import Relabel
     from itb.runs.workspace import Workspace
 
 
@@ -61,13 +64,25 @@ def refuse_deep(config: Config, learned: Sequence[LearnedColumn]) -> None:
             raise ConfigError(config.complaint((*at, "algorithm"), message))
 
 
-def deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> DeepScores:
-    """Walk forward over all symbols, once for a command."""
+def deep_scores(workspace: Workspace, market: Market, walk: WalkForward, relabel: Relabel | None = None) -> DeepScores:
+    """Walk forward over all symbols, once for a command; ``relabel`` gives other labels to learn, for a baseline."""
+    if relabel is not None:
+        return _deep_scores(workspace, market, walk, relabel)
     key = ("deep", config_hash(workspace.config), workspace.window, workspace.include_holdout)
     if key not in workspace.memo:
-        workspace.memo[key] = _deep_scores(workspace, market, walk)
+        workspace.memo[key] = _deep_scores(workspace, market, walk, None)
     found: DeepScores = workspace.memo[key]
     return found
+
+
+def stand_in(column: LearnedColumn, bars: Bars) -> TrainingTable:
+    """Give a table that is complete where the network has a window: its label and length are the column's own."""
+    from itb.mlmodels.table import TrainingTable
+
+    assert isinstance(column.algorithm, DeepAlgorithm)
+    rows = np.zeros((len(bars), 1), dtype=np.float32)
+    rows[: column.algorithm.warmup] = np.nan
+    return TrainingTable.of(bars, rows, ("window",), column.label)
 
 
 def markets_of(workspace: Workspace, market: Market) -> Mapping[str, Market]:
@@ -82,7 +97,11 @@ def markets_of(workspace: Workspace, market: Market) -> Mapping[str, Market]:
 
 
 def panel_walk(
-    bars: Mapping[str, Bars], column: LearnedColumn, walk: WalkForward, folder: Path | None = None
+    bars: Mapping[str, Bars],
+    column: LearnedColumn,
+    labels: Mapping[str, LabelColumn],
+    walk: WalkForward,
+    folder: Path | None = None,
 ) -> PanelWalk:
     """Put bars and labels on one raster (mapped from ``folder``, if one is given) and give the walk-forward over it."""
     from itb.mlmodels.deep.door import torch_for
@@ -93,18 +112,19 @@ def panel_walk(
     assert isinstance(part, DeepAlgorithm)
     torch_for(part.name)
     panel = Panel.of(bars, part.reading, folder)
-    labels = {symbol: column.outcome(one) for symbol, one in bars.items()}
     return PanelWalk(walk, panel, panel.targets(bars, labels), part, column.label.name, column.name, column.seed)
 
 
-def _deep_scores(workspace: Workspace, market: Market, walk: WalkForward) -> DeepScores:
+def _deep_scores(workspace: Workspace, market: Market, walk: WalkForward, relabel: Relabel | None) -> DeepScores:
     markets = markets_of(workspace, market)
     bars = {symbol: one.bars for symbol, one in markets.items()}
     found = {}
     for column in filter(is_deep, columns(workspace.config)):
         workspace.report(0, 1, f"reading {len(bars)} symbols")
-        walking = panel_walk(bars, column, walk, workspace.cache / "panels")
         labels = {symbol: column.outcome(one) for symbol, one in bars.items()}
+        if relabel is not None:
+            labels = {symbol: relabel(stand_in(column, one)).label for symbol, one in bars.items()}
+        walking = panel_walk(bars, column, labels, walk, workspace.cache / "panels")
         whole = walking.run(workspace.cache / "walkforward", workspace.progress)
         found[column.name] = whole.apart(bars, column.label, labels)
     return DeepScores(markets, found)

@@ -53,8 +53,8 @@ def check_network(
 
     def walked(own: Bars, folder: Path) -> tuple[PanelResult, CoinResult]:
         every: Mapping[str, Bars] = {**coins, symbol: own}
-        found = panel_walk(every, column, small).run(folder)
         labels = {name: column.outcome(one) for name, one in every.items()}
+        found = panel_walk(every, column, labels, small).run(folder)
         return found, found.apart(every, column.label, labels)[symbol]
 
     def scored(own: Bars) -> FloatArray:

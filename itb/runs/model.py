@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.config import parts
 from itb.config.columns import columns
-from itb.runs.deep import deep_scores, is_deep, refuse_deep
+from itb.runs.deep import deep_scores, is_deep
 from itb.runs.pool import is_pooled, pooled
 from itb.runs.scored import ScoredMarket
 from itb.runs.stages import STAGES
@@ -70,9 +70,7 @@ def score_columns(workspace: Workspace, market: Market, relabel: Relabel | None 
     others: tuple[Market, ...] = ()
     found: dict[str, WalkForwardResult] = {}
     if len(by_rows) < len(learned):
-        if relabel is not None:
-            refuse_deep(config, learned)
-        deep = deep_scores(workspace, market, walk)
+        deep = deep_scores(workspace, market, walk, relabel)
         others = deep.others(symbol)
         found |= {name: by_symbol[symbol] for name, by_symbol in deep.results.items()}
     if by_rows and is_pooled(workspace):

@@ -16,6 +16,7 @@ from itb.errors import ConfigError
 from itb.mlmodels.calibrated import known_scores
 from itb.optimize.candidate import BacktestCandidate, ScoredCandidate, own
 from itb.optimize.sweep import Sweep
+from itb.runs.deep import is_deep, stand_in
 from itb.runs.model import score_columns, walk_forward
 from itb.runs.search_space import applied, cornered
 from itb.runs.strategy import choose_strategy
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from itb.config import Config
+    from itb.config.columns import LearnedColumn
     from itb.market.bars import Bars
     from itb.mlmodels.splits import Block
     from itb.mlmodels.stages.calibration import Calibration
@@ -127,7 +129,7 @@ def first_bar(config: Config, bars: Bars, space: Space) -> int:
 def _speaks(config: Config, bars: Bars) -> int:
     """First bar that every configured score speaks on, stages included; the last one where one never does."""
     learned, walk = columns(config), walk_forward(config)
-    tables = dict(zip((column.name for column in learned), training_tables(config, bars, learned), strict=True))
+    tables = _tables(config, bars, learned)
     blocks = {name: walk.blocks(table) for name, table in tables.items()}
     if not all(blocks.values()):
         return len(bars) - 1
@@ -145,6 +147,12 @@ def _speaks(config: Config, bars: Bars) -> int:
         found = stack.walk.blocks(replace(target, features=scores, feature_names=("score",)))
         starts["stack"] = found[0].test_start if found else len(bars) - 1
     return max(starts.values())
+
+
+def _tables(config: Config, bars: Bars, learned: Sequence[LearnedColumn]) -> dict[str, TrainingTable]:
+    by_rows = [column for column in learned if not is_deep(column)]
+    made = iter(training_tables(config, bars, by_rows) if by_rows else ())
+    return {column.name: stand_in(column, bars) if is_deep(column) else next(made) for column in learned}
 
 
 def _calibrated(calibration: Calibration, table: TrainingTable, blocks: Sequence[Block], embargo_bars: int) -> int:

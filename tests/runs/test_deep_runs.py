@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import subprocess
 import sys
@@ -14,12 +15,15 @@ import pytest
 
 from itb.config import load_config
 from itb.errors import ConfigError, ModelError
+from itb.mlmodels.labels import LabelColumn
 from itb.runs.backtest import backtest
 from itb.runs.evaluate import evaluate
 from itb.runs.explore import explore
 from itb.runs.history import reproduce
 from itb.runs.laws import check
-from itb.runs.steps import train, walk_forward
+from itb.runs.model import score_columns
+from itb.runs.optimize import Asked, optimize
+from itb.runs.steps import markets, train, walk_forward
 from itb.runs.workspace import Workspace
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -113,3 +117,33 @@ def test_exploring_a_network_weighs_its_inputs(workspace):
     said = explore(workspace())
     page = next(Path(one["file"]) for one in said.data["explore"])
     assert "how much each input moves the scores" in page.read_text()
+
+
+@needs_torch
+def test_a_search_trades_what_the_network_said(workspace):
+    space = "search={trials = 3, trade_sides = 2, windows = 2, permuted_labels = 0}"
+    varied = "search.space.strategy.buy_threshold=[-0.5, -0.4]"
+    more = ("synthetic.bars=1200", 'data.symbols=["BTC/USDT"]', "strategy.max_bars=6")
+    place = workspace(NETWORK, space, varied, *more)
+    assert optimize(place, Asked()).data
+
+
+@needs_torch
+def test_labels_dealt_out_anew_reach_every_symbol(workspace):
+    place = workspace()
+    _, market = next(markets(place, "test"))
+    plain = score_columns(place, market).scores["ahead_resnet1d"].batch()
+    asked = []
+
+    def zeroed(table):
+        asked.append(len(table))
+        known = table.label.known_at >= 0
+        return dataclasses.replace(
+            table, label=LabelColumn(np.where(known, np.arange(len(table)) % 2.0, np.nan), table.label.known_at)
+        )
+
+    other = score_columns(place, market, zeroed).scores["ahead_resnet1d"].batch()
+    assert asked == [600, 600]
+    assert not np.array_equal(other, plain, equal_nan=True)
+    assert np.nanmax(np.abs(other)) > 10 * np.nanmax(np.abs(plain))  # halves, in place of returns
+    np.testing.assert_array_equal(score_columns(place, market).scores["ahead_resnet1d"].batch(), plain)
