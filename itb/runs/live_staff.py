@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from itb.engine.venue import Venue
-from itb.live.gateways.port import TakesPairs
 from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
@@ -40,7 +39,7 @@ class Staff:
         venues = {symbol: Venue(costs=self.config.costs, instrument=one) for symbol, one in self.instruments.items()}
         split = allotments(
             {one.name: one.share for one in chosen}, symbols, cash, venues,
-            pairs=isinstance(account.dealer.gateway, TakesPairs), max_age_ms=round(settings.fresh.ms * self.pace),
+            pairs=account.dealer.gateway.capabilities.pairs, max_age_ms=round(settings.fresh.ms * self.pace),
         )  # fmt: skip
         door = account.door(asyncio.get_running_loop())
         for one in chosen:

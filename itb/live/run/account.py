@@ -167,6 +167,7 @@ def allotments(
             {symbol: venues[symbol]},
             pairs=pairs,
             max_age_ms=max_age_ms,
+            shares_account=len(names) * len(symbols) > 1,
         )
         for name, share in names.items()
         for symbol in symbols

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from itb.live.run.health import HealthBoard
@@ -190,6 +191,8 @@ class Engine:
                 await account.settle()
             if account.is_stepped:
                 await account.arrive()
+            for symbol, price in prices.items():  # targets that do not rest at the venue are watched here
+                account.dealer.touch(symbol, Decimal(repr(price)))
             if account.lanes:
                 account.dealer.value(account.equity(prices))
                 account.wake()
