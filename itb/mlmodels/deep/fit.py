@@ -91,16 +91,22 @@ class _Training:
         self.part, self.lesson, self.seed, self.draft = part, lesson, seed, draft
         self.device = _device(part)
         self.epochs = part.fine_tune_epochs if start is not None and part.fine_tune_epochs else part.epochs
-        self.unit, self.level = (start.unit, start.level) if start is not None else lesson.label_scale()
+        self.unit, self.level = lesson.label_scale()
+        if start is not None:  # whose scales stay, but for coins that it had seen nothing of
+            known = np.isfinite(start.unit)
+            self.unit = np.where(known, start.unit, self.unit)
+            self.level = np.where(known, start.level, self.level)
         torch.manual_seed(seed)
         channels = len(lesson.panel.channels)
         network = scaled(part.body(channels, len(lesson.panel.symbols)), channels)
-        if start is None:
-            centre, scale = lesson.input_scale(part.steps)
-            network.centre.copy_(torch.from_numpy(centre)[:, None])
-            network.scale.copy_(torch.from_numpy(scale)[:, None])
-        else:
+        centre, scale = lesson.input_scale(part.steps)
+        if start is not None:
             network.load_state_dict({name: torch.from_numpy(np.array(one)) for name, one in start.state.items()})
+            before, spread = (network.get_buffer(name).numpy()[:, 0] for name in ("centre", "scale"))
+            known = (before != 0) | (spread != 1)
+            centre, scale = np.where(known, before, centre), np.where(known, spread, scale)
+        network.centre.copy_(torch.from_numpy(centre)[:, None])
+        network.scale.copy_(torch.from_numpy(scale)[:, None])
         self.network = network.to(self.device)
         self.cells, self.begin = self._scaled_cells()
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[part.optimizer]

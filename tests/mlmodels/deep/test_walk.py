@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,21 @@ def test_training_that_was_stopped_within_a_refit_goes_on_with_the_same_bits(run
     found = walking(gappy).run(tmp_path, stopping)
     np.testing.assert_array_equal(found.scores, run.scores)
     assert not list(tmp_path.rglob("*.training"))
+
+
+def test_a_coin_that_is_listed_later_is_learned_by_fine_tuning_too(coins, tmp_path):
+    late = {**coins, "SOL/USDT": coins["SOL/USDT"].slice(330, None)}
+    part = dataclasses.replace(PART, fine_tune_epochs=1)
+    found = walking(late, part=part).run(tmp_path)
+    blocks = [fold.block for fold in found.folds]
+    assert np.isnan(found.scores[: blocks[1].test_start, 2]).all()
+    assert np.isfinite(found.scores[blocks[1].test_start :, 2]).all()
+    first, second = (found.model_at(block.test_start) for block in blocks[:2])
+    close = found.panel.channels.index("SOL/USDT close")
+    assert (first.state["centre"][close, 0], first.state["scale"][close, 0]) == (0, 1)
+    assert second.state["scale"][close, 0] < 0.5
+    other = found.panel.channels.index("BTC/USDT close")
+    assert second.state["scale"][other, 0] == first.state["scale"][other, 0]
 
 
 def test_model_files_are_safetensors_that_load_back(run):
