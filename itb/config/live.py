@@ -149,6 +149,10 @@ class LiveSection(Section):
     def _refuse_impossible(self) -> Self:
         if self.give_up.ms < self.delay.ms:
             raise ValueError(f"give_up must not be shorter than delay ({self.delay}), was {self.give_up}")
+        taken = {part.called for part in self.strategies} or {"main"}
+        twice = next((part.called for part in self.shadows if part.called in taken), None)
+        if twice is not None:
+            raise ValueError(f"shadows need names that no strategy has, {twice} is one's")
         given = sum(part.allocation for part in self.strategies)
         if given > 1 + 1e-9:
             raise ValueError(f"strategies share one account: their allocations must sum to 1 at most, were {given:g}")

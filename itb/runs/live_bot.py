@@ -45,7 +45,7 @@ from itb.runs.live_parts import (
 )
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_staff import Staff
-from itb.runs.live_strategies import live_strategies
+from itb.runs.live_strategies import live_shadows, live_strategies
 from itb.runs.live_words import last_words
 from itb.runs.said import Said
 
@@ -299,9 +299,12 @@ class Bot:
         self._chosen = chosen = live_strategies(self.workspace, *histories.values())
         staff = Staff(self.config, engine, instruments, histories, self.speed or 1.0)
         staff.hire(main, chosen, self._cash(len(chosen)))
-        main.follow(self._filled(main))
-        self.chronicle.begin(main)
-        self.chronicle.follow(main)
+        shadows = live_shadows(self.workspace, *histories.values())
+        engine.accounts += tuple(staff.shadow(name, variants, self.folder) for name, variants in shadows.items())
+        for account in engine.accounts:
+            account.follow(self._filled(account))
+            self.chronicle.begin(account)
+            self.chronicle.follow(account)
         engine.listeners.ticked.append(self.chronicle.tick)
         engine.listeners.ticked.append(lambda _ticked: self.chronicle.late(desks))
         engine.listeners.after.append(self._after)
@@ -310,7 +313,8 @@ class Bot:
     def _filled(self, account: Account) -> Callable[[Lane, Traded], None]:
         def hear(lane: Lane, event: Traded) -> None:
             self.chronicle.fill(account, lane, event)
-            self.audience.fill(lane, event)
+            if not account.is_shadow:
+                self.audience.fill(lane, event)
 
         return hear
 

@@ -11,10 +11,13 @@ from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
 from itb.live.run.account import Account, Lane, allotments, books_of
+from itb.live.run.tranches import Turn
+from itb.runs.live_parts import paper_account, paper_cash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from decimal import Decimal
+    from pathlib import Path
 
     from itb.config import Config
     from itb.live.run.engine import Engine
@@ -47,8 +50,9 @@ class Staff:
                 allotment = split[one.name, symbol]
                 broker = LiveBroker(allotment, door)
                 lane = Lane(one.name, symbol, broker, books_of(allotment, symbol, engine.windows[symbol]))
+                lane.turn = Turn(engine.gate) if one.tranche else None
                 hosting = Hosting(
-                    gate=engine.gate,
+                    gate=lane.turn or engine.gate,
                     trouble=engine.board.hear,
                     decided=_decided(engine, lane),
                     most_orders=settings.most_orders,
@@ -57,6 +61,14 @@ class Staff:
                 market = LiveMarket(GrowingBars(self.histories[symbol]), engine.desks[symbol].sources)
                 lane.host = LiveHost(one.strategy, one.settings, broker, {symbol: market}, hosting)
                 account.lanes.append(lane)
+
+    def shadow(self, name: str, chosen: tuple[LiveStrategy, ...], folder: Path) -> Account:
+        """Open an account on paper for a variant that is only watched; its journal lies in the bot's folder."""
+        cash = paper_cash(self.config, len(self.instruments))
+        file = folder / f"shadow-{name}.sqlite"
+        account = paper_account(self.config, name, cash, self.instruments, self.histories, file, is_shadow=True)
+        self.hire(account, chosen, cash)
+        return account
 
 
 def _decided(engine: Engine, lane: Lane) -> Callable[[Decided], None]:

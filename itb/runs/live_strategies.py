@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from itb.runs.strategy import choose_strategy
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LiveStrategy:
-    """A strategy class with its settings, its name in the journal and its share of the account."""
+    """A strategy class with its settings, its name in the journal and its share of the account.
+
+    ``tranche`` is its number among those that take turns, 0 where it stands alone.
+    """
 
     name: str
     strategy: type[Any]
     settings: Mapping[str, Any]
     share: float
+    tranche: int = 0
 
 
 def live_strategies(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy, ...]:
@@ -40,16 +44,23 @@ def live_strategies(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy,
     )
 
 
-def live_shadows(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy, ...]:
-    """Give the variants that are only watched."""
-    parts = workspace.config.live.shadows
-    return tuple(_chosen(variant(workspace, part), markets, part.called, 1.0) for part in parts)
+def live_shadows(workspace: Workspace, *markets: Bars) -> Mapping[str, tuple[LiveStrategy, ...]]:
+    """Give the variants that are only watched, by name: one strategy each, or as many as it has tranches."""
+    return {part.called: _shadow(workspace, part, markets) for part in workspace.config.live.shadows}
+
+
+def _shadow(workspace: Workspace, part: ShadowPart, markets: Sequence[Bars]) -> tuple[LiveStrategy, ...]:
+    place = variant(workspace, part)
+    if not part.tranches:
+        return (_chosen(place, markets, part.called, 1.0),)
+    one = _chosen(place, markets, part.called, 1 / part.tranches)
+    return tuple(
+        replace(one, name=f"{part.called}-{number + 1}", tranche=number + 1) for number in range(part.tranches)
+    )
 
 
 def variant(workspace: Workspace, part: LiveStrategyPart | ShadowPart) -> Workspace:
     """Give the workspace with another ``[strategy]``: its keys over those that stand, where the class is the same."""
-    from dataclasses import replace
-
     config = workspace.config
     standing = config.strategy
     is_same = part.name in {"", standing.name}

@@ -20,6 +20,7 @@ from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.practice import Rehearsal
 from itb.runs.rehearsal import find_exchange
+from itb.runs.said import Said
 from itb.runs.scored import ScoredMarket
 from itb.runs.workspace import Workspace
 
@@ -27,20 +28,11 @@ SETTINGS = (
     "data.timeframe=1m", "synthetic.bars=1000", "walkforward={train=600, refit_every=60, min_train_rows=50, workers=1}",
     "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]",
     "label={horizon=6, threshold=0.0, alias='up'}",
-    "strategy.buy_threshold=0.52", "strategy.sell_threshold=0.5",
+    "strategy.buy_threshold=0.51", "strategy.sell_threshold=0.5",
+    "live.shadows=[{called='twin'}, {called='steps', tranches=3}]",
 )  # fmt: skip
-BARS = 130
-LAUNCH = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=BARS + 10), bars=BARS)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose practice exchanges are ended afterwards."""
-    yield tmp_path
-    for told in tmp_path.glob("runs/live/*"):
-        found = find_exchange(told)
-        if found is not None:
-            found.stop()
+LIVES = (70, 60)
+LAUNCH = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=sum(LIVES) + 10))
 
 
 def workspace(project: Path, *more: str) -> Workspace:
@@ -59,13 +51,30 @@ def over_all(place: Workspace, until_ms: int) -> ScoredMarket:
     return score_columns(seen, load_market(seen, "BTC/USDT", run_id="1", command="walkforward"))
 
 
-def test_refits_and_scores_are_those_of_the_walk_forward_over_all_bars(project: Path) -> None:
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Said, list[str]]]:
+    """A bot in two lives, its last words and what it told."""
+    project = tmp_path_factory.mktemp("project")
     place = workspace(project)
     heard: list[str] = []
-    said_at_end = live(place, LAUNCH, heard.append)
+    try:
+        for bars in LIVES:
+            said = live(place, replace(LAUNCH, bars=bars), heard.append)
+        yield place, said, heard
+    finally:
+        for told in project.glob("runs/live/*"):
+            found = find_exchange(told)
+            if found is not None:
+                found.stop()
+
+
+def test_refits_and_scores_are_those_of_the_walk_forward_over_all_bars(
+    lived: tuple[Workspace, Said, list[str]],
+) -> None:
+    place, said_at_end, heard = lived
     events = told_by(place)
     ticks = [event for event in events if event["event"] == "TICK"]
-    assert len(ticks) == BARS
+    assert len(ticks) == sum(LIVES)
     scored = over_all(place, ticks[-1]["bar"] + 60_000)
     (walked,) = scored.walked
     (kept,) = bot_folder(place, LAUNCH).glob("models/*/models/*/timeline.json")
@@ -87,7 +96,38 @@ def test_refits_and_scores_are_those_of_the_walk_forward_over_all_bars(project: 
         assert value == said[tick["bar"]]
 
 
+def test_shadows_trade_on_paper_beside_the_bot(lived: tuple[Workspace, Said, list[str]]) -> None:
+    place, said, _ = lived
+    lines = {line["name"]: line for line in said.data["status"]["strategies"]}
+    assert [name for name, line in lines.items() if line["is_shadow"]] == ["twin", "steps"]
+    assert lines["twin"] == {**lines["main"], "name": "twin", "is_shadow": True}
+    fills: dict[str, list[tuple[Any, ...]]] = {"main": [], "twin": [], "steps": []}
+    for event in told_by(place):
+        if event["event"] == "FILL":
+            fills[event["account"]].append((event["time"], event["strategy"], event["side"], event["qty"]))
+    assert len(fills["main"]) > 3
+    assert [(time, side, qty) for time, _, side, qty in fills["twin"]] == [
+        (time, side, qty) for time, _, side, qty in fills["main"]
+    ]
+    held: dict[str, int] = {}
+    most = 0
+    for time, tranche, side, _qty in fills["steps"]:
+        assert (side == "buy") != (tranche in held)
+        if side == "buy":
+            assert time not in held.values()  # one trigger enters one tranche
+            held[tranche] = time
+        else:
+            del held[tranche]
+        most = max(most, len(held))
+    assert most == 3
+
+
 @pytest.mark.parametrize("part", ["abstain.dissimilarity=1.0", "calibration.method=platt", "stack.algorithm=logistic"])
 def test_what_cannot_be_trained_on_is_refused_at_the_start(tmp_path: Path, part: str) -> None:
     with pytest.raises(ConfigError, match=r"set live\.retrain = false"):
         refuse_unlearned(workspace(tmp_path, part).config)
+
+
+def test_a_shadow_needs_a_name_that_no_strategy_has(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="shadows need names that no strategy has, main is one's"):
+        workspace(tmp_path, "live.shadows=[{called='main'}]")

@@ -12,6 +12,7 @@ from itb.live.door import Door
 from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
 from itb.live.paper import live_bar
+from itb.live.run.tranches import Turn, give_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Lane:
-    """One strategy on one market: its host, and its books as the network's side keeps them."""
+    """One strategy on one market: its host, and its books as the network's side keeps them; a tranche has its turn."""
 
     name: str
     symbol: str
     broker: LiveBroker
     books: Subaccount
+    turn: Turn | None = None
     host: LiveHost = field(init=False)
     is_busy: bool = False
     decided: int = 0
@@ -118,6 +120,7 @@ class Account:
             async with self._turn:
                 await self.dealer.settle()
                 await live_bar(self.dealer, self.paper, bars)
+        give_turns(self)
 
     def equity(self, prices: Mapping[str, float]) -> Decimal:
         """Give the worth of all lanes at the last prices."""

@@ -91,7 +91,9 @@ class Pilot:
             scores=tuple(self._scores()),
             positions=tuple(line for lane in self.main.lanes if (line := _position(lane, prices)) is not None),
             strategies=tuple(
-                _strategy(name, account, prices) for account in engine.accounts for name in _names(account)
+                _strategy(name, account, prices)
+                for account in engine.accounts
+                for name in ([account.name] if account.is_shadow else _names(account))
             ),
             models=tuple(
                 _model(symbol, column, engine.windows[symbol])
@@ -243,7 +245,7 @@ def _position(lane: Lane, prices: dict[str, float]) -> PositionLine | None:
 
 
 def _strategy(name: str, account: Account, prices: dict[str, float]) -> StrategyLine:
-    lanes = [lane for lane in account.lanes if lane.name == name]
+    lanes = [lane for lane in account.lanes if account.is_shadow or lane.name == name]
     closed = [trade for lane in lanes for trade in lane.books.histories[lane.symbol].closed]
     known = all(lane.symbol in prices for lane in lanes)
     worth = sum(lane.worth(prices[lane.symbol]) for lane in lanes) if known else None
