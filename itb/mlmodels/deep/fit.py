@@ -1,13 +1,12 @@
-"""Training: batches as views, the best state on the rows held back, and a file after each epoch to go on from."""
+"""Training: batches as views, and the best state on the rows held back."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +14,11 @@ import numpy as np
 from itb.errors import ModelError
 from itb.mlmodels.deep.blocks import scaled
 from itb.mlmodels.deep.door import torch_for
+from itb.mlmodels.deep.draft import State, read_draft, write_draft
 from itb.mlmodels.deep.judging import Epoch, kept_epoch, mean_ic, mean_trading
 from itb.mlmodels.deep.losses import loss_of
 from itb.mlmodels.deep.model import PanelModel, Table, threads
 from itb.mlmodels.deep.prefetch import ahead
-from itb.mlmodels.deep.tensors import dump_tensors, load_tensors
-from itb.mlmodels.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,20 +43,6 @@ class Taught:
     def kept(self) -> int:
         """The epoch whose state was kept, counted from 0."""
         return kept_epoch(self.curve, self.model.part.judge)
-
-
-@dataclass
-class _State:
-    """Where training stands after an epoch."""
-
-    epoch: int = 0
-    best: dict[str, Any] = field(default_factory=dict)
-    worth: float = -np.inf
-    since: int = 0
-    waited: int = 0
-    cuts: int = 0
-    batches: int = 0
-    curve: list[Epoch] = field(default_factory=list)
 
 
 def teach(
@@ -115,8 +99,7 @@ class _Training:
         unit = np.where(np.isfinite(self.unit), self.unit, 1.0)
         self.labels = ((lesson.labels - self.level) / unit).astype(np.float32)
         self.tail_labels = ((lesson.tail_labels - self.level) / unit).astype(np.float32)
-        self.state = _State()
-        self._resume()
+        self.state = read_draft(draft, self.network, self.optimizer) or State()
 
     def _scaled_cells(self) -> tuple[Any, int]:
         """Scale every bar once, not in each window that it lies in; give the cells and the row that they begin with.
@@ -158,7 +141,8 @@ class _Training:
             if told is not None:
                 told(state.epoch, self.epochs)
             self._epoch()
-            self._keep()
+            if self.draft is not None:
+                write_draft(self.draft, self.network, self.optimizer, self.state)
         if told is not None:
             told(self.epochs, self.epochs)
         arrays = {name: np.array(one) for name, one in state.best.items()}
@@ -253,42 +237,6 @@ class _Training:
                 windows = self._windows(rows[start : start + _AT_ONCE]).to(self.device)
                 found.append(self.network.body(windows).float().cpu().numpy())
         return np.concatenate(found)
-
-    # -- going on where an earlier call was stopped
-
-    def _keep(self) -> None:
-        if self.draft is None:
-            return
-        state = self.state
-        arrays = {f"now.{name}": one.detach().cpu().numpy() for name, one in self.network.state_dict().items()}
-        arrays |= {f"best.{name}": np.asarray(one) for name, one in state.best.items()}
-        for number, own in self.optimizer.state_dict()["state"].items():
-            arrays |= {f"step.{number}.{name}": np.asarray(one.detach().cpu()) for name, one in own.items()}
-        told = {name: getattr(state, name) for name in ("epoch", "worth", "since", "waited", "cuts", "batches")}
-        told["curve"] = [asdict(epoch) for epoch in state.curve]
-        write_whole(self.draft, dump_tensors(arrays, {"training": json.dumps(told)}))
-
-    def _resume(self) -> None:
-        import torch
-
-        if self.draft is None or not self.draft.exists():
-            return
-        try:
-            arrays, metadata = load_tensors(self.draft.read_bytes())
-        except ModelError:  # torn: begin anew
-            return
-        told = json.loads(metadata["training"])
-        now = {name[4:]: torch.from_numpy(one) for name, one in arrays.items() if name.startswith("now.")}
-        self.network.load_state_dict(now)
-        steps: dict[int, dict[str, Any]] = {}
-        for name, one in arrays.items():
-            if name.startswith("step."):
-                _, number, kind = name.split(".")
-                steps.setdefault(int(number), {})[kind] = torch.from_numpy(one)
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": steps})
-        curve = [Epoch(**epoch) for epoch in told.pop("curve")]
-        best = {name[5:]: one for name, one in arrays.items() if name.startswith("best.")}
-        self.state = _State(**told, best=best, curve=curve)
 
 
 def _device(part: DeepAlgorithm) -> Any:
