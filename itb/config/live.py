@@ -10,8 +10,6 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from itb.config.sections import Part, Section
 from itb.config.values import ColumnName, Count, Length, LengthValue, Number
 
-FillPrices = Literal["bars", "trades", "book"]
-
 
 class LimitsSection(Section):
     """Hard limits, kept by the order machine whatever a strategy asks; 0 is no limit."""
@@ -95,22 +93,6 @@ class LiveSection(Section):
         default=Length.parse("5s"), description="How long a strategy may take for a bar; later orders are withdrawn."
     )
     most_orders: int = Field(default=20, ge=1, description="Orders that a strategy may send at one bar.")
-    entry_order: Literal["market", "limit"] = Field(
-        default="market", description='Entries go as "market" orders, or as "limit" orders that follow the close.'
-    )
-    limit_offset_bps: float = Field(
-        default=0.0, ge=0, allow_inf_nan=False, description="How far behind the close a limit entry is placed."
-    )
-    order_timeout: LengthValue = Field(
-        default=Length(0), description="How long a limit entry may rest before it is given up; 0: until the next bar."
-    )
-    slice_notional: Number = Field(
-        default=Decimal(0), ge=0, description="Market orders above it go in parts of this worth; 0: whole."
-    )
-    paper_prices: FillPrices = Field(
-        default="bars", description='What paper orders are filled against: "bars", "trades" or the order "book".'
-    )
-    paper_latency: LengthValue = Field(default=Length(0), description="How long a paper order is on its way.")
     drift: Literal["halt", "adopt", "tell"] = Field(
         default="halt", description="What happens when the account's balances are not what the journal explains."
     )

@@ -35,10 +35,12 @@ from itb.market.bars import OHLCV
 from itb.runs.live_audience import Audience
 from itb.runs.live_bridge import LiveBridge
 from itb.runs.live_parts import (
+    JOURNAL,
     bar_plan,
     exchange_line,
     paper_account,
     paper_cash,
+    paper_goes_on,
     stored_bars,
     usable_cash,
     venue_account,
@@ -91,7 +93,7 @@ class Bot:
         self._cancel_orders: bool | None = None
         self.next_life: tuple[Workspace, Launch] | None = None
         self.audience = Audience(
-            workspace, launch.mode, self.settings.journal or folder / "journal.sqlite", self._now, self._step_down
+            workspace, launch.mode, self.settings.journal or folder / JOURNAL, self._now, self._step_down
         )
         self.refits = Refits(workspace, folder, models)
 
@@ -128,7 +130,8 @@ class Bot:
         stack.push_async_callback(self.refits.stop)
         known = self.refits.known(self._stored)
         plan = replace(plan, history=max(plan.history, self.refits.reach(known, self.clock.now_ms())))
-        histories = await load_histories(source, self.clock, plan, known, self.tell)
+        lived = paper_goes_on(self.config, self.folder) if self.launch.is_paper else None
+        histories = await load_histories(source, self.clock, plan, known, self.tell, lived)
         self.refits.begin(histories, self._stored, self.board, self._refitted)
         instruments = {symbol: await remote.instrument(symbol) for symbol in self.symbols}
         engine = self._engine(self._main(remote, instruments, histories), instruments, histories)
@@ -278,7 +281,7 @@ class Bot:
     def _main(
         self, remote: CcxtGateway, instruments: Mapping[str, Instrument], histories: Mapping[str, Bars]
     ) -> Account:
-        file = self.folder / "journal.sqlite"
+        file = self.folder / JOURNAL
         if self.launch.is_paper:
             lanes = len(self.symbols) * max(1, len(self.settings.strategies))
             journal = self.settings.journal or file

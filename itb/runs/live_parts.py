@@ -20,6 +20,7 @@ from itb.live.journal.store import Journal
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
 from itb.live.orders.rules import Rules
+from itb.live.paper import resume
 from itb.live.run.account import Account
 from itb.live.run.bars import BarPlan
 
@@ -41,6 +42,7 @@ _POLL_MS, _IDLE_MS, _BACKOFF_MS = 3_000, 60_000, 60_000
 _RETRY_MS, _RETRY_MOST_MS, _AGREE_MS = 250, 30_000, 3_000
 _LOCKSTEP_BAR_S = 0.005  # longest sleep between two looks where market time stands until it is answered
 _LEAST_HISTORY = 100
+JOURNAL = "journal.sqlite"
 
 
 def stored_bars(workspace: Workspace, until_ms: int | None = None) -> dict[str, Bars | None]:
@@ -166,19 +168,35 @@ def paper_account(
         balances.setdefault(base, Decimal(0))
         balances[quote] = cash
     venue = BarVenue(tuple(instruments.values()), balances, config.costs, bar_ms=config.data.timeframe.ms)
-    venue.now = min(int(bars.close_time[-1]) for bars in histories.values())
     for symbol, bars in histories.items():
         venue.quote(symbol, Decimal(repr(float(bars.close[-1]))))
+    journal = Journal(file)
+    if resume(venue, journal) is None:
+        venue.now = min(int(bars.close_time[-1]) for bars in histories.values())
     paper = BarPaper(venue)
     dealer = Dealer(
         paper,
-        Journal(file),
+        journal,
         owner=config.live.name,
         clock=paper.clock,
         machine=Machine(limits_of(config), instruments=dict(instruments)),
         drift_policy=config.live.drift,
     )
     return Account(name, dealer, paper, is_shadow)
+
+
+def paper_goes_on(config: Config, folder: Path) -> int | None:
+    """Give the bar that an account on paper goes on with, ``None`` for a new one.
+
+    Orders of an earlier life must meet every bar since, so those bars are no history.
+    """
+    journal = Journal(config.live.journal or folder / JOURNAL)
+    try:
+        newest = max((event.time for event in journal.events()), default=None)
+    finally:
+        journal.close()
+    bar_ms = config.data.timeframe.ms
+    return None if newest is None else (newest - 1) // bar_ms * bar_ms
 
 
 def paper_cash(config: Config, lanes: int) -> Decimal:

@@ -119,3 +119,23 @@ def test_a_killed_bot_goes_on_where_it_was(tmp_path: Path) -> None:
 def _ticks(folder: Path) -> int:
     file = folder / "events.jsonl"
     return file.read_text().count('"TICK"') if file.exists() else 0
+
+
+def test_paper_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Two lives on paper are one: what rested meets the bars in between, and nothing is filled twice."""
+    folders = {name: tmp_path / name for name in ("whole", "halves")}
+    rehearsal = Rehearsal(speed="lockstep", bars=160)
+    try:
+        for name, lives in (("whole", (150,)), ("halves", (70, 80))):
+            for bars in lives:
+                live(
+                    workspace(folders[name]), Launch(is_paper=True, rehearsal=rehearsal, bars=bars), lambda _line: None
+                )
+        whole, halves = (bot_folder(workspace(folder), Launch(True, rehearsal)) for folder in folders.values())
+        assert len(fills_of(whole)) > 2
+        assert fills_of(halves) == fills_of(whole)
+    finally:
+        for folder in folders.values():
+            found = find_exchange(bot_folder(workspace(folder), Launch(True, rehearsal)))
+            if found is not None:
+                found.stop()

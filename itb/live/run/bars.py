@@ -61,8 +61,11 @@ async def load_histories(
     plan: BarPlan,
     stored: Mapping[str, Bars | None],
     tell: Callable[[str], None] = lambda _line: None,
+    until_ms: int | None = None,
 ) -> dict[str, Bars]:
     """Give every symbol's last bars, all until the same one; asks again for as long as the exchange does not answer.
+
+    ``until_ms``: only bars that open before; those after it are still to be lived through.
 
     Raises :class:`itb.errors.BarsError` where there are fewer bars than the plan asks for.
     """
@@ -70,6 +73,8 @@ async def load_histories(
     pause, most = _RETRY_S
     while True:
         now = clock.earliest_ms()
+        if until_ms is not None:
+            now = min(now, float(until_ms + plan.rules.delay_ms))
         try:
             async with asyncio.TaskGroup() as tasks:
                 asked = {

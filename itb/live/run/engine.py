@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from itb.errors import JournalError
 from itb.live.run.health import HealthBoard
 
 if TYPE_CHECKING:
@@ -194,7 +196,8 @@ class Engine:
             for symbol, price in prices.items():  # targets that do not rest at the venue are watched here
                 account.dealer.touch(symbol, Decimal(repr(price)))
             if account.lanes:
-                account.dealer.value(account.equity(prices))
+                with contextlib.suppress(JournalError):  # the dealer keeps it as its trouble, and tells
+                    account.dealer.value(account.equity(prices))
                 account.wake()
 
     async def _watch(self) -> None:
