@@ -105,8 +105,6 @@ def not_compared(workspace: Workspace) -> tuple[str, ...]:
         (backtest.funding, "backtest.funding: the practice exchange is spot"),
         (config.account.shared, "account.shared: live every symbol trades cash of its own"),
         (live.strategies or live.shadows, "live.strategies and live.shadows: [strategy] alone is replayed"),
-        (live.entry_order != "market", "live.entry_order: orders go at the market"),
-        (live.slice_notional, "live.slice_notional: orders go whole"),
         (costs.fee_currency not in _PAID_IN, f"the practice exchange: fees in {costs.fee_currency} need its market"),
     )
     told = tuple(text for is_asked, text in asked if is_asked)

@@ -26,6 +26,7 @@ SETTINGS = [
     "data.timeframe=1m", "walkforward.train=5000", "walkforward.refit_every=1000", "strategy.buy_threshold=0.5",
     "strategy.sell_threshold=0.45", "strategy.stop_loss=0.002", "model.rounds=20", "walkforward.workers=1",
 ]  # fmt: skip
+MINUTE = 60_000  # paper books a stop at its bar's open, the practice exchange when its price was met
 COMMAND = [sys.executable, "-c", "from itb.cli import main; main()"]
 
 
@@ -60,7 +61,7 @@ def orders_of(folder: Path) -> list[tuple[Any, ...]]:
 def fills_of(folder: Path) -> list[tuple[Any, ...]]:
     book = book_of(folder)
     return [
-        (order.intent.key, trade.side, trade.qty, pytest.approx(float(trade.price), rel=1e-12), trade.time)
+        (order.intent.key, trade.side, trade.qty, pytest.approx(float(trade.price), rel=1e-12), trade.time // MINUTE)
         for order in book.orders.values()
         for trade in order.fills
     ]
