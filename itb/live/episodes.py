@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,16 @@ class Episodes:
             before = self._open.pop(key, None)
         if before is not None:
             self._tell(Episode(key, before.text, is_over=True, count=before.count))
+
+
+def about(name: str, tell: Callable[[Episode], None]) -> Callable[[Episode], None]:
+    """Tell the troubles of one of several under its name: what ails one must not end what ails another.
+
+    >>> about("BTC/USDT", print)(Episode("features", "no such column"))
+    Episode(key='BTC/USDT: features', text='BTC/USDT: no such column', is_over=False, count=1)
+    """
+
+    def told(episode: Episode) -> None:
+        tell(replace(episode, key=f"{name}: {episode.key}", text=f"{name}: {episode.text}"))
+
+    return told

@@ -11,10 +11,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from itb.errors import ModelError
 from itb.live.bars.gate import StartGate
 from itb.live.bars.pump import Sinks
 from itb.live.bars.timekeeper import Timekeeper
-from itb.live.episodes import Episodes
+from itb.live.episodes import Episodes, about
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_news import follow_orders
 from itb.live.gateways.ccxt_perpetuals import gateway_on
@@ -107,7 +108,6 @@ class Bot:
         self.log = EventLog(self.folder / "events.jsonl", self._now, bot=self.settings.name, heard=self.metrics.hear)
         self.chronicle = Chronicle(self.log)
         self.board = HealthBoard(self._now, self._changed)
-        self.episodes = Episodes(self.board.hear)
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._end.set)
@@ -294,7 +294,10 @@ class Bot:
         """Put accounts, strategies and scores together."""
         gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
         windows = {symbol: GrowingBars(bars) for symbol, bars in histories.items()}
+        self._whole = 0
         desks = {symbol: self._desk(symbol, window) for symbol, window in windows.items()}
+        if not self._whole:
+            raise ModelError(f"no model is whole; remove {self.folder / 'models'} to train them anew")
         engine = Engine(
             windows, desks, [main], gate, self.board,
             decide_s=self.settings.decide_within.ms / 1000, most_steps=self.launch.bars,
@@ -330,12 +333,11 @@ class Bot:
         return usable_cash(self.config)
 
     def _desk(self, symbol: str, window: GrowingBars) -> ScoreDesk:
-        models = self.models[symbol]
-        columns = [SpeakingColumn(files, models.features.names, self.episodes) for files in models.columns]
-        for column in columns:
-            column.check()
+        models, episodes = self.models[symbol], Episodes(about(symbol, self.board.hear))
+        columns = [SpeakingColumn(files, models.features.names, episodes) for files in models.columns]
+        self._whole += sum(column.is_whole() for column in columns)
         return ScoreDesk(
-            window, models.features, columns, models.derived, episodes=self.episodes, check=self.settings.self_check
+            window, models.features, columns, models.derived, episodes=episodes, check=self.settings.self_check
         )
 
     # -- notices

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from itb.engine.venue import Venue
+from itb.live.episodes import about
 from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
@@ -53,7 +54,7 @@ class Staff:
                 lane.turn = Turn(engine.gate) if one.tranche else None
                 hosting = Hosting(
                     gate=lane.turn or engine.gate,
-                    trouble=engine.board.hear,
+                    trouble=about(lane.label, engine.board.hear),
                     decided=_decided(engine, lane),
                     most_orders=settings.most_orders,
                     limit_s=settings.decide_within.ms / 1000,

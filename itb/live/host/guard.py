@@ -151,9 +151,10 @@ def decide(guard: Guard, strategy: Any, call: Callable[[], None], *, counts: boo
             guard.episodes.trouble(
                 "slow", f"{_name(strategy)}: took {took:.1f} s for a bar, {guard.limit_s:g} s allowed"
             )
-        else:
+        elif counts:
             guard.episodes.well("slow")
-        guard.episodes.well("next")
+        if counts:
+            guard.episodes.well("next")
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         _report(guard, strategy, "next", error)
     finally:

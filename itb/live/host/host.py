@@ -108,6 +108,7 @@ class LiveHost:
         self._thread: threading.Thread | None = None
         self._current: tuple[Step, float] | None = None
         self.steps = 0
+        self.why_ended = ""
 
     # -- from any thread
 
@@ -125,8 +126,14 @@ class LiveHost:
 
     def start(self) -> None:
         """Run in a thread of its own."""
-        self._thread = threading.Thread(target=self.run, name="host", daemon=True)
+        self._thread = threading.Thread(target=self._run_alone, name="host", daemon=True)
         self._thread.start()
+
+    def _run_alone(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:  # noqa: BLE001  a strategy's beginning or end may raise anything, SystemExit too
+            self.why_ended = f"has ended by {type(error).__name__}: {error}"
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """End after what is in the inbox; give whether the loop has ended in time."""

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Lane:
-    """One strategy on one market: its host, and its books as the network's side keeps them; a tranche has its turn."""
+    """One strategy on one market: its host, and its books as the network's side keeps them; a tranche has its turn.
+
+    ``owed`` steps were handed to it that it is not done with; ``is_stuck``: nobody waits for it any more.
+    """
 
     name: str
     symbol: str
@@ -36,8 +39,19 @@ class Lane:
     books: Subaccount
     turn: Turn | None = None
     host: LiveHost = field(init=False)
-    is_busy: bool = False
+    owed: int = 0
+    is_stuck: bool = False
     decided: int = 0
+
+    @property
+    def label(self) -> str:
+        """Strategy and market, as troubles name them."""
+        return f"{self.name} on {self.symbol}"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is at a step, and worth waiting for."""
+        return self.owed > 0 and not self.is_stuck and not self.host.has_ended
 
     def worth(self, price: float) -> float:
         """Give cash and position at a price."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ class Engine:
 
     def has_all(self, until_ms: int) -> bool:
         """Whether every bar that closes by a time was decided on."""
-        is_idle = self._waiting.empty() and not any(lane.is_busy for lane in self.lanes)
+        is_idle = self._waiting.empty() and not any(lane.is_awaited for lane in self.lanes)
         return is_idle and all(
             int(bars.open_time[-1]) + bars.timeframe.ms >= until_ms for bars in self.windows.values()
         )
@@ -110,10 +110,12 @@ class Engine:
         self._loop.call_soon_threadsafe(self._note, lane, done)
 
     def _note(self, lane: Lane, done: Decided) -> None:
-        del done
-        lane.is_busy = False
+        lane.owed -= 1
         lane.decided += 1
-        self.board.well(f"{lane.name} {lane.symbol}: stuck")
+        if not lane.owed:
+            lane.is_stuck = False
+        if done.was_asked and done.seconds <= self.decide_s:
+            self.board.well(_slow(lane))
         self._progress.set()
 
     # -- running
@@ -146,9 +148,9 @@ class Engine:
                 self.gate.clear(not_live(symbol))
         self._judge_gate()
         for lane in self.lanes:
-            if lane.symbol in fresh and not lane.is_busy:
-                lane.is_busy = True
-                lane.host.step(step)
+            if lane.symbol in fresh and not lane.host.has_ended:
+                lane.host.step(replace(step, is_late=True) if lane.owed else step)
+                lane.owed += 1
         late = await self._decisions()
         seconds = time.perf_counter() - since
         await self._settle()
@@ -166,24 +168,30 @@ class Engine:
         return not len(times) or open_time > int(times[-1])
 
     def _scores(self, symbol: str) -> dict[str, float]:
+        """Give what was said of the newest bar, nothing where nobody asked yet."""
         desk = self.desks.get(symbol)
-        return {} if desk is None else {name: said[-1] for name, said in desk.said.items() if said}
+        if desk is None or desk.scored < len(self.windows[symbol]):
+            return {}
+        return {name: said[-1] for name, said in desk.said.items()}
 
     async def _decisions(self) -> tuple[str, ...]:
         """Wait until all strategies are done, for a while; whoever is stuck does not hold the others up again."""
         end = self._loop.time() + self.decide_s
-        while any(lane.is_busy for lane in self.lanes) and self._loop.time() < end:
+        while any(lane.is_awaited for lane in self.lanes) and self._loop.time() < end:
             self._progress.clear()
             try:
                 async with asyncio.timeout_at(end):
                     await self._progress.wait()
             except TimeoutError:
                 break
-        late = [lane for lane in self.lanes if lane.is_busy]
-        for lane in late:
-            told = f"{lane.name} on {lane.symbol} has not come back from its bar in {self.decide_s:g} s; it is left out"
-            self.board.trouble(f"{lane.name} {lane.symbol}: stuck", told)
-        return tuple(lane.name for lane in late)
+        for lane in self.lanes:
+            if lane.is_awaited:
+                lane.is_stuck = True
+                told = (
+                    f"{lane.label} has not come back from its bar in {self.decide_s:g} s; the others go on without it"
+                )
+                self.board.trouble(_slow(lane), told)
+        return tuple(lane.name for lane in self.lanes if lane.is_stuck)
 
     async def _settle(self) -> None:
         """Let what was decided leave, and value the accounts by the closes."""
@@ -214,8 +222,10 @@ class Engine:
                     self.board.keep(of + key, of + text if text else None, halts=halts)
             for lane in self.lanes:
                 if lane.host.has_ended:
-                    told = f"{lane.name} on {lane.symbol} has ended; its positions stay protected, it opens no new one"
-                    self.board.trouble(f"{lane.name} {lane.symbol}: ended", told, halts=True)
+                    why = lane.host.why_ended or "has ended"
+                    told = f"{lane.label}: {why}; its positions stay protected, it opens no new one"
+                    has_none = all(one.host.has_ended for one in self.lanes)
+                    self.board.trouble(f"{lane.label}: ended", told, halts=has_none)
             await asyncio.sleep(0.2)
 
     def _judge_gate(self) -> None:
@@ -228,3 +238,8 @@ class Engine:
 def not_live(symbol: str) -> str:
     """Word what the gate waits for."""
     return f"{symbol} is not live yet"
+
+
+def _slow(lane: Lane) -> str:
+    """Name the trouble that a lane takes too long, as its guard does: who sees it first tells it."""
+    return f"{lane.label}: slow"

@@ -135,7 +135,7 @@ class ScoreDesk:
     def _score_history(self) -> None:
         count = len(self._window)
         times = self._window.open_time[:count]
-        rows = self._compute(count, count - 1)
+        rows, _ = self._compute(count, count - 1)
         found: dict[str, FloatArray] = {}
         for column in self._columns:
             inputs = rows if not column.files.inputs else _side_by_side(found, column.files.inputs)
@@ -154,13 +154,13 @@ class ScoreDesk:
         for column in self._columns:
             column.refresh(before, max(bar_ms, 1))
         again = min(self._check, place, len(self._rows))
-        rows = self._compute(place + 1, again)
-        if again:
+        rows, is_whole = self._compute(place + 1, again)
+        if again and is_whole:
             self._compare(place, rows[:-1], times[place - again : place].tolist())
         found: dict[str, float] = {}
         for column in self._columns:
             row = rows[-1:] if not column.files.inputs else _row(found, column.files.inputs)
-            found[column.column] = column.score(now, row)
+            found[column.column] = column.score(now, row) if is_whole else np.nan
         self.newest = rows[-1:]
         for name, value in found.items():
             self.said[name].append(value)
@@ -181,16 +181,16 @@ class ScoreDesk:
         for name, value in zip(one.names, values, strict=True):
             self.said[name].append(value)
 
-    def _compute(self, stop: int, again: int) -> ModelInput:
-        """Compute the features of bar ``stop - 1`` and of ``again`` bars before it; NaN if that fails."""
+    def _compute(self, stop: int, again: int) -> tuple[ModelInput, bool]:
+        """Compute the features of bar ``stop - 1`` and of ``again`` bars before it; NaN and no if that fails."""
         try:
             window = self._enrich(self._window.until(stop, self._features.warmup + 1 + again))
             rows = self._features.compute(window)[-(again + 1) :]
             self._episodes.well("features")
         except Exception as error:  # noqa: BLE001  a feature of the user's own may raise anything
             self._episodes.trouble("features", f"features: {type(error).__name__}: {error}")
-            rows = np.full((again + 1, len(self._features.names)), np.nan, dtype=np.float32)
-        return rows
+            return np.full((again + 1, len(self._features.names)), np.nan, dtype=np.float32), False
+        return rows, True
 
     def _remember(self, rows: ModelInput, times: Sequence[int]) -> None:
         for row, time in zip(rows, times, strict=True):
@@ -229,7 +229,8 @@ class ScoreDesk:
             return
         cause = rows_cause(row, then)
         self.check.add(cause, abs(value - said))
-        if cause != "feature rounding":
+        is_known = np.isnan(said) and not np.isfinite(then).all()  # it was told when nothing could be said
+        if cause != "feature rounding" and not is_known:
             told = (
                 f"{column.column}: {said!r} was said {len(self.said[column.column]) - at} bars ago, now it is {value!r}"
             )

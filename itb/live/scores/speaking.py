@@ -88,6 +88,15 @@ class SpeakingColumn:
         """
         self._check(self.timeline.entries)
 
+    def is_whole(self) -> bool:
+        """Tell whether :meth:`check` finds nothing; what it finds is a trouble, and costs this column its scores."""
+        try:
+            self.check()
+        except ModelError as error:
+            self.episodes.trouble(f"{self.column}: model", f"{self.column}: {error}")
+            return False
+        return True
+
     def entry_at(self, open_time: int) -> TimelineEntry | None:
         """Give the refit that speaks at a bar."""
         return self.timeline.entry_at(open_time)
@@ -146,12 +155,17 @@ class SpeakingColumn:
         self.episodes.well(f"{self.column}: inputs")
         try:
             score = float(self._scores.score(open_time, row)[0])
+            is_mute = np.isnan(score) and np.isnan(self._scores.raw(open_time, row)[0])  # else it was abstained from
         except Exception as error:  # noqa: BLE001  a model file may fail in any way, and must not stop the rest
             self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
             return np.nan
-        if not (np.isnan(score) or self.low - _BESIDE <= score <= self.high + _BESIDE) or np.isinf(score):
-            told = f"{self.column}: the model says {score:g}, declared is {self.low:g} to {self.high:g}: no score"
-            self.episodes.trouble(f"{self.column}: model", told)
+        wrong = ""
+        if is_mute:
+            wrong = "gives no number"
+        elif np.isinf(score) or score < self.low - _BESIDE or score > self.high + _BESIDE:
+            wrong = f"says {score:g}, declared is {self.low:g} to {self.high:g}"
+        if wrong:
+            self.episodes.trouble(f"{self.column}: model", f"{self.column}: the model {wrong}: no score")
             return np.nan
         self.episodes.well(f"{self.column}: model")
         return score
