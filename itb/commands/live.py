@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Trade, on paper or for real; see and steer what runs.", rich_markup_mode=None)
 
-_PRACTICE = (
+REHEARSAL = (
     "data.timeframe=1m",
     "walkforward.train=5000",
     "walkforward.refit_every=1000",
@@ -50,7 +50,7 @@ def live(
         raise ConfigError("--speed, --faults, --seed and --start belong to --practice; add it, or leave them out")
     workspace = options.market()
     if practice and workspace.config.source is None and options.timeframe is None:
-        options = replace(options, settings=[*_PRACTICE, *(options.settings or ())])
+        options = replace(options, settings=[*REHEARSAL, *(options.settings or ())])
         workspace = options.workspace()
     rehearsal = Rehearsal(speed, bars, moment("--start", start), faults, seed) if practice else None
     launch = Launch(paper, rehearsal, bars or 0, options.workspace)

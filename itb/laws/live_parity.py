@@ -130,7 +130,7 @@ def _first_apart(
     if ended is not None:
         found.append(("order", ended))
     if not found:
-        worth = _worth_apart(one, other, names)
+        worth = _worth_apart(one, other, names, within)
         if worth is not None:
             found.append(("account", worth))
     return min(found, key=lambda pair: pair[1].bar, default=None)
@@ -170,10 +170,15 @@ def _ended_apart(one: BacktestResult, other: BacktestResult, names: tuple[str, s
     return None
 
 
-def _worth_apart(one: BacktestResult, other: BacktestResult, names: tuple[str, str]) -> Difference | None:
+def _worth_apart(
+    one: BacktestResult, other: BacktestResult, names: tuple[str, str], within: Within
+) -> Difference | None:
+    largest = max((abs(fill.qty) for fill in one.fills), default=0.0)
+    unit = float(one.bars.close.max()) if one.costs.fee_currency == "base" else largest
+    rounded = 3 * len(one.fills) * within.fee * (1 + unit)  # worth, price and fee of each fill
     for what in ("position", "cash", "equity"):
         ours, theirs = getattr(one, what), getattr(other, what)
-        wrong = np.flatnonzero(~np.isclose(ours, theirs, rtol=_WORTH, atol=1e-6))
+        wrong = np.flatnonzero(~np.isclose(ours, theirs, rtol=_WORTH, atol=_WORTH + rounded))
         if len(wrong):
             bar = int(wrong[0])
             text = f"{what} at bar {bar} ({utc(one.bars.open_time[bar])}) is {ours[bar]!r} in {names[0]}, "

@@ -70,12 +70,22 @@ def live_models(workspace: Workspace, symbol: str, until_ms: int | None, folder:
     """
     config = workspace.config
     _refuse_unspoken(config)
-    home = folder / f"{series_of(symbol)}-{model_side(config)[:12]}"
-    told = home / "columns.json"
-    if not told.exists():
+    home = models_home(config, symbol, folder)
+    if not (home / "columns.json").exists():
         home.mkdir(parents=True, exist_ok=True)
         _keep(_train(workspace, symbol, until_ms), config, home)
     return _read(config, symbol, home)
+
+
+def models_home(config: Config, symbol: str, folder: Path) -> Path:
+    """Name the folder of what was trained for one symbol by such a config."""
+    return folder / f"{series_of(symbol)}-{model_side(config)[:12]}"
+
+
+def kept_models(config: Config, symbol: str, folder: Path) -> LiveModels | None:
+    """Give the models that a bot took along, ``None`` where it has none by such a config."""
+    home = models_home(config, symbol, folder)
+    return _read(config, symbol, home) if (home / "columns.json").exists() else None
 
 
 def models_of(scored: ScoredMarket, config: Config, home: Path) -> LiveModels:

@@ -20,6 +20,7 @@ from itb.live.orders.book import Book
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.practice import Rehearsal
 from itb.runs.rehearsal import find_exchange
+from itb.runs.report_live import report_live
 from itb.runs.workspace import Workspace
 
 SETTINGS = [
@@ -81,6 +82,12 @@ def test_paper_and_practice_decide_order_and_fill_alike(project: Path) -> None:
     assert {"entry", "exit", "stop"} <= kinds | {"entry"}
     assert orders_of(paper) == orders_of(practice)
     assert fills_of(paper) == fills_of(practice)
+    for folder in (paper, practice):
+        report = report_live(workspace(project), folder.name)
+        assert report.data["fills"]["same"] == len(fills_of(practice))
+        assert (report.data["bars"], report.data["scores_apart"], report.data["differences"]) == (240, 0, [])
+        assert report.data["prices_bps"]["median"] == pytest.approx(5.0, abs=1e-6)
+        assert "Market orders beside the next open" in (folder / "report.html").read_text()
 
 
 def test_a_killed_bot_goes_on_where_it_was(tmp_path: Path) -> None:

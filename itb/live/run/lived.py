@@ -1,0 +1,139 @@
+"""What a bot lived through, read from its folder: fills and refusals of the journal, ticks and troubles of the log."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from itb.errors import JournalError
+from itb.live.journal.store import Journal
+from itb.live.orders.book import Book
+from itb.live.orders.state import OrderState, Phase
+from itb.live.run.event_log import read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from itb.market.timeframe import Timeframe
+
+_REFUSED = {Phase.REFUSED, Phase.REJECTED}
+_SHUTS, _OPENS = {"HALTED", "DEGRADED"}, {"RESUMED", "RECOVERED"}
+
+
+@dataclass(frozen=True)
+class LivedFill:
+    """All executions of one order: its bar (open time, UTC milliseconds), signed quantity, mean price, fee in quote."""
+
+    open_time: int
+    qty: float
+    price: float
+    fee_quote: float
+    reason: str
+    kind: str
+    asked_at: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What was said about a bar, and whether its decision was too late to count."""
+
+    scores: Mapping[str, float | None]
+    is_late: bool
+
+
+@dataclass
+class Lived:
+    """One bot's past. Keys are (strategy, symbol) or the symbol, times UTC milliseconds."""
+
+    fills: dict[tuple[str, str], list[LivedFill]] = field(default_factory=lambda: defaultdict(list))
+    refused: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    first_order: dict[tuple[str, str], int] = field(default_factory=dict)
+    ticks: dict[str, dict[int, Tick]] = field(default_factory=lambda: defaultdict(dict))
+    odd_bars: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    starts: list[int] = field(default_factory=list)
+    shut: list[tuple[int, int, str]] = field(default_factory=list)
+    closed_by_hand: list[int] = field(default_factory=list)
+
+    def shut_at(self, time: int) -> str:
+        """Why no order was taken at a time; empty if any was."""
+        return next((why for since, until, why in self.shut if since <= time < until), "")
+
+
+def read_lived(folder: Path, journal: str, timeframe: Timeframe) -> Lived:
+    """Read a bot's folder; raise :class:`itb.errors.JournalError` where none has run."""
+    file = folder / "journal.sqlite"
+    if not journal and not file.is_file():
+        raise JournalError(f"{folder}: no bot has run there; `itb live --paper` or --practice starts one")
+    with Journal(journal or file) as opened:
+        book = Book().replay(opened.events())
+    lived = Lived()
+    for order in book.orders.values():
+        _order(lived, order, timeframe)
+    for fills in lived.fills.values():
+        fills.sort(key=lambda fill: fill.asked_at)
+        fills.sort(key=lambda fill: fill.open_time)
+    _events(lived, read_events(folder / "events.jsonl"))
+    return lived
+
+
+def _order(lived: Lived, order: OrderState, timeframe: Timeframe) -> None:
+    intent = order.intent
+    name = (intent.strategy, intent.symbol)
+    lived.first_order[name] = min(intent.bar_time, lived.first_order.get(name, intent.bar_time))
+    if order.phase in _REFUSED:
+        lived.refused.setdefault((*name, intent.bar_time), order.reason)
+    if not order.fills:
+        return
+    base, quote = intent.symbol.split(":")[0].split("/")
+    qty = sum(trade.qty for trade in order.fills)
+    worth = sum(trade.qty * trade.price for trade in order.fills)
+    fees = sum(
+        float(trade.fee) * {quote: 1.0, base: float(trade.price)}.get(trade.fee_currency, float("nan"))
+        for trade in order.fills
+    )
+    lived.fills[name].append(
+        LivedFill(
+            timeframe.floor(order.fills[0].time), intent.sign * float(qty), float(worth / qty), fees, intent.reason,
+            intent.kind, intent.asked_at,
+        )
+    )  # fmt: skip
+
+
+def _events(lived: Lived, events: Iterable[Mapping[str, Any]]) -> None:
+    standing: dict[str, tuple[int, str]] = {}
+    last = 0
+    for event in events:
+        kind, time = event.get("event"), _ms(str(event.get("time", "")))
+        last = max(last, time)
+        if kind == "TICK":
+            tick = Tick(dict(event.get("scores") or {}), bool(event.get("late")))
+            lived.ticks[str(event["symbol"])].setdefault(int(event["bar"]), tick)
+        elif kind == "BAR":
+            lived.odd_bars[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("what")))
+        elif kind == "START":
+            lived.starts.append(time)
+        elif kind == "COMMAND":
+            ask = str(event.get("ask"))
+            if ask == "close":
+                lived.closed_by_hand.append(time)
+            elif ask == "pause":
+                standing["pause"] = (time, "paused by a person")
+            elif ask == "resume" and "pause" in standing:
+                since, why = standing.pop("pause")
+                lived.shut.append((since, time, why))
+        elif kind in _SHUTS:
+            standing.setdefault(str(event.get("key")), (time, str(event.get("text"))))
+        elif kind in _OPENS and str(event.get("key")) in standing:
+            since, why = standing.pop(str(event.get("key")))
+            lived.shut.append((since, time, why))
+    lived.shut += [(since, last + 1, why) for since, why in standing.values()]
+
+
+def _ms(text: str) -> int:
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return 0

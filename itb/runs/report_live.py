@@ -1,0 +1,274 @@
+"""`itb report --live`: what a bot did beside the backtest of the same bars, every difference with its cause."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from itb.backtest.run import Backtest
+from itb.charts.data import MetricRow, Note, Table
+from itb.charts.live_page import LivePage, live_page
+from itb.engine.venue import Venue
+from itb.errors import BarsError, JournalError
+from itb.indicators.score import ArrayScores
+from itb.laws.live_parity import ScoreApart
+from itb.laws.lived_days import Day, Lines, Slipped, Verdict, side_by_side, slipped
+from itb.live.episodes import Episodes
+from itb.live.host.growing import GrowingBars
+from itb.live.run.lived import Lived, read_lived
+from itb.live.scores.desk import ScoreDesk
+from itb.live.scores.speaking import SpeakingColumn
+from itb.market.bars import utc
+from itb.mlmodels.files import write_whole
+from itb.runs.live_models import kept_models, models_home
+from itb.runs.live_parts import paper_cash, stored_bars, usable_cash
+from itb.runs.live_strategies import LiveStrategy, live_strategies
+from itb.runs.live_training import bars_so_far
+from itb.runs.said import Said
+from itb.runs.venue import instrument
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from itb.market.bars import Bars, FloatArray
+    from itb.runs.workspace import Workspace
+
+_FEW = 20
+_SHOWN = 30
+_HISTORY = 500
+_VERDICTS: tuple[Verdict, ...] = ("same", "price", "quantity", "fee", "late", "missed", "extra")
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """One strategy on one market: its lines, its prices and how many ticks and scores were compared."""
+
+    day: Day
+    lines: tuple[Lines, ...]
+    prices: Slipped
+    ticks: int
+    scores: int
+
+
+def find_bot(workspace: Workspace, bot: str = "") -> Path:
+    """Give the folder of a bot: the one that is named, else the newest of the configured name."""
+    home, name = workspace.runs / "live", bot or workspace.config.live.name
+    found = [path.parent for path in home.glob(f"{name}*/journal.sqlite") if not bot or path.parent.name == bot]
+    if not found:
+        there = ", ".join(sorted(path.parent.name for path in home.glob("*/journal.sqlite"))) or "none"
+        raise JournalError(f"{home}: no bot {name!r} has run there; there are: {there}. `itb live --paper` starts one")
+    return max(found, key=lambda path: (path / "journal.sqlite").stat().st_mtime)
+
+
+def report_live(workspace: Workspace, bot: str = "") -> Said:
+    """Compare a bot's days with the backtest of their bars, and write the page ``report.html`` into its folder."""
+    folder = find_bot(workspace, bot)
+    lived = read_lived(folder, workspace.config.live.journal, workspace.config.data.timeframe)
+    stored = stored_bars(workspace)
+    lanes = [
+        lane for symbol in workspace.config.data.symbols for lane in _lanes(workspace, folder, lived, symbol, stored)
+    ]
+    if not lanes:
+        raise JournalError(f"{folder}: the event log has no decided bar of {', '.join(workspace.config.data.symbols)}")
+    prices = Slipped(np.concatenate([lane.prices.bps for lane in lanes]))
+    lines = [(lane, line) for lane in lanes for line in lane.lines]
+    differing = [(lane, line) for lane, line in lines if line.verdict != "same"]
+    words = _words(workspace, lanes, prices, folder)
+    table = _verdicts(lanes)
+    page = LivePage(
+        title=f"{folder.name}: lived and backtested",
+        summary=words[0],
+        period=_period(lanes),
+        bot=folder.name,
+        tiles=_tiles(lanes, prices),
+        notes=tuple(Note(text) for text in words[1:]),
+        verdicts=table,
+        differences=_differences(differing),
+        prices=_prices(prices),
+        bps=prices.bps,
+        is_synthetic=workspace.config.data.is_synthetic,
+    )
+    file = folder / "report.html"
+    write_whole(file, live_page(page).encode())
+    told = [f"{lane.day.name[1]} {utc(line.open_time)}: {line.verdict}: {line.cause}" for lane, line in differing]
+    more = (f"... and {len(told) - _SHOWN:,} more, in the page",) if len(told) > _SHOWN else ()
+    return Said(
+        _plain(lanes, prices, str(file)), (*words, *told[:_SHOWN], *more, f"The page: {file}"), table,
+        found=any(line.cause.startswith("unknown") for _, line in differing),
+    )  # fmt: skip
+
+
+def _lanes(
+    workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored: Mapping[str, Bars | None]
+) -> list[Lane]:
+    ticks = lived.ticks.get(symbol, {})
+    if not ticks:
+        return []
+    config = workspace.config
+    whole = bars_so_far(workspace, models_home(config, symbol, folder / "models"), stored[symbol])
+    begins = min([*ticks, *(time for (_, name), time in lived.first_order.items() if name == symbol)])
+    start, stop = (int(whole.open_time.searchsorted(time)) for time in (begins, max(ticks) + 1))
+    if stop - start < 1 or whole.open_time[start] != begins:
+        raise BarsError(f"{whole.label}: no bar {utc(begins)}, where the bot began; `itb data download` fetches it")
+    models = kept_models(config, symbol, folder / "models")
+    first = max(0, start - max(_HISTORY, 0 if models is None else models.features.warmup + 1))
+    bars, warm = whole.slice(first, stop), start - first
+    scores, apart = ({}, []) if models is None else _scores(lived, symbol, bars, warm, models)
+    chosen = live_strategies(workspace, bars)
+    found = []
+    for one in chosen:
+        day = Day((one.name, symbol), bars, lived, apart)
+        cash = _cash(workspace, folder, len(chosen), one)
+        venue = Venue(costs=config.costs, instrument=instrument(config, whole))
+        test = Backtest(one.strategy, one.settings, cash, venue, stepping=config.backtest.engine)
+        result = test.run(bars, scores, begins)
+        lines = tuple(side_by_side(day, result.fills))
+        prices = slipped(bars, lived.fills.get(day.name, []))
+        found.append(Lane(day, lines, prices, len(ticks), len(ticks) * len(scores)))
+    return found
+
+
+def _scores(
+    lived: Lived, symbol: str, bars: Bars, warm: int, models: Any
+) -> tuple[dict[str, ArrayScores], list[ScoreApart]]:
+    """Let the bot's own models score the bars at once, and list where it said something else."""
+    episodes = Episodes(lambda _episode: None)
+    columns = [SpeakingColumn(files, models.features.names, episodes) for files in models.columns]
+    desk = ScoreDesk(GrowingBars(bars), models.features, columns, models.derived, episodes=episodes, check=0)
+    known = {
+        name: ArrayScores(name, bars.open_time, desk.column(name), source.low, source.high)
+        for name, source in desk.sources.items()
+    }
+    times = bars.open_time[warm:].tolist()
+    apart = [
+        one for name, source in known.items() for one in _apart(name, times, source.batch()[warm:], lived.ticks[symbol])
+    ]
+    return known, apart
+
+
+def _apart(name: str, times: list[int], ours: FloatArray, ticks: Mapping[int, Any]) -> list[ScoreApart]:
+    found = []
+    for time, known in zip(times, ours.tolist(), strict=True):
+        if time not in ticks:
+            continue
+        told = ticks[time].scores.get(name)
+        said = float("nan") if told is None else float(told)
+        if np.isnan(known) and np.isnan(said):
+            continue
+        if not np.isclose(known, said, rtol=1e-9, atol=1e-12, equal_nan=True):
+            cause = "nothing was said" if np.isnan(said) else "another model or other features spoke (late model)"
+            found.append(ScoreApart(name, time, known, said, cause))
+    return found
+
+
+def _cash(workspace: Workspace, folder: Path, strategies: int, one: LiveStrategy) -> float:
+    """Give what a lane began with, as the bot splits it."""
+    config = workspace.config
+    symbols = len(config.data.symbols)
+    if folder.name.endswith(("-paper", "-paper-on-practice")):
+        whole = float(paper_cash(config, symbols * strategies))
+    elif folder.name.endswith("-practice"):
+        whole = float(config.backtest.cash)
+    else:
+        whole = float(usable_cash(config))
+    return whole * one.share / symbols
+
+
+def _period(lanes: list[Lane]) -> str:
+    times = [time for lane in lanes for time in lane.day.lived.ticks[lane.day.name[1]]]
+    return f"{utc(min(times))} to {utc(max(times))}"
+
+
+def _words(workspace: Workspace, lanes: list[Lane], prices: Slipped, folder: Path) -> tuple[str, ...]:
+    counts = Counter(line.verdict for lane in lanes for line in lane.lines)
+    fills = sum(counts.values())
+    apart = sum(len(lane.day.scores) for lane in lanes)
+    ticks, scores = sum(lane.ticks for lane in lanes), sum(lane.scores for lane in lanes)
+    first = (
+        f"{folder.name}, {_period(lanes)}: {ticks:,} bars decided on, {counts['same']:,} of {fills:,} fills as in the "
+        f"backtest of the same bars; {apart:,} of {scores:,} scores were not what the bot's models say of these bars"
+    )
+    return first, _proposal(workspace, prices, folder)
+
+
+def _proposal(workspace: Workspace, prices: Slipped, folder: Path) -> str:
+    costs, count = workspace.config.costs, len(prices.bps)
+    if not count:
+        return "No market order was filled: there is no slippage to learn from"
+    told = (
+        f"Market orders against the next open, {count:,} of them: median {prices.median:+.2f} bps, p90 "
+        f"{prices.p90:+.2f}, worst {prices.worst:+.2f}"
+    )
+    if folder.name.endswith(("-paper", "-practice")):
+        told += "; these are the prices of a model, so they tell what is configured, not what a market does"
+    if count < _FEW:
+        return f"{told}. Too few to propose a slippage ({_FEW} are needed)"
+    proposed = prices.propose(costs.spread_bps)
+    return f"{told}. Configured is costs.slippage_bps = {costs.slippage_bps:g}; what was paid is {proposed:g}"
+
+
+def _verdicts(lanes: list[Lane]) -> Table:
+    rows = []
+    for lane in lanes:
+        counts = Counter(line.verdict for line in lane.lines)
+        rows.append((" ".join(lane.day.name), *(f"{counts[verdict]:,}" for verdict in _VERDICTS)))
+    return Table(("strategy and market", *_VERDICTS), tuple(rows))
+
+
+def _differences(differing: list[tuple[Lane, Lines]]) -> Table:
+    rows = tuple(
+        (utc(line.open_time), lane.day.name[1], line.verdict, _fill(line.backtest), _fill(line.lived), line.cause)
+        for lane, line in differing
+    )
+    return Table(("bar", "market", "what", "backtest", "bot", "cause"), rows)
+
+
+def _fill(fill: Any) -> str:
+    if fill is None:
+        return "nothing"
+    return f"{'buy' if fill.qty > 0 else 'sell'} {abs(fill.qty):.10g} at {fill.price:.10g} ({fill.reason})"
+
+
+def _prices(prices: Slipped) -> Table:
+    if not len(prices.bps):
+        return Table(("", "bps"), ())
+    shown = {"median": prices.median, "p90": prices.p90, "worst": prices.worst, "mean": float(prices.bps.mean())}
+    rows = (("orders", f"{len(prices.bps):,}"), *((name, f"{value:+.2f}") for name, value in shown.items()))
+    return Table(("", "bps worse than the next open"), rows)
+
+
+def _tiles(lanes: list[Lane], prices: Slipped) -> tuple[MetricRow, ...]:
+    lines = [line for lane in lanes for line in lane.lines]
+    same = sum(line.verdict == "same" for line in lines)
+    tone: Any = "good" if same == len(lines) else "warn"
+    shown = [
+        MetricRow("Bars decided on", f"{sum(lane.ticks for lane in lanes):,}", is_headline=True),
+        MetricRow("Fills as backtested", f"{same:,} of {len(lines):,}", tone=tone, is_headline=True),
+        MetricRow("Scores that differ", f"{sum(len(lane.day.scores) for lane in lanes):,}", is_headline=True),
+    ]
+    if len(prices.bps):
+        shown.append(MetricRow("Median price", f"{prices.median:+.2f} bps", is_headline=True))
+    return tuple(shown)
+
+
+def _plain(lanes: list[Lane], prices: Slipped, file: str) -> dict[str, Any]:
+    counts = Counter(line.verdict for lane in lanes for line in lane.lines)
+    return {
+        "fills": {verdict: counts[verdict] for verdict in _VERDICTS},
+        "bars": sum(lane.ticks for lane in lanes),
+        "scores_apart": sum(len(lane.day.scores) for lane in lanes),
+        "prices_bps": None
+        if not len(prices.bps)
+        else {"count": len(prices.bps), "median": prices.median, "p90": prices.p90, "worst": prices.worst},
+        "differences": [
+            {"symbol": lane.day.name[1], "bar": utc(line.open_time), "what": line.verdict, "cause": line.cause}
+            for lane in lanes
+            for line in lane.lines
+            if line.verdict != "same"
+        ],
+        "page": file,
+    }
