@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from itb.live.notify.events import EquityAt, FillSeen, ScoreSaid, SignalSent, StateChanged, TradeClosed
+from itb.live.notify.events import EquityAt, ScoreSaid, SignalSent
+from itb.live.notify.from_live import of_change, of_execution, of_trade
 from itb.live.orders import events as ev
 
 if TYPE_CHECKING:
@@ -97,44 +98,21 @@ class Teller:
         order = self.engine.accounts[0].dealer.book.by_venue.get((trade.symbol, trade.order_id), "")
         known = self.engine.accounts[0].dealer.book.orders.get(order)
         reason = "" if known is None else known.intent.reason
-        self.tell(
-            FillSeen(
-                trade.time,
-                trade.symbol,
-                trade.side,
-                float(trade.qty),
-                float(trade.price),
-                in_quote,
-                reason,
-                trade.trade_id,
-            )
-        )
+        self.tell(of_execution(trade, reason, in_quote))
         book, place = lane.books.histories[lane.symbol], (lane.name, lane.symbol)
         for ended in book.closed[self._closed.get(place, 0) :]:
-            self.tell(
-                TradeClosed(
-                    trade.time,
-                    ended.symbol,
-                    ended.side,
-                    ended.entry_time,
-                    ended.qty,
-                    ended.entry_price,
-                    ended.exit_price,
-                    ended.fees_quote,
-                    ended.pnl,
-                    ended.return_,
-                    str(ended.exit_reason),
-                )
-            )
+            self.tell(of_trade(ended, trade.time))
         self._closed[place] = len(book.closed)
 
     def change(self, change: Change) -> None:
         """Tell of a trouble that began or is over."""
-        trouble = change.trouble
-        if change.is_over:
-            state: State = "resumed" if trouble.halts else "recovered"
-        elif trouble.halts:
-            state = "limit_hit" if "limits." in trouble.text else "halted"
-        else:
-            state = "model_expired" if "expired" in trouble.key else "drift" if "drift" in trouble.key else "degraded"
-        self.tell(StateChanged(change.time, state, trouble.text, trouble.key, trouble.since, trouble.count))
+        told, key = of_change(change), change.trouble.key
+        if not change.is_over:
+            named: tuple[tuple[State, bool], ...] = (
+                ("limit_hit", "limits." in told.text),
+                ("model_expired", "expired" in key),
+                ("drift", "drift" in key),
+            )
+            state = next((name for name, is_so in named if is_so), told.state)
+            told = replace(told, state=state)
+        self.tell(told)
