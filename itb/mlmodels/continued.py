@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from itb.errors import ModelError
 from itb.market.bars import utc
 from itb.mlmodels.by_class import for_label
-from itb.mlmodels.fold import FoldData, fit_fold
+from itb.mlmodels.fold import FoldData, fit_fold, pack_rows, training_rows
+from itb.mlmodels.result import Fold, WalkForwardResult
 from itb.mlmodels.timeline import ModelTimeline
-from itb.mlmodels.walkforward import entry_of
+from itb.mlmodels.walkforward import entry_of, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,3 +84,51 @@ def continue_walk(
         added.append(entry)
         tell(entry)
     return tuple(added)
+
+
+def kept_result(
+    walk: WalkForward, table: TrainingTable, algorithm: Algorithm, home: Path, *, seed: int = 0
+) -> WalkForwardResult:
+    """Give what a walk-forward that was continued in ``home`` has come to, as a run over these bars gives it.
+
+    Scores are given again by the models that spoke; importances are not known. A newest refit may speak only from a bar
+    that is still to come: its block is empty.
+    """
+    algorithm = for_label(algorithm, has_classes=table.has_classes)
+    timeline = ModelTimeline.load(home / "timeline.json")
+    blocks = walk.blocks(table, ahead=walk.refit_delay_bars)[: len(timeline.entries)]
+    job, data = walk.job(table, algorithm, home, blocks, seed, timeline.column), FoldData.of(table)
+    scores = np.full(len(table), np.nan)
+    folds, speaking = [], ""
+    for block, entry in zip(blocks, timeline.entries, strict=True):
+        speaking = entry.file.removeprefix("models/") if entry.promoted else speaking
+        rows = np.arange(block.test_start, min(block.test_stop, len(table)))
+        if speaking and len(rows):
+            scores[rows] = scores_of(job, speaking, table.features[rows], rows)
+        learned = training_rows(job, data, block) if entry.file else rows[:0]
+        folds.append(
+            Fold(
+                block=block,
+                entry=entry,
+                rows=len(learned),
+                first_row=int(learned[0]) if len(learned) else block.fit_bar,
+                last_row=int(learned[-1]) if len(learned) else block.fit_bar,
+                last_known=int(data.known_at[learned].max()) if len(learned) else -1,
+                importance=np.zeros(len(table.feature_names)),
+                note="",
+                learned=pack_rows(learned),
+            )
+        )
+    return WalkForwardResult(
+        column=timeline.column,
+        low=timeline.low,
+        high=timeline.high,
+        is_classifier=algorithm.is_classifier,
+        scores=scores,
+        table=table,
+        timeline=timeline,
+        folds=tuple(folds),
+        folder=home,
+        fingerprint="",
+        algorithm=algorithm,
+    )

@@ -127,7 +127,7 @@ class FoldResult:
 def fit_fold(job: FoldJob, data: FoldData, number: int) -> FoldResult:
     """Run one refit and keep its result; the same whatever process it runs in."""
     block = job.blocks[number]
-    rows = _training_rows(job, data, block)
+    rows = training_rows(job, data, block)
     labels = data.values[rows]
     refusal = _refusal(job, labels)
     if refusal:
@@ -162,7 +162,8 @@ def stored_fold(job: FoldJob, number: int) -> FoldResult | None:
     return result
 
 
-def _training_rows(job: FoldJob, data: FoldData, block: Block) -> IntArray:
+def training_rows(job: FoldJob, data: FoldData, block: Block) -> IntArray:
+    """Give the rows that a refit learns from: complete, with a label that was known, thinned as asked."""
     rows = block.training_rows(data.known_at)
     if job.every_nth_row > 1:  # counted from the epoch, so that a refit elsewhere in time keeps the same bars
         rows = rows[data.open_time[rows] // job.timeframe_ms % job.every_nth_row == 0]
@@ -188,7 +189,7 @@ def _bins(job: FoldJob, data: FoldData) -> Bins | None:
     if not job.training.reuse_bins or not isinstance(job.algorithm, Binned):
         return None
     if "bins" not in data.found:
-        rows = _training_rows(job, data, job.blocks[0])
+        rows = training_rows(job, data, job.blocks[0])
         data.found["bins"] = job.algorithm.bins(_lesson(job, data, rows)[0].features, job.seed) if len(rows) else None
     return data.found["bins"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -187,7 +188,7 @@ class WalkForward:
                 scores[block.test_start : block.test_stop] = result.test
             elif speaking:
                 rows = np.arange(block.test_start, block.test_stop)
-                scores[rows] = _scores_of(job, speaking, table.features[block.test_start : block.test_stop], rows)
+                scores[rows] = scores_of(job, speaking, table.features[block.test_start : block.test_stop], rows)
             entry = entry_of(table, block, result, verdict)
             timeline = timeline.appended(entry)
             folds.append(_fold(block, entry, result))
@@ -222,14 +223,14 @@ class WalkForward:
                 recent=result.recent,
                 labels=table.label.values[rows],
                 candidate=result.held,
-                incumbent=_scores_of(job, speaking, table.features[rows], rows) if speaking and len(rows) else None,
+                incumbent=scores_of(job, speaking, table.features[rows], rows) if speaking and len(rows) else None,
                 horizon=typical_reach(table.label.known_at),
                 seed=job.seed,
             )
         )
 
 
-def _scores_of(job: FoldJob, file: str, features: FloatMatrix, rows: IntArray) -> FloatArray:
+def scores_of(job: FoldJob, file: str, features: FloatMatrix, rows: IntArray) -> FloatArray:
     """Score rows of the table by an earlier model."""
     stored = load_model(job.models / file, job.algorithm)
     return score_rows(stored.model, job.read(features, rows, stored.scales))
@@ -272,7 +273,7 @@ def _fit(job: FoldJob, data: FoldData, missing: list[int], workers: int) -> Iter
 def entry_of(table: TrainingTable, block: Block, result: FoldResult, verdict: Verdict) -> TimelineEntry:
     """Describe a refit; the bar that it speaks from may be one that is still to come."""
     last = len(table) - 1
-    ahead = max(0, block.test_start - last)
+    ahead = math.ceil(max(0, block.test_start - last) / max(1, len(table.coins)))
     return TimelineEntry(
         trained_until=int(table.open_time[result.last_row]),
         known_at=int(table.open_time[block.fit_bar]),

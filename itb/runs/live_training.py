@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from itb.errors import BarsError, ConfigError, ItbError
 from itb.live.bars.kept import read_kept
 from itb.market.bars import Bars
 from itb.market.gaps import treat
-from itb.mlmodels.continued import continue_walk
+from itb.mlmodels.continued import continue_walk, kept_result
 from itb.mlmodels.files import sweep_drafts, write_whole
+from itb.mlmodels.stages.column import ScoreColumn
 from itb.runs.model import walk_forward
 from itb.runs.training_tables import training_tables
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from itb.config import Config
+    from itb.mlmodels.result import WalkForwardResult
     from itb.runs.workspace import Workspace
 
 BARS_FILE = "bars"
@@ -36,15 +39,9 @@ _WAIT_S = 3600.0
 
 def refuse_unlearned(config: Config) -> None:
     """Say which parts of a config cannot be trained on while a bot runs."""
-    for name, is_set in (
-        ("abstain", configured.abstention(config) is not None),
-        ("calibration", configured.calibration(config) is not None),
-        ("stack", configured.stack(config) is not None),
-        ("training", config.training.pooled and len(config.data.symbols) > 1),
-    ):
-        if is_set:
-            told = "is not trained again while a bot runs: set live.retrain = false, and start it anew for newer models"
-            raise ConfigError(config.complaint((name,), told))
+    if config.training.pooled and len(config.data.symbols) > 1:
+        told = "is not trained again while a bot runs: set live.retrain = false, and start it anew for newer models"
+        raise ConfigError(config.complaint(("training", "pooled"), told))
 
 
 def bars_so_far(workspace: Workspace, home: Path, stored: Bars | None) -> Bars:
@@ -75,15 +72,43 @@ def train_on(workspace: Workspace, homes: Mapping[str, Path]) -> None:
     """Fit what is due, in the folders that each symbol's models were kept in."""
     from itb.runs.live_parts import stored_bars
 
-    config = workspace.config
-    walk, learned = walk_forward(config), columns(config)
     stored = stored_bars(workspace)
     for symbol, home in homes.items():
         with locked(home, timeout_s=_WAIT_S):  # a child may have outlived its bot
             sweep_drafts(home)
             bars = bars_so_far(workspace, home, stored[symbol])
-            for column, table in zip(learned, training_tables(config, bars, learned), strict=True):
-                continue_walk(walk, table, column.algorithm, home / "models" / column.name, seed=column.seed)
+            _train_symbol(workspace.config, bars, home)
+
+
+def _train_symbol(config: Config, bars: Bars, home: Path) -> None:
+    walk, learned = walk_forward(config), columns(config)
+    stacked = configured.stack(config)
+    found = {}
+    for column, table in zip(learned, training_tables(config, bars, learned), strict=True):
+        place = home / "models" / column.name
+        continue_walk(walk, table, column.algorithm, place, seed=column.seed)
+        walked = kept_result(walk, table, column.algorithm, place, seed=column.seed)
+        found[column.name] = _refined(config, walked, home / "stages" / column.name)
+    if stacked is not None:
+        label = configured.stack_label(config)
+        inputs = [found[name] for name in configured.stack_inputs(config)]
+        target = next(one for one in found.values() if one.label_name == label.name)
+        table = stacked.table(inputs, target, bars.timeframe, is_binary=label.is_binary)
+        place = home / "models" / f"{label.name}_stack"
+        continue_walk(stacked.walk, table, stacked.algorithm, place, seed=config.stack.seed)
+
+
+def _refined(config: Config, walked: WalkForwardResult, folder: Path) -> ScoreColumn:
+    """Let the stages of a column learn on; give its scores after them."""
+    frame, last = walked.table.timeframe.ms, int(walked.table.open_time[-1])
+    later = tuple(last + (ahead + 1) * frame for ahead in range(config.walkforward.refit_delay_bars))
+    column = replace(ScoreColumn.of(walked, config.walkforward.embargo_bars), later=later)
+    abstention, calibration = configured.abstention(config), configured.calibration(config)
+    if abstention is not None:
+        column, _ = abstention.keep(walked, column, folder)
+    if calibration is not None and column.is_probability:
+        column, _ = calibration.keep(column, folder)
+    return column
 
 
 def child_command(workspace: Workspace, homes: Mapping[str, Path], folder: Path) -> tuple[str, ...]:

@@ -9,16 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from itb.config import load_config
 from itb.errors import ConfigError
+from itb.live.bars.bar import rows_of
+from itb.live.bars.kept import KeptBars
+from itb.live.episodes import Episodes
+from itb.live.scores.speaking import SpeakingColumn
 from itb.mlmodels.timeline import ModelTimeline
 from itb.runs.live import Launch, bot_folder, live
-from itb.runs.live_training import refuse_unlearned
+from itb.runs.live_models import live_models
+from itb.runs.live_training import BARS_FILE, refuse_unlearned, train_on
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.practice import Rehearsal
+from itb.runs.refine import stages_folder
 from itb.runs.rehearsal import find_exchange
 from itb.runs.said import Said
 from itb.runs.scored import ScoredMarket
@@ -122,10 +129,42 @@ def test_shadows_trade_on_paper_beside_the_bot(lived: tuple[Workspace, Said, lis
     assert most == 3
 
 
-@pytest.mark.parametrize("part", ["abstain.dissimilarity=1.0", "calibration.method=platt", "stack.algorithm=logistic"])
-def test_what_cannot_be_trained_on_is_refused_at_the_start(tmp_path: Path, part: str) -> None:
+def test_a_pool_is_refused_at_the_start(tmp_path: Path) -> None:
+    pool = ("data.symbols=['BTC/USDT', 'ETH/USDT']", "training.pooled=true")
     with pytest.raises(ConfigError, match=r"set live\.retrain = false"):
-        refuse_unlearned(workspace(tmp_path, part).config)
+        refuse_unlearned(workspace(tmp_path, *pool).config)
+
+
+def test_stages_and_stack_learn_on_as_over_all_bars(tmp_path: Path) -> None:
+    """Trained until a bar, then trained on twice as the child does: the files and scores of one run over all bars."""
+    place = workspace(
+        tmp_path, "abstain={dissimilarity=2.0, most_rows=50}", "calibration={method='platt', min_rows=40}",
+        "stack={algorithm='logistic', train=100, refit_every=60, min_train_rows=40}",
+    )  # fmt: skip
+    bars = load_market(place, "BTC/USDT", run_id="1", command="walkforward").bars
+    models = live_models(place, "BTC/USDT", int(bars.open_time[830]), tmp_path / "bot")
+    for stop in (900, 960):
+        kept = KeptBars(models.home / BARS_FILE, bars.symbol, bars.timeframe, tuple(bars.columns))
+        kept.add(rows_of(bars.head(stop)))
+        train_on(place, {"BTC/USDT": models.home})
+    scored = over_all(place, int(bars.open_time[960]))
+    times = bars.open_time[:960]
+    said: dict[str, Any] = {}
+    for files, walked in zip(models.columns, scored.walked, strict=True):
+        names = files.inputs or models.features.names
+        column = SpeakingColumn(files, names, Episodes(print))
+        assert len(column.timeline.entries) > 3
+        assert column.timeline.begins_with(walked.timeline)
+        rows = np.column_stack([said[name] for name in names]).astype(np.float32) if files.inputs else None
+        said[column.column] = column.batch(times, walked.table.features if rows is None else rows)
+        np.testing.assert_array_equal(said[column.column], scored.scores[column.column].batch())
+        assert np.isfinite(said[column.column][900:]).any()
+        if files.stages is not None:
+            for name in ("abstention", "calibration"):
+                there = stages_folder(place.config, scored.market, walked) / f"{name}.json"
+                mine = ModelTimeline.load(files.stages / f"{name}.json")
+                assert mine.begins_with(ModelTimeline.load(there))
+                assert mine.entries[-1].known_at == column.timeline.entries[-1].known_at
 
 
 def test_a_shadow_needs_a_name_that_no_strategy_has(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ class SpeakingColumn:
         try:
             timeline = ModelTimeline.load(self.files.models / "timeline.json")
             new = self._new_entries(timeline)
+            if not self._is_whole(new):
+                return  # its stages are still being written
             self._check(new)
             scores = self._score_files()
         except (ModelError, OSError) as error:
@@ -130,6 +132,11 @@ class SpeakingColumn:
                 self.episodes.well(f"{self.column}: late")
         self.timeline, self._scores = timeline, scores
         self.episodes.well(f"{self.column}: refresh")
+
+    def _is_whole(self, new: Sequence[TimelineEntry]) -> bool:
+        """Whether the stages have learned what belongs to the newest model."""
+        newest = max((entry.known_at for entry in new if entry.promoted), default=0)
+        return all(timeline.entries[-1].known_at >= newest for timeline in self._stage_timelines() if timeline.entries)
 
     def _new_entries(self, timeline: ModelTimeline) -> tuple[TimelineEntry, ...]:
         if not timeline.begins_with(self.timeline):
@@ -197,10 +204,13 @@ class SpeakingColumn:
     def _names(self) -> tuple[str, ...]:
         return self.files.inputs or self.feature_names
 
-    def _stage_entries(self) -> tuple[TimelineEntry, ...]:
+    def _stage_timelines(self) -> tuple[ModelTimeline, ...]:
         folder = self.files.stages
         names = [] if folder is None else [folder / f"{name}.json" for name in ("abstention", "calibration")]
-        return tuple(entry for path in names if path.exists() for entry in ModelTimeline.load(path).entries)
+        return tuple(ModelTimeline.load(path) for path in names if path.exists())
+
+    def _stage_entries(self) -> tuple[TimelineEntry, ...]:
+        return tuple(entry for timeline in self._stage_timelines() for entry in timeline.entries)
 
     def _look(self) -> tuple[tuple[int, int, int], ...]:
         """See whether a file may have changed, without reading it."""

@@ -21,7 +21,8 @@ class ScoreColumn:
     """Scores that were given without knowledge of their labels, and those labels.
 
     ``blocks`` are the refits that gave the scores. ``embargo_bars`` is how long before a refit a label must have been
-    known to be learned from. ``is_probability``: scores of a classifier, from 0 to 1.
+    known to be learned from. ``later`` are open times of bars that are still to come, from which a refit may speak.
+    ``is_probability``: scores of a classifier, from 0 to 1.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ScoreColumn:
     blocks: tuple[Block, ...]
     open_time: IntArray
     embargo_bars: int = 0
+    later: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.scores) == len(self.label) == len(self.open_time):
@@ -68,6 +70,11 @@ class ScoreColumn:
     def source(self) -> WalkForwardScores:
         """The scores as a source that a data feed can carry."""
         return WalkForwardScores(self.name, self.low, self.high, self.open_time, self.scores)
+
+    @property
+    def times(self) -> IntArray:
+        """Open times of its bars and of those to come."""
+        return np.concatenate((self.open_time, np.array(self.later, dtype=np.int64)))
 
     @property
     def first(self) -> int:

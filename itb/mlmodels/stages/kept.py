@@ -48,7 +48,7 @@ def keep_parts(
     A coin of a pool may have no bar where a model was fitted or speaks: see :func:`heard_parts`.
     """
     timeline = ModelTimeline(column.name, column.low, column.high, (column.name,))
-    times = column.open_time
+    times = column.times
     for part in heard_parts(parts, len(times)):
         manifest = Manifest(
             column=column.name,
