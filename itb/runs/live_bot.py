@@ -350,6 +350,7 @@ class Bot:
     def _refitted(self, refit: Refit) -> None:
         self.chronicle.refit(refit.symbol, refit.column, refit.entry)
         self.tell(str(refit))
+        self.audience.retrained(str(refit))
 
     def _gate_changed(self, is_open: bool, reasons: tuple[str, ...]) -> None:
         text = "decisions count from here on" if is_open else "decisions do not count"

@@ -19,13 +19,15 @@ from itb.laws.live_parity import ScoreApart
 from itb.laws.lived_days import Day, Lines, Slipped, Verdict, side_by_side, slipped
 from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
+from itb.live.notify.mailroom import Mailroom
 from itb.live.run.lived import Lived, read_lived
 from itb.live.scores.desk import ScoreDesk
 from itb.live.scores.speaking import SpeakingColumn
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
+from itb.runs.graded import build_grader
 from itb.runs.live_models import kept_models, models_home
-from itb.runs.live_parts import paper_cash, stored_bars, usable_cash
+from itb.runs.live_parts import JOURNAL, paper_cash, stored_bars, usable_cash
 from itb.runs.live_strategies import LiveStrategy, live_strategies
 from itb.runs.live_training import bars_so_far
 from itb.runs.said import Said
@@ -77,7 +79,7 @@ def report_live(workspace: Workspace, bot: str = "") -> Said:
     prices = Slipped(np.concatenate([lane.prices.bps for lane in lanes]))
     lines = [(lane, line) for lane in lanes for line in lane.lines]
     differing = [(lane, line) for lane, line in lines if line.verdict != "same"]
-    words = _words(workspace, lanes, prices, folder)
+    words = (*_words(workspace, lanes, prices, folder), *_board(workspace, folder))
     table = _verdicts(lanes)
     page = LivePage(
         title=f"{folder.name}: lived and backtested",
@@ -176,6 +178,17 @@ def _cash(workspace: Workspace, folder: Path, strategies: int, one: LiveStrategy
     else:
         whole = float(usable_cash(config))
     return whole * one.share / symbols
+
+
+def _board(workspace: Workspace, folder: Path) -> tuple[str, ...]:
+    """Say how what people were told turned out, where they were told anything."""
+    if not workspace.config.outputs:
+        return ()
+    mailroom = Mailroom(workspace.config.live.journal or folder / JOURNAL)
+    try:
+        return (f"What was sent, graded: {build_grader(workspace, mailroom).text()}",)
+    finally:
+        mailroom.close()
 
 
 def _period(lanes: list[Lane]) -> str:
