@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars, FloatArray
     from itb.runs.workspace import Workspace
 
+_KINDS = ("", "-paper", "-practice", "-paper-on-practice")
 _FEW = 20
 _SHOWN = 30
 _HISTORY = 500
@@ -46,7 +47,7 @@ _VERDICTS: tuple[Verdict, ...] = ("same", "price", "quantity", "fee", "late", "m
 
 
 @dataclass(frozen=True, eq=False)
-class Lane:
+class LivedLane:
     """One strategy on one market: its lines, its prices and how many ticks and scores were compared."""
 
     day: Day
@@ -59,7 +60,8 @@ class Lane:
 def find_bot(workspace: Workspace, bot: str = "") -> Path:
     """Give the folder of a bot: the one that is named, else the newest of the configured name."""
     home, name = workspace.runs / "live", bot or workspace.config.live.name
-    found = [path.parent for path in home.glob(f"{name}*/journal.sqlite") if not bot or path.parent.name == bot]
+    names = {name} if bot else {name + kind for kind in _KINDS}
+    found = [path.parent for path in home.glob("*/journal.sqlite") if path.parent.name in names]
     if not found:
         there = ", ".join(sorted(path.parent.name for path in home.glob("*/journal.sqlite"))) or "none"
         raise JournalError(f"{home}: no bot {name!r} has run there; there are: {there}. `itb live --paper` starts one")
@@ -106,7 +108,7 @@ def report_live(workspace: Workspace, bot: str = "") -> Said:
 
 def _lanes(
     workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored: Mapping[str, Bars | None]
-) -> list[Lane]:
+) -> list[LivedLane]:
     ticks = lived.ticks.get(symbol, {})
     if not ticks:
         return []
@@ -130,7 +132,7 @@ def _lanes(
         result = test.run(bars, scores, begins)
         lines = tuple(side_by_side(day, result.fills))
         prices = slipped(bars, lived.fills.get(day.name, []))
-        found.append(Lane(day, lines, prices, len(ticks), len(ticks) * len(scores)))
+        found.append(LivedLane(day, lines, prices, len(ticks), len(ticks) * len(scores)))
     return found
 
 
@@ -191,12 +193,12 @@ def _board(workspace: Workspace, folder: Path) -> tuple[str, ...]:
         mailroom.close()
 
 
-def _period(lanes: list[Lane]) -> str:
+def _period(lanes: list[LivedLane]) -> str:
     times = [time for lane in lanes for time in lane.day.lived.ticks[lane.day.name[1]]]
     return f"{utc(min(times))} to {utc(max(times))}"
 
 
-def _words(workspace: Workspace, lanes: list[Lane], prices: Slipped, folder: Path) -> tuple[str, ...]:
+def _words(workspace: Workspace, lanes: list[LivedLane], prices: Slipped, folder: Path) -> tuple[str, ...]:
     counts = Counter(line.verdict for lane in lanes for line in lane.lines)
     fills = sum(counts.values())
     apart = sum(len(lane.day.scores) for lane in lanes)
@@ -224,7 +226,7 @@ def _proposal(workspace: Workspace, prices: Slipped, folder: Path) -> str:
     return f"{told}. Configured is costs.slippage_bps = {costs.slippage_bps:g}; what was paid is {proposed:g}"
 
 
-def _verdicts(lanes: list[Lane]) -> Table:
+def _verdicts(lanes: list[LivedLane]) -> Table:
     rows = []
     for lane in lanes:
         counts = Counter(line.verdict for line in lane.lines)
@@ -232,7 +234,7 @@ def _verdicts(lanes: list[Lane]) -> Table:
     return Table(("strategy and market", *_VERDICTS), tuple(rows))
 
 
-def _differences(differing: list[tuple[Lane, Lines]]) -> Table:
+def _differences(differing: list[tuple[LivedLane, Lines]]) -> Table:
     rows = tuple(
         (utc(line.open_time), lane.day.name[1], line.verdict, _fill(line.backtest), _fill(line.lived), line.cause)
         for lane, line in differing
@@ -254,7 +256,7 @@ def _prices(prices: Slipped) -> Table:
     return Table(("", "bps worse than the next open"), rows)
 
 
-def _tiles(lanes: list[Lane], prices: Slipped) -> tuple[MetricRow, ...]:
+def _tiles(lanes: list[LivedLane], prices: Slipped) -> tuple[MetricRow, ...]:
     lines = [line for lane in lanes for line in lane.lines]
     same = sum(line.verdict == "same" for line in lines)
     tone: Any = "good" if same == len(lines) else "warn"
@@ -268,7 +270,7 @@ def _tiles(lanes: list[Lane], prices: Slipped) -> tuple[MetricRow, ...]:
     return tuple(shown)
 
 
-def _plain(lanes: list[Lane], prices: Slipped, file: str) -> dict[str, Any]:
+def _plain(lanes: list[LivedLane], prices: Slipped, file: str) -> dict[str, Any]:
     counts = Counter(line.verdict for lane in lanes for line in lane.lines)
     return {
         "fills": {verdict: counts[verdict] for verdict in _VERDICTS},

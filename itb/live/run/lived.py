@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from itb.market.timeframe import Timeframe
 
 _REFUSED = {Phase.REFUSED, Phase.REJECTED}
+_GATE, _PAUSE = "the gate", "a pause"
 _SHUTS, _OPENS = {"HALTED", "DEGRADED"}, {"RESUMED", "RECOVERED"}
 
 
@@ -106,30 +107,44 @@ def _events(lived: Lived, events: Iterable[Mapping[str, Any]]) -> None:
     standing: dict[str, tuple[int, str]] = {}
     last = 0
     for event in events:
-        kind, time = event.get("event"), _ms(str(event.get("time", "")))
+        time = _ms(str(event.get("time", "")))
         last = max(last, time)
-        if kind == "TICK":
-            tick = Tick(dict(event.get("scores") or {}), bool(event.get("late")))
-            lived.ticks[str(event["symbol"])].setdefault(int(event["bar"]), tick)
-        elif kind == "BAR":
-            lived.odd_bars[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("what")))
-        elif kind == "START":
-            lived.starts.append(time)
-        elif kind == "COMMAND":
-            ask = str(event.get("ask"))
-            if ask == "close":
-                lived.closed_by_hand.append(time)
-            elif ask == "pause":
-                standing["pause"] = (time, "paused by a person")
-            elif ask == "resume" and "pause" in standing:
-                since, why = standing.pop("pause")
-                lived.shut.append((since, time, why))
-        elif kind in _SHUTS:
-            standing.setdefault(str(event.get("key")), (time, str(event.get("text"))))
-        elif kind in _OPENS and str(event.get("key")) in standing:
-            since, why = standing.pop(str(event.get("key")))
+        _note(lived, event, time)
+        key, why = _change(event)
+        if why:
+            standing.setdefault(key, (time, why))
+        elif key in standing:
+            since, why = standing.pop(key)
             lived.shut.append((since, time, why))
     lived.shut += [(since, last + 1, why) for since, why in standing.values()]
+
+
+def _note(lived: Lived, event: Mapping[str, Any], time: int) -> None:
+    kind = event.get("event")
+    if kind == "TICK":
+        tick = Tick(dict(event.get("scores") or {}), bool(event.get("late")))
+        lived.ticks[str(event["symbol"])].setdefault(int(event["bar"]), tick)
+    elif kind == "BAR":
+        lived.odd_bars[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("what")))
+    elif kind == "START":
+        lived.starts.append(time)
+    elif kind == "COMMAND" and event.get("ask") == "close":
+        lived.closed_by_hand.append(time)
+
+
+def _change(event: Mapping[str, Any]) -> tuple[str, str]:
+    """Give what begins to keep orders back, and why; without a why it ends."""
+    kind, ask, text = event.get("event"), event.get("ask"), str(event.get("text", ""))
+    if kind == "START":
+        return _GATE, "its bars were not live yet, or its account not compared"
+    if kind == "NOTE" and text.startswith("decisions"):
+        reasons = ", ".join(map(str, event.get("reasons") or [text]))
+        return _GATE, "" if text.startswith("decisions count") else reasons
+    if kind == "COMMAND" and ask in {"pause", "resume"}:
+        return _PAUSE, "paused by a person" if ask == "pause" else ""
+    if kind in _SHUTS | _OPENS:
+        return str(event.get("key")), text if kind in _SHUTS else ""
+    return "", ""
 
 
 def _ms(text: str) -> int:
