@@ -24,6 +24,7 @@ from itb.live.run.account import Account, Lane
 from itb.live.run.bars import MarketClock, build_pump, load_histories
 from itb.live.run.chronicle import Chronicle
 from itb.live.run.control import ControlServer
+from itb.live.run.drifting import Drift
 from itb.live.run.engine import RECONCILED, Engine, not_live
 from itb.live.run.event_log import EventLog, Kind
 from itb.live.run.health import Change, HealthBoard
@@ -49,6 +50,7 @@ from itb.runs.live_parts import (
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_staff import Staff
 from itb.runs.live_strategies import live_shadows, live_strategies
+from itb.runs.live_training import GROUND_FILE
 from itb.runs.live_words import last_words
 from itb.runs.said import Said
 
@@ -312,7 +314,9 @@ class Bot:
             self.chronicle.begin(account)
             self.chronicle.follow(account)
         engine.listeners.ticked.append(self.chronicle.tick)
-        engine.listeners.ticked.append(lambda _ticked: self.chronicle.late(desks))
+        grounds = {symbol: models.home / GROUND_FILE for symbol, models in self.models.items()}
+        drift = Drift(desks, grounds, self.board)
+        engine.listeners.ticked += [lambda _ticked: self.chronicle.late(desks), drift.tick]
         engine.listeners.after.append(self._after)
         return engine
 

@@ -21,6 +21,7 @@ from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.runs.capsule import series_of
 from itb.runs.deep import is_deep
+from itb.runs.live_training import keep_ground
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.refine import stages_folder
@@ -157,6 +158,7 @@ def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
         "ranges": {name: _finite(source.low, source.high) for name, source in scored.scores.items()},
         "trained_until": int(scored.market.bars.close_time[-1]),
     }
+    keep_ground(scored.walked[0], home)
     write_whole(home / "columns.json", json.dumps(facts, indent=1).encode())
 
 

@@ -16,6 +16,7 @@ from itb.config.columns import columns
 from itb.datafeeds.atomic import locked
 from itb.errors import BarsError, ConfigError, ItbError
 from itb.live.bars.kept import read_kept
+from itb.live.run.drifting import Ground
 from itb.market.bars import Bars
 from itb.market.gaps import treat
 from itb.mlmodels.continued import continue_walk, kept_result
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from itb.mlmodels.result import WalkForwardResult
     from itb.runs.workspace import Workspace
 
-BARS_FILE = "bars"
+BARS_FILE, GROUND_FILE = "bars", "ground.json"
 _CHILD = "from itb.runs.live_training import main; import sys; main(sys.argv[1])"
 _NICE = 10
 _WAIT_S = 3600.0
@@ -89,6 +90,7 @@ def _train_symbol(config: Config, bars: Bars, home: Path) -> None:
         continue_walk(walk, table, column.algorithm, place, seed=column.seed)
         walked = kept_result(walk, table, column.algorithm, place, seed=column.seed)
         found[column.name] = _refined(config, walked, home / "stages" / column.name)
+    keep_ground(walked, home)
     if stacked is not None:
         label = configured.stack_label(config)
         inputs = [found[name] for name in configured.stack_inputs(config)]
@@ -96,6 +98,14 @@ def _train_symbol(config: Config, bars: Bars, home: Path) -> None:
         table = stacked.table(inputs, target, bars.timeframe, is_binary=label.is_binary)
         place = home / "models" / f"{label.name}_stack"
         continue_walk(stacked.walk, table, stacked.algorithm, place, seed=config.stack.seed)
+
+
+def keep_ground(walked: WalkForwardResult, home: Path) -> None:
+    """Write where the features lay that the newest model learned from."""
+    spoke = [fold for fold in walked.folds if fold.entry.promoted]
+    if spoke:
+        rows = walked.table.features[spoke[-1].learned_rows]
+        Ground.of(walked.table.feature_names, rows).save(home / GROUND_FILE)
 
 
 def _refined(config: Config, walked: WalkForwardResult, folder: Path) -> ScoreColumn:

@@ -17,11 +17,12 @@ from itb.errors import ConfigError
 from itb.live.bars.bar import rows_of
 from itb.live.bars.kept import KeptBars
 from itb.live.episodes import Episodes
+from itb.live.run.drifting import Ground
 from itb.live.scores.speaking import SpeakingColumn
 from itb.mlmodels.timeline import ModelTimeline
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.live_models import live_models
-from itb.runs.live_training import BARS_FILE, refuse_unlearned, train_on
+from itb.runs.live_training import BARS_FILE, GROUND_FILE, refuse_unlearned, train_on
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.practice import Rehearsal
@@ -147,6 +148,7 @@ def test_stages_and_stack_learn_on_as_over_all_bars(tmp_path: Path) -> None:
         kept = KeptBars(models.home / BARS_FILE, bars.symbol, bars.timeframe, tuple(bars.columns))
         kept.add(rows_of(bars.head(stop)))
         train_on(place, {"BTC/USDT": models.home})
+    assert set(Ground.load(models.home / GROUND_FILE).usual) == set(models.features.names)
     scored = over_all(place, int(bars.open_time[960]))
     times = bars.open_time[:960]
     said: dict[str, Any] = {}

@@ -110,6 +110,11 @@ class ScoreDesk:
         return {name: LiveScores(self, name, *ranges[name]) for name in self.said}
 
     @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The columns of :attr:`newest`, the features of the bar that was scored last."""
+        return tuple(self._features.names)
+
+    @property
     def scored(self) -> int:
         """How many bars have been scored."""
         return len(next(iter(self.said.values()))) if self.said else 0

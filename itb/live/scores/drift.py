@@ -80,6 +80,10 @@ class DriftWatch:
         """Take the features of one bar (shape 1 x features)."""
         self._rows.append(np.array(row, dtype=np.float32))
 
+    def against(self, training: TrainingQuantiles) -> None:
+        """Compare with other training rows from now on: a new model speaks."""
+        self._training = training
+
     def indices(self) -> dict[str, float]:
         """Give the index of each feature, empty before there are enough rows."""
         if len(self._rows) < self._least:
