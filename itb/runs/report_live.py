@@ -188,7 +188,7 @@ def _board(workspace: Workspace, folder: Path) -> tuple[str, ...]:
         return ()
     mailroom = Mailroom(workspace.config.live.journal or folder / JOURNAL)
     try:
-        return (f"What was sent, graded: {build_grader(workspace, mailroom).text()}",)
+        return ("What was sent, graded: " + build_grader(workspace, mailroom).text().replace("\n", "; "),)
     finally:
         mailroom.close()
 
