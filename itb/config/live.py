@@ -97,10 +97,11 @@ class LiveSection(Section):
         default="halt", description="What happens when the account's balances are not what the journal explains."
     )
     on_stop: Literal["keep", "cancel"] = Field(
-        default="keep", description="What a stop does with resting orders; positions and their stops stay with keep."
+        default="keep", description="What a stop does with resting orders; positions stay, and so do their stops."
     )
     journal: str = Field(
-        default="", description="URL of the journal's database; empty: a SQLite file in the bot's folder."
+        default="",
+        description="URL of the real account's journal; empty: an SQLite file in the bot's folder, as for all others.",
     )
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port on 127.0.0.1 for Prometheus; 0 is off.")
     self_check: int = Field(default=1, ge=0, description="Earlier bars whose scores are computed again at each bar.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from itb.config.environment import load_secrets, secret_values
 from itb.config.told import outputs
-from itb.errors import ConfigError
+from itb.errors import ConfigError, ItbError
 from itb.live.run.lock import LOCK_FILE, InstanceLock, account_lock_file
 from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
@@ -73,17 +73,28 @@ def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None], cons
     The live view is drawn on ``console``, a rich one, where there is one.
     """
     hide(secret_values(workspace.config.folder, os.environ))
+    before: Workspace | None = None
     while True:
-        said, following = _one_life(workspace, launch, tell, console)
+        begun: list[bool] = []
+        try:
+            said, following = _one_life(workspace, launch, tell, console, begun)
+        except ItbError as error:
+            if before is None or any(begun):
+                raise
+            tell(f"The config as it is now cannot be worked by, going on with the one before: {error}")
+            workspace, before = before, None
+            continue
         if following is None:
             return said
+        before = workspace if following[1] == launch else None
         workspace, launch = following
         tell("Beginning anew: the config was read again, or the bot steps down to paper")
 
 
 def _one_life(
-    workspace: Workspace, launch: Launch, tell: Callable[[str], None], console: Any
+    workspace: Workspace, launch: Launch, tell: Callable[[str], None], console: Any, begun: list[bool]
 ) -> tuple[Said, tuple[Workspace, Launch] | None]:
+    """Live once; ``begun`` gets whether the bot was at work."""
     from itb.runs.live_bot import Bot
 
     check_settings(workspace.config)
@@ -106,7 +117,10 @@ def _one_life(
             practice = start_exchange(workspace, launch.rehearsal, folder)
             tell(f"Practice exchange at {practice.url}, process {practice.pid}")
         bot = Bot(workspace, launch, folder, models, practice, tell, console)
-        return asyncio.run(bot.run()), bot.next_life
+        try:
+            return asyncio.run(bot.run()), bot.next_life
+        finally:
+            begun.append(bot.is_up)
 
 
 def _account_file(workspace: Workspace) -> Path | None:
@@ -132,7 +146,7 @@ def _make_room(folder: Path, tell: Callable[[str], None]) -> None:
     """Put aside what a bot knew of an exchange that is gone: its orders are nowhere any more."""
     stays = {LOCK_FILE, SOCKET}
     kept = [path for path in folder.iterdir() if path.name not in stays and not path.name.startswith("earlier-")]
-    if not any(path.name.startswith("journal") for path in kept):
+    if not kept:
         return
     number = 1 + sum(path.name.startswith("earlier-") for path in folder.iterdir())
     aside = folder / f"earlier-{number}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from itb.live.notify.events import StateChanged
 from itb.live.notify.mailroom import Mailroom
+from itb.live.run.ending import why
 from itb.live.run.teller import Teller
 from itb.runs.graded import build_grader
 from itb.runs.herald import build_herald
@@ -104,8 +105,14 @@ class Audience:
         self._loop, self._engine = loop, engine
         try:
             with herald:
-                yield
-                herald.tell(StateChanged(int(self._now()), "stopped", f"{config.live.name} has stopped"))
+                told = f"{config.live.name} has stopped"
+                try:
+                    yield
+                except BaseException as error:
+                    told = f"{told} by itself: {why(error)}"
+                    raise
+                finally:
+                    herald.tell(StateChanged(int(self._now()), "stopped", told))
         finally:
             self._teller = self._herald = None
             mailroom.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -25,6 +25,7 @@ from itb.live.run.bars import MarketClock, build_pump, load_histories
 from itb.live.run.chronicle import Chronicle
 from itb.live.run.control import ControlServer
 from itb.live.run.drifting import Drift
+from itb.live.run.ending import as_told, cause_of, end_account, why
 from itb.live.run.engine import RECONCILED, Engine, not_live
 from itb.live.run.event_log import EventLog, Kind
 from itb.live.run.health import Change, HealthBoard
@@ -37,9 +38,9 @@ from itb.market.bars import OHLCV
 from itb.runs.live_audience import Audience
 from itb.runs.live_bridge import LiveBridge
 from itb.runs.live_parts import (
-    JOURNAL,
     bar_plan,
     exchange_line,
+    journal_of,
     paper_account,
     paper_cash,
     paper_goes_on,
@@ -48,6 +49,7 @@ from itb.runs.live_parts import (
     venue_account,
 )
 from itb.runs.live_refits import Refit, Refits
+from itb.runs.live_reload import check_following
 from itb.runs.live_staff import Staff
 from itb.runs.live_strategies import live_shadows, live_strategies
 from itb.runs.live_training import GROUND_FILE
@@ -68,7 +70,7 @@ if TYPE_CHECKING:
     from itb.runs.workspace import Workspace
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a terminal that is closed hangs up
-_SETTLE_S = 10.0
+_log = logging.getLogger(__name__)
 _LOOK_S = 0.2
 
 
@@ -89,18 +91,23 @@ class Bot:
         console: Any = None,
     ) -> None:
         self.workspace, self.launch, self.folder = workspace, launch, folder
-        self.models, self.practice, self.tell, self.console = models, practice, tell, console
+        self.models, self.practice, self.console = models, practice, console
+        self._tell = tell
         self.config = workspace.config
         self.settings, self.symbols = self.config.live, self.config.data.symbols
         self._stored = stored_bars(workspace, None if practice is None else practice.start_ms)
         self._cancel_orders: bool | None = None
         self.next_life: tuple[Workspace, Launch] | None = None
-        self.audience = Audience(
-            workspace, launch.mode, self.settings.journal or folder / JOURNAL, self._now, self._step_down
-        )
+        self.is_up = False
+        self.audience = Audience(workspace, launch.mode, journal_of(self.config, folder), self._now, self._step_down)
         self.refits = Refits(workspace, folder, models)
 
     # -- life
+
+    def tell(self, line: str) -> None:
+        """Say something on the terminal; one that is gone ends no bot."""
+        with contextlib.suppress(OSError, ValueError):
+            self._tell(line)
 
     async def run(self) -> Said:
         """Live until the end."""
@@ -110,12 +117,25 @@ class Bot:
         self.log = EventLog(self.folder / "events.jsonl", self._now, bot=self.settings.name, heard=self.metrics.hear)
         self.chronicle = Chronicle(self.log)
         self.board = HealthBoard(self._now, self._changed)
-        loop = asyncio.get_running_loop()
+        loop, life = self._loop, asyncio.current_task()
+        assert life is not None
+
+        def asked() -> None:
+            self._end.set()
+            if not self.is_up:  # whatever is waited for: there is nothing yet to bring to an end
+                life.cancel()
+
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self._end.set)
+            loop.add_signal_handler(number, asked)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 return await self._live(stack)
+        except asyncio.CancelledError:
+            if self.is_up or not self._end.is_set():
+                raise
+            return Said(
+                {"steps": 0}, (f"Stopped before it began; the same command begins it. All is in {self.folder}",)
+            )
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
@@ -158,20 +178,22 @@ class Bot:
             await self.clock.begin()
         if self.is_stepped:
             await self._answer({symbol: int(bars.open_time[-1]) for symbol, bars in histories.items()})
+        self.is_up = True
         tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
         if not self.launch.is_paper:
-            tasks.append(asyncio.create_task(follow_orders(line, _teller(engine.accounts[0])), name="news"))
+            tasks.append(asyncio.create_task(follow_orders(line, engine.accounts[0].hear_news), name="news"))
+        for task in tasks[1:]:
+            task.add_done_callback(self._gone)
         ended = asyncio.create_task(self._ended(engine), name="end")
         await asyncio.wait([tasks[0], ended], return_when=asyncio.FIRST_COMPLETED)
         await self._stop(engine, tasks, ended)
-        self.log.write(Kind.STOP, steps=engine.steps)
         return last_words(pilot, self.folder)
 
     def _pilot(self, engine: Engine) -> LiveBridge:
         chosen = {one.name: one.settings.get("protections", ()) for one in self._chosen}
         pilot = LiveBridge(
             self.settings.name, self.launch.mode, engine, self.board, self._now, self._stop_asked,
-            started_at=int(self._now()), settings=self.config, log=self.log, reload=self._reload,
+            started_at=int(self._now()), settings=self.config, log=self.log, reload=self.reload,
             grades=self.audience.grades, protections=chosen,
         )  # fmt: skip
         pilot.apply_pardons()
@@ -183,8 +205,11 @@ class Bot:
             self.next_life = self.workspace, replace(self.launch, is_paper=True)
             self._end.set()
 
-    def _reload(self) -> None:
-        self.next_life = self.launch.reload(), self.launch
+    def reload(self) -> None:
+        """Read the config again, and begin a life by it; raise :class:`itb.errors.ConfigError` for one that cannot."""
+        following = self.launch.reload()
+        check_following(self.config, following.config, is_real=self.launch.mode == "live")
+        self.next_life = following, self.launch
         self._end.set()
 
     async def _ended(self, engine: Engine) -> None:
@@ -202,30 +227,24 @@ class Bot:
         self._end.set()
 
     async def _stop(self, engine: Engine, tasks: list[asyncio.Task[None]], ended: asyncio.Task[None]) -> None:
-        """End in order: no new bars, what was decided leaves, orders as asked, then the threads."""
-        failed = tasks[0].exception() if tasks[0].done() and not tasks[0].cancelled() else None
+        """End in order: no new bars, then each account; what went wrong is told once all is at rest."""
+        faults = [] if not tasks[0].done() or tasks[0].cancelled() else [tasks[0].exception()]
         for task in (*tasks, ended):
             task.cancel()
         await asyncio.gather(*tasks, ended, return_exceptions=True)
         cancels = self.settings.on_stop == "cancel" if self._cancel_orders is None else self._cancel_orders
         for account in engine.accounts:
-            if cancels:
-                for order in account.dealer.book.unsettled():
-                    account.dealer.cancel(order.intent.key, "the bot stops")
-            await self._wind_down(account)
-            await asyncio.gather(*(asyncio.to_thread(lane.host.stop, 5.0) for lane in account.lanes))
-            account.dealer.journal.close()
-        if failed is not None:
-            raise failed
-
-    async def _wind_down(self, account: Account) -> None:
-        """Settle what is leaving, for a while."""
-        end = time.monotonic() + _SETTLE_S
-        while time.monotonic() < end:
-            await account.settle()
-            if account.dealer.is_quiet or account.paper is not None:
-                return
-            await asyncio.sleep(0.05)
+            try:
+                await end_account(account, cancels=cancels)
+            except Exception as error:  # noqa: BLE001  the other accounts end as well
+                faults.append(error)
+        fault = next((one for one in faults if one is not None), None)
+        if fault is None:
+            self.log.write(Kind.STOP, steps=engine.steps)
+            return
+        self.log.write(Kind.STOP, steps=engine.steps, why=why(cause_of(fault)))
+        _log.error("the bot has ended", exc_info=cause_of(fault))
+        raise as_told(fault) from cause_of(fault)
 
     # -- time
 
@@ -283,11 +302,10 @@ class Bot:
     def _main(
         self, remote: CcxtGateway, instruments: Mapping[str, Instrument], histories: Mapping[str, Bars]
     ) -> Account:
-        file = self.folder / JOURNAL
+        file = journal_of(self.config, self.folder)
         if self.launch.is_paper:
             lanes = len(self.symbols) * max(1, len(self.settings.strategies))
-            journal = self.settings.journal or file
-            return paper_account(self.config, "main", paper_cash(self.config, lanes), instruments, histories, journal)
+            return paper_account(self.config, "main", paper_cash(self.config, lanes), instruments, histories, file)
         account = venue_account(self.config, remote, instruments, file, self._now, self.speed)
         account.is_stepped = self.is_stepped
         return account
@@ -346,6 +364,12 @@ class Bot:
 
     # -- notices
 
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        """Tell of a helper of the engine that has ended by itself."""
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self.board.trouble(task.get_name(), f"{task.get_name()} is not followed any more: {why(cause_of(fault))}")
+
     def _changed(self, change: Change) -> None:
         self.chronicle.change(change)
         self.audience.change(change)
@@ -374,11 +398,3 @@ def _kept(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> 
 
     stack.push_async_callback(end)
     return task
-
-
-def _teller(account: Account) -> Callable[..., None]:
-    def hear(**news: Any) -> None:
-        account.dealer.tell(**news)
-        account.wake()
-
-    return hear

@@ -83,8 +83,8 @@ def find_bot(name: str, project: Path, load: Callable[[], Config]) -> Bot:
     except ItbError as error:
         trouble = error
     root = (project / "runs" if config is None else config.runs_root) / "live"
-    journal = "" if config is None else config.live.journal
-    known = [Bot(path.name, path, journal) for path in sorted(root.glob("*")) if path.is_dir()]
+    journals = {} if config is None else {config.live.name: config.live.journal}
+    known = [Bot(path.name, path, journals.get(path.name, "")) for path in sorted(root.glob("*")) if path.is_dir()]
     running = [bot for bot in known if bot.is_running]
     if name:
         found = [bot for bot in known if bot.name == name]

@@ -70,7 +70,7 @@ def live_models(workspace: Workspace, symbol: str, until_ms: int | None, folder:
     :class:`itb.errors.ModelError` when no model could be trained.
     """
     config = workspace.config
-    _refuse_unspoken(config)
+    refuse_unspoken(config)
     home = models_home(config, symbol, folder)
     if not (home / "columns.json").exists():
         home.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def kept_models(config: Config, symbol: str, folder: Path) -> LiveModels | None:
 
 def models_of(scored: ScoredMarket, config: Config, home: Path) -> LiveModels:
     """Copy what a walk-forward trained into ``home``, and give it as a bot speaks with it."""
-    _refuse_unspoken(config)
+    refuse_unspoken(config)
     home.mkdir(parents=True, exist_ok=True)
     _keep(scored, config, home)
     return _read(config, scored.market.bars.symbol, home)
@@ -196,7 +196,7 @@ def _signals(config: Config, ranges: Mapping[str, list[float | None]]) -> tuple[
     return (Derived(names, tuple(signals.inputs), signals.warmup, tuple(own[name] for name in names), compute),)
 
 
-def _refuse_unspoken(config: Config) -> None:
+def refuse_unspoken(config: Config) -> None:
     """Say which parts of a config have no live side."""
     for name, is_set in (
         ("conformal", configured.conformal(config) is not None),

@@ -45,6 +45,11 @@ _LEAST_HISTORY = 100
 JOURNAL = "journal.sqlite"
 
 
+def journal_of(config: Config, folder: Path) -> str | Path:
+    """Give where a bot's journal is: ``live.journal`` is that of the real account, and no rehearsal writes into it."""
+    return config.live.journal if config.live.journal and folder.name == config.live.name else folder / JOURNAL
+
+
 def stored_bars(workspace: Workspace, until_ms: int | None = None) -> dict[str, Bars | None]:
     """Give the stored bars of each symbol before ``until_ms``; ``None`` where there are none."""
     from itb.runs.market import load_bars
@@ -127,7 +132,7 @@ def venue_account(
     config: Config,
     gateway: CcxtGateway,
     instruments: Mapping[str, Instrument],
-    file: Path,
+    file: Path | str,
     clock: Callable[[], float],
     speed: float,
 ) -> Account:
@@ -141,7 +146,7 @@ def venue_account(
     )
     dealer = Dealer(
         gateway,
-        Journal(section.journal or file),
+        Journal(file),
         owner=section.name,
         clock=lambda: int(clock()),
         machine=machine,
@@ -190,7 +195,7 @@ def paper_goes_on(config: Config, folder: Path) -> int | None:
 
     Orders of an earlier life must meet every bar since, so those bars are no history.
     """
-    journal = Journal(config.live.journal or folder / JOURNAL)
+    journal = Journal(journal_of(config, folder))
     try:
         newest = max((event.time for event in journal.events()), default=None)
     finally:

@@ -27,7 +27,7 @@ from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.runs.graded import build_grader
 from itb.runs.live_models import kept_models, models_home
-from itb.runs.live_parts import JOURNAL, paper_cash, stored_bars, usable_cash
+from itb.runs.live_parts import journal_of, paper_cash, stored_bars, usable_cash
 from itb.runs.live_strategies import LiveStrategy, live_strategies
 from itb.runs.live_training import bars_so_far
 from itb.runs.said import Said
@@ -71,7 +71,8 @@ def find_bot(workspace: Workspace, bot: str = "") -> Path:
 def report_live(workspace: Workspace, bot: str = "") -> Said:
     """Compare a bot's days with the backtest of their bars, and write the page ``report.html`` into its folder."""
     folder = find_bot(workspace, bot)
-    lived = read_lived(folder, workspace.config.live.journal, workspace.config.data.timeframe)
+    journal = journal_of(workspace.config, folder)
+    lived = read_lived(folder, journal if isinstance(journal, str) else "", workspace.config.data.timeframe)
     stored = stored_bars(workspace)
     lanes = [
         lane for symbol in workspace.config.data.symbols for lane in _lanes(workspace, folder, lived, symbol, stored)
@@ -186,7 +187,7 @@ def _board(workspace: Workspace, folder: Path) -> tuple[str, ...]:
     """Say how what people were told turned out, where they were told anything."""
     if not workspace.config.outputs:
         return ()
-    mailroom = Mailroom(workspace.config.live.journal or folder / JOURNAL)
+    mailroom = Mailroom(journal_of(workspace.config, folder))
     try:
         return ("What was sent, graded: " + build_grader(workspace, mailroom).text().replace("\n", "; "),)
     finally:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from itb.live.door import Door
 from itb.live.host.broker_account import Allotment, Subaccount
@@ -97,6 +97,11 @@ class Account:
     def wake(self) -> None:
         """Let the dealer look at once."""
         self._wanted.set()
+
+    def hear_news(self, **news: Any) -> None:
+        """Take what the venue pushes by itself."""
+        self.dealer.tell(**news)
+        self.wake()
 
     async def run(self) -> None:
         """Keep the dealer going until cancelled."""
