@@ -178,14 +178,15 @@ class Pilot:
             if (order.intent.strategy, order.intent.symbol) == (lane.name, lane.symbol)
         ]  # fmt: skip
         held = dealer.book.positions.get((lane.name, lane.symbol), Decimal(0))
-        plans = {order.intent.plan for order in mine if order.intent.plan}
+        intents = {key: dealer.book.plans[key].intent for key in dealer.book.open_plans}
+        plans = [key for key, one in intents.items() if (one.strategy, one.symbol) == (lane.name, lane.symbol)]
         for plan in plans:
             dealer.close(plan, reason)
         for order in mine:
             if not order.intent.plan:
                 dealer.cancel(order.intent.key, reason)
         if plans or not held:
-            return f"{lane.name}: closing {lane.symbol}" if mine else ""
+            return f"{lane.name}: closing {lane.symbol}" if mine or plans else ""
         instrument = dealer.machine.instruments.get(lane.symbol)
         qty = abs(held) if instrument is None else instrument.quantise(abs(held))
         if not qty:
