@@ -201,11 +201,12 @@ class Engine:
                 await account.settle()
             if account.is_stepped:
                 await account.arrive()
-            for symbol, price in prices.items():  # targets that do not rest at the venue are watched here
-                account.dealer.touch(symbol, Decimal(repr(price)))
-            if account.lanes:
-                with contextlib.suppress(JournalError):  # the dealer keeps it as its trouble, and tells
+            with contextlib.suppress(JournalError):  # the dealer keeps it as its trouble, and tells
+                for symbol, price in prices.items():  # targets that do not rest at the venue are watched here
+                    account.dealer.touch(symbol, Decimal(repr(price)))
+                if account.lanes:
                     account.dealer.value(account.equity(prices))
+            if account.lanes:
                 account.wake()
 
     async def _watch(self) -> None:
