@@ -269,6 +269,19 @@ def known_keys() -> dict[Location, list[str]]:
             keys[name, 0] = list(item.model_fields)
         if isinstance(kind, type) and issubclass(kind, Section):
             keys[name,] = [inner.serialization_alias or own for own, inner in kind.model_fields.items()]
+            keys |= _inner_keys(name, kind)
         elif isinstance(kind, type) and not issubclass(kind, BaseModel):
             keys[name,] = [inner.name for inner in fields(kind)]
+    return keys
+
+
+def _inner_keys(name: str, section: type[Section]) -> dict[Location, list[str]]:
+    """Give the tables in a section, such as `[live.limits]` and `[[live.strategies]]`."""
+    keys: dict[Location, list[str]] = {}
+    for own, field in section.model_fields.items():
+        at, item = (name, field.serialization_alias or own), item_of(field.annotation)
+        if item is not None:
+            keys[*at, 0] = [inner.serialization_alias or key for key, inner in item.model_fields.items()]
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys[at] = [inner.serialization_alias or key for key, inner in field.annotation.model_fields.items()]
     return keys

@@ -17,8 +17,9 @@ from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
 from itb.runs.herald import open_ways
 from itb.runs.live_models import live_models
+from itb.runs.live_parts import check_account
 from itb.runs.practice import Rehearsal, build_exchange
-from itb.runs.rehearsal import PracticeProcess, find_exchange, start_exchange
+from itb.runs.rehearsal import PracticeProcess, begun_with, find_exchange, start_exchange
 from itb.runs.strategy import check_settings
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _one_life(
     check_settings(workspace.config)
     outputs(workspace.config)
     open_ways(workspace.config)
+    check_account(workspace.config, launch)
     folder, what = bot_folder(workspace, launch), f"bot {workspace.config.live.name}"
     private_folder(folder)
     with contextlib.ExitStack() as held:
@@ -136,7 +138,7 @@ def _rehearse(
     """Find the exchange of an earlier life, or make room for a new one; give where its replay begins."""
     found = find_exchange(folder)
     if found is not None:
-        tell(f"Going on with the practice exchange at {found.url}")
+        tell(f"Going on with the practice exchange at {found.url}, as it was begun: {begun_with(folder)}")
         return found, found.start_ms
     _make_room(folder, tell)
     return None, build_exchange(workspace, rehearsal).venue.now
@@ -159,6 +161,7 @@ def _make_room(folder: Path, tell: Callable[[str], None]) -> None:
 def describe_account(workspace: Workspace) -> tuple[str, ...]:
     """Say what a bot on a real account trades, with what, and what it may never do."""
     config = workspace.config
+    check_account(config, Launch(is_paper=False))
     section, limits = config.live, config.live.limits
     exchange = section.exchange or config.data.exchange
     place = f"{exchange}, its test network" if section.sandbox else exchange

@@ -187,7 +187,7 @@ class Bot:
         ended = asyncio.create_task(self._ended(engine), name="end")
         await asyncio.wait([tasks[0], ended], return_when=asyncio.FIRST_COMPLETED)
         await self._stop(engine, tasks, ended)
-        return last_words(pilot, self.folder)
+        return last_words(pilot, self.folder, is_over=isinstance(self.clock, MarketTime) and self.clock.is_over)
 
     def _pilot(self, engine: Engine) -> LiveBridge:
         chosen = {one.name: one.settings.get("protections", ()) for one in self._chosen}

@@ -210,9 +210,9 @@ def status_lines(seen: Status) -> list[str]:
         lines.append(f"  no order yet: {'; '.join(seen.waiting_for)}")
     if seen.equity is not None:
         money = [f"equity {_amount(seen.equity)}"]
-        for since, start in (("today", seen.day_start), ("the peak", seen.peak)):
+        for since, start in (("today", seen.day_start), ("since the peak", seen.peak)):
             if start:
-                money.append(f"{wording.percent(float(seen.equity / start) - 1, 2)} since {since}")
+                money.append(f"{wording.percent(float(seen.equity / start) - 1, 2)} {since}")
         lines.append(", ".join(money))
     lines.append(f"{seen.open_orders} unfinished order{'' if seen.open_orders == 1 else 's'}")
     for line in seen.strategies:

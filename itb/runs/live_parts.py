@@ -99,12 +99,31 @@ def exchange_line(config: Config, launch: Launch, practice: PracticeProcess | No
         text = rehearsal.speed
         speed = 1.0 if text in {"max", "lockstep"} else float(text)
         return open_line(traits_of("binance", symbols), Login(practice_url=practice.url, speed=speed))
+    check_account(config, launch)
     exchange = section.exchange or config.data.exchange
-    if exchange == "synthetic":
-        told = "the built-in market is no exchange: rehearse on it with --practice, or name one with --exchange"
-        raise ConfigError(config.complaint(("data", "exchange"), told))
     if launch.is_paper:
         return open_line(traits_of(exchange, symbols, allow_unsafe=True), Login(sandbox=section.sandbox))
+    key, secret = _keys(config)
+    login = Login(key=key, secret=secret, sandbox=section.sandbox)
+    return open_line(traits_of(exchange, symbols, allow_unsafe=section.trust_unfindable), login)
+
+
+def check_account(config: Config, launch: Launch) -> None:
+    """Refuse what cannot trade before anything is learned or anybody is asked; a rehearsal needs nothing.
+
+    Raises :class:`itb.errors.ConfigError` where there is no exchange, no cash, or no keys.
+    """
+    if launch.rehearsal is not None:
+        return
+    if (config.live.exchange or config.data.exchange) == "synthetic":
+        told = "the built-in market is no exchange: rehearse on it with --practice, or name one with --exchange"
+        raise ConfigError(config.complaint(("data", "exchange"), told))
+    if not launch.is_paper:
+        usable_cash(config)
+        _keys(config)
+
+
+def _keys(config: Config) -> tuple[str, str]:
     secrets = load_secrets(config.folder)
     key, secret = secrets.exchange_api_key, secrets.exchange_api_secret
     if key is None or secret is None:
@@ -112,8 +131,7 @@ def exchange_line(config: Config, launch: Launch, practice: PracticeProcess | No
             "no keys for the exchange: set ITB_EXCHANGE_API_KEY and ITB_EXCHANGE_API_SECRET, in the environment or "
             "in an owner-only .env beside the config"
         )
-    login = Login(key=key.get_secret_value(), secret=secret.get_secret_value(), sandbox=section.sandbox)
-    return open_line(traits_of(exchange, symbols, allow_unsafe=section.trust_unfindable), login)
+    return key.get_secret_value(), secret.get_secret_value()
 
 
 def limits_of(config: Config) -> Limits:
@@ -214,6 +232,8 @@ def paper_cash(config: Config, lanes: int) -> Decimal:
 def usable_cash(config: Config) -> Decimal:
     """Give the quote currency that a bot on a real account may use."""
     if config.live.cash is None:
-        told = "say how much quote currency the bot may use: an account's balance is changed by other hands, too"
+        told = (
+            "not set; say how much quote currency the bot may use: an account's balance is changed by other hands, too"
+        )
         raise ConfigError(config.complaint(("live", "cash"), told))
     return Decimal(repr(config.live.cash))

@@ -14,18 +14,22 @@ if TYPE_CHECKING:
     from itb.live.cockpit import Cockpit
 
 _ALL = 1_000_000
+_REPLAYED = (
+    "the replay is over: two minutes from now the same command begins a new one, with --set live.name=NAME at once"
+)
 
 
-def last_words(cockpit: Cockpit, folder: Path) -> Said:
-    """Say how it went, what is held, and where everything is."""
+def last_words(cockpit: Cockpit, folder: Path, *, is_over: bool = False) -> Said:
+    """Say how it went, what is held, and where everything is; ``is_over``: a replay has no more bars."""
     status = cockpit.status()
     closed = [trade for trade in cockpit.trades(_ALL) if not trade.is_open]
     profit = sum((trade.profit or Decimal(0) for trade in closed), Decimal(0))
     held = ", ".join(f"{line.qty} {line.symbol}" for line in status.positions) or "nothing"
+    trades = "1 trade" if len(closed) == 1 else f"{len(closed):,} trades"
     shadows = [line for line in status.strategies if line.is_shadow]
     lines = (
-        f"Stopped after {status.steps:,} bars: {len(closed):,} trades closed, {profit:+.2f} quote; holding {held}",
+        f"Stopped after {status.steps:,} bars: {trades} closed, {profit:+.2f} quote; holding {held}",
         *(f"shadow {line.name}: {line.trades:,} trades closed, {line.profit:+.2f} quote" for line in shadows),
-        f"Everything is in {folder}; the same command goes on from there",
+        f"Everything is in {folder}; {_REPLAYED if is_over else 'the same command goes on from there'}",
     )
     return Said({"steps": status.steps, "status": to_json(status)}, lines)

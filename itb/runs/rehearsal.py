@@ -58,6 +58,17 @@ def find_exchange(folder: Path) -> PracticeProcess | None:
     return found if found.is_alive() else None
 
 
+def begun_with(folder: Path) -> str:
+    """Say with what the exchange in ``folder`` was begun: a later life's options do not change it."""
+    asked = Rehearsal(**json.loads((folder / "practice-job.json").read_text())["rehearsal"])
+    told = [
+        f"speed {asked.speed}",
+        f"{asked.bars:,} bars" if asked.bars else "",
+        f"faults {asked.faults}" if asked.faults else "",
+    ]
+    return ", ".join(part for part in told if part)
+
+
 def start_exchange(workspace: Workspace, rehearsal: Rehearsal, folder: Path) -> PracticeProcess:
     """Start one and wait until it listens.
 

@@ -205,3 +205,23 @@ def test_watching_shows_events_and_ends_with_the_bot(bot: Bot, monkeypatch: pyte
     assert "FILL" in console.file.getvalue()
     assert "bot-paper does not run." in console.file.getvalue()
     assert len(rounds) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--paper",), "the built-in market is no exchange"),
+        ((), "the built-in market is no exchange"),
+        (("--exchange", "binance"), "live.cash: not set; say how much"),
+        (("--exchange", "binance", "--set", "live.cash=100"), "no keys for the exchange"),
+        (("--practice", "--set", "live.limits.max_daily_loss=abc"), "live.limits.max_daily_loss: expected a number"),
+    ],
+)
+def test_what_cannot_trade_is_refused_before_anything_is_learned(
+    itb: Itb, tmp_path: Path, words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ITB_EXCHANGE_API_KEY", raising=False)
+    code, _, err = itb(*words)
+    assert code == 2
+    assert told in err
+    assert not (tmp_path / "runs").exists()
