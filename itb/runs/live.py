@@ -117,12 +117,21 @@ def _one_life(
         }
         if launch.rehearsal is not None and practice is None:
             practice = start_exchange(workspace, launch.rehearsal, folder)
-            tell(f"Practice exchange at {practice.url}, process {practice.pid}")
+            tell(f"Practice exchange at {practice.url}, process {practice.pid}{_takes(workspace, launch)}")
         bot = Bot(workspace, launch, folder, models, practice, tell, console)
         try:
             return asyncio.run(bot.run()), bot.next_life
         finally:
             begun.append(bot.is_up)
+
+
+def _takes(workspace: Workspace, launch: Launch) -> str:
+    """Say how long the bars of a rehearsal take, where that is known and worth a word."""
+    speed = "" if launch.rehearsal is None else launch.rehearsal.speed
+    if not launch.bars or speed in {"", "max", "lockstep"}:
+        return ""
+    minutes = launch.bars * workspace.config.data.timeframe.ms / 60_000 / float(speed)
+    return f"; {launch.bars:,} bars take {minutes:,.1f} minutes at this speed" if minutes > 1 else ""
 
 
 def _account_file(workspace: Workspace) -> Path | None:

@@ -37,6 +37,7 @@ from itb.live.scores.speaking import SpeakingColumn
 from itb.market.bars import OHLCV
 from itb.runs.live_audience import Audience
 from itb.runs.live_bridge import LiveBridge
+from itb.runs.live_clock import exchange_time
 from itb.runs.live_parts import (
     bar_plan,
     exchange_line,
@@ -274,11 +275,8 @@ class Bot:
             await self.clock.look()
             stack.push_async_callback(self.clock.close)
             return [_kept(stack, self.clock.keep())]
-        keeper = Timekeeper(remote.server_time)
-        while not await keeper.sample(3):
-            self.tell("the exchange does not tell its time; asking again")
-            await asyncio.sleep(2.0)
-        self.clock = keeper
+        exchange = self.settings.exchange or self.config.data.exchange
+        self.clock = keeper = await exchange_time(remote, exchange, self.tell)
         return [_kept(stack, keeper.keep())]
 
     async def _after(self, step: Step) -> None:

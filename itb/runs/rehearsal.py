@@ -89,7 +89,9 @@ def start_exchange(workspace: Workspace, rehearsal: Rehearsal, folder: Path) -> 
     pid = os.posix_spawn(
         sys.executable,
         [sys.executable, "-c", _CHILD, str((folder / "practice-job.json").resolve())],
-        os.environ,
+        {
+            name: value for name, value in os.environ.items() if not name.startswith("ITB_")
+        },  # keys are none of its business
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
