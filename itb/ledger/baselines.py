@@ -96,7 +96,7 @@ def hold_all(
     >>> both = hold_all(
     ...     [bars], Costs(), start_cash=100.0, start_bars=[0], clock=Clock.of([bars]), start_step=0, funding=[{}]
     ... )
-    >>> both.metrics == buy_and_hold(bars, Costs(), start_cash=100.0).metrics
+    >>> both.metrics.to_dict() == buy_and_hold(bars, Costs(), start_cash=100.0).metrics.to_dict()
     True
     """
     part = start_cash / len(markets)

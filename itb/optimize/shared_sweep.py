@@ -72,7 +72,7 @@ class SharedSweep:
     >>> shared = SharedSweep(tuple(sweeps))
     >>> result = shared.run(ThresholdSettings(buy_threshold=0.8, sell_threshold=-0.8), ("trades",))
     >>> result.source, result.metrics["trades"]
-    ('vectorbt', 7.0)
+    ('vectorbt', 8.0)
     """
 
     sweeps: tuple[Sweep, ...]

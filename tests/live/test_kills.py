@@ -52,6 +52,9 @@ class FarGateway:
         self.now = START
 
     def __getattr__(self, name: str) -> Any:
+        if name != "wait" and not hasattr(FaultyGateway, name):
+            raise AttributeError(name)
+
         async def ask(*args: Any) -> Any:
             self.pipe.send((name, args))
             self.now, answer = self.pipe.recv()

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,6 +22,7 @@ from itb.errors import ModelError
 from itb.live.journal.store import Journal
 from itb.live.orders.book import Book
 from itb.live.run.event_log import read_events
+from itb.mlmodels.algorithms import ALGORITHMS
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.practice import Rehearsal
 from itb.runs.rehearsal import find_exchange
@@ -100,6 +101,7 @@ WATCHER = "{called='watcher', name='wild_parts:Watcher', allocation=0.5}"
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("contained")
     yield folder
+    cast("dict[str, object]", ALGORITHMS).pop("moody", None)  # the plugin's own; other tests hold the table complete
     for told in folder.glob("*/runs/live/*"):
         found = find_exchange(told)
         if found is not None:

@@ -14,6 +14,7 @@ from itb.errors import ConfigError, GatewayError
 from itb.live.gateways.ccxt_answers import Answer, Failure, pause_ms, utc_ms
 from itb.live.gateways.ccxt_venues import ExchangeTraits
 from itb.live.practice.client import point_at
+from itb.live.practice.guard import KEY, SECRET
 from itb.live.run.redaction import hide, shown
 
 _NONSENSE = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, AssertionError)
@@ -242,7 +243,8 @@ def open_line(traits: ExchangeTraits, account: Account) -> Line:
 
     Raises :class:`itb.errors.ConfigError` for an exchange that ccxt does not know or that has no such mode.
     """
-    hide((account.key, account.secret, account.password))
+    own = (account.key, account.secret, account.password)
+    hide(value for value in own if value not in {KEY, SECRET})  # those of a practice exchange are no secrets
     client = _client(traits, account)
     if account.sandbox:
         if not traits.has_sandbox:
