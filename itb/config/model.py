@@ -150,6 +150,15 @@ class Config(Section):
         copy._source, copy._folder, copy._origins = source, folder, dict(origins)
         return copy
 
+    def changed(self, **sections: object) -> Config:
+        """Give the config with other sections, remembering where the rest comes from."""
+        return self.model_copy(update=sections).of(self._source, self._folder, self._origins)
+
+    @property
+    def traded_on(self) -> str:
+        """The exchange that a bot trades on: ``live.exchange``, else that of the bars."""
+        return self.live.exchange or self.data.exchange
+
     @property
     def source(self) -> Path | None:
         """The file the settings come from; ``None`` when there is none and the defaults speak."""

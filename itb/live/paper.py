@@ -30,7 +30,16 @@ def resume(venue: BarVenue, journal: Journal) -> int | None:
     if newest is None:
         return None
     venue.remember(book, newest)
-    return (newest - 1) // venue.bar_ms * venue.bar_ms
+    return bar_after(newest, venue.bar_ms)
+
+
+def bar_after(newest: int, bar_ms: int) -> int:
+    """Give the open time of the bar to go on with after a journal's newest event.
+
+    >>> bar_after(120_000, 60_000), bar_after(120_001, 60_000)
+    (60000, 120000)
+    """
+    return (newest - 1) // bar_ms * bar_ms
 
 
 async def live_bar(dealer: Dealer, gateway: BarPaper, bars: Mapping[str, Bar]) -> None:

@@ -156,7 +156,7 @@ def reproduce(workspace: Workspace, run_id: str) -> Said:
     _record_opening(workspace, capsule, window[1])
     with tempfile.TemporaryDirectory() as folder:
         runs = config.runs.model_copy(update={"root": Path(folder)})
-        apart = config.model_copy(update={"runs": runs}).of(config.source, config.folder, config.origins)
+        apart = config.changed(runs=runs)
         again = dataclasses.replace(
             workspace, config=apart, include_holdout=bool(manifest.get("include_holdout")), window=window
         )

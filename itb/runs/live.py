@@ -137,7 +137,7 @@ def _takes(workspace: Workspace, launch: Launch) -> str:
 def _account_file(workspace: Workspace) -> Path | None:
     """Where bots of the same account on this machine meet: two would take each other's trades for foreign ones."""
     key = load_secrets(workspace.config.folder).exchange_api_key
-    exchange = workspace.config.live.exchange or workspace.config.data.exchange
+    exchange = workspace.config.traded_on
     return None if key is None else account_lock_file(exchange, key.get_secret_value())
 
 
@@ -172,7 +172,7 @@ def describe_account(workspace: Workspace) -> tuple[str, ...]:
     config = workspace.config
     check_account(config, Launch(is_paper=False))
     section, limits = config.live, config.live.limits
-    exchange = section.exchange or config.data.exchange
+    exchange = config.traded_on
     place = f"{exchange}, its test network" if section.sandbox else exchange
     cash = "not set" if section.cash is None else f"{section.cash:,.2f}"
     rules = {

@@ -275,8 +275,7 @@ class Bot:
             await self.clock.look()
             stack.push_async_callback(self.clock.close)
             return [_kept(stack, self.clock.keep())]
-        exchange = self.settings.exchange or self.config.data.exchange
-        self.clock = keeper = await exchange_time(remote, exchange, self.tell)
+        self.clock = keeper = await exchange_time(remote, self.config.traded_on, self.tell)
         return [_kept(stack, keeper.keep())]
 
     async def _after(self, step: Step) -> None:

@@ -118,8 +118,7 @@ def _read(config: Config, symbol: str, home: Path) -> LiveModels:
 def _train(workspace: Workspace, symbol: str, until_ms: int | None) -> ScoredMarket:
     window = None if until_ms is None else (0, until_ms)
     data = workspace.config.data.model_copy(update={"stop": None})
-    config = workspace.config.model_copy(update={"data": data})
-    config = config.of(workspace.config.source, workspace.config.folder, workspace.config.origins)
+    config = workspace.config.changed(data=data)
     seen = replace(workspace, config=config, window=window, judges_nothing=True)
     market = load_market(seen, symbol, run_id="live", command="live")
     scored = score_columns(seen, market)

@@ -20,7 +20,7 @@ from itb.live.journal.store import Journal
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
 from itb.live.orders.rules import Rules
-from itb.live.paper import resume
+from itb.live.paper import bar_after, resume
 from itb.live.run.account import Account
 from itb.live.run.bars import BarPlan
 
@@ -100,7 +100,7 @@ def exchange_line(config: Config, launch: Launch, practice: PracticeProcess | No
         speed = 1.0 if text in {"max", "lockstep"} else float(text)
         return open_line(traits_of("binance", symbols), Login(practice_url=practice.url, speed=speed))
     check_account(config, launch)
-    exchange = section.exchange or config.data.exchange
+    exchange = config.traded_on
     if launch.is_paper:
         return open_line(traits_of(exchange, symbols, allow_unsafe=True), Login(sandbox=section.sandbox))
     key, secret = _keys(config)
@@ -115,7 +115,7 @@ def check_account(config: Config, launch: Launch) -> None:
     """
     if launch.rehearsal is not None:
         return
-    if (config.live.exchange or config.data.exchange) == "synthetic":
+    if config.traded_on == "synthetic":
         told = "the built-in market is no exchange: rehearse on it with --practice, or name one with --exchange"
         raise ConfigError(config.complaint(("data", "exchange"), told))
     if not launch.is_paper:
@@ -218,8 +218,7 @@ def paper_goes_on(config: Config, folder: Path) -> int | None:
         newest = max((event.time for event in journal.events()), default=None)
     finally:
         journal.close()
-    bar_ms = config.data.timeframe.ms
-    return None if newest is None else (newest - 1) // bar_ms * bar_ms
+    return None if newest is None else bar_after(newest, config.data.timeframe.ms)
 
 
 def paper_cash(config: Config, lanes: int) -> Decimal:

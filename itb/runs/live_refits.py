@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from itb.live.bars.bar import rows_of
 from itb.live.bars.kept import KeptBars, read_kept
 from itb.market.bars import utc
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
+from itb.runs.children import keyless_environment
 from itb.runs.live_training import BARS_FILE, bars_so_far, child_command, refuse_unlearned
 from itb.runs.model import walk_forward
 
@@ -173,7 +173,8 @@ class Refits:
             with log.open("wb") as said:
                 child = await asyncio.create_subprocess_exec(
                     *child_command(self.workspace, homes, self.folder),
-                    stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=_env(),
+                    stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+                    env=keyless_environment(),
                 )  # fmt: skip
                 try:
                     code = await child.wait()
@@ -211,8 +212,3 @@ class Refits:
         column.told, column.known_at = len(timeline.entries), timeline.entries[-1].known_at
         times = self._times[column.symbol]
         column.since = len(times) - int(np.searchsorted(times, column.known_at, side="right"))
-
-
-def _env() -> dict[str, str]:
-    """Give the environment without what is ours: the config is in the job, and keys are none of a child's business."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ITB_")}

@@ -23,7 +23,7 @@ def check_following(before: Config, after: Config, *, is_real: bool) -> None:
     """
     for name, was, now in (
         ("name", before.live.name, after.live.name),
-        ("exchange", before.live.exchange or before.data.exchange, after.live.exchange or after.data.exchange),
+        ("exchange", before.traded_on, after.traded_on),
         ("sandbox", before.live.sandbox, after.live.sandbox),
         ("journal", before.live.journal, after.live.journal),
     ):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from itb.runs.strategy import choose_strategy
 
 if TYPE_CHECKING:
-    from itb.config import Config
     from itb.config.live import LiveStrategyPart, ShadowPart
     from itb.market.bars import Bars
     from itb.runs.workspace import Workspace
@@ -65,12 +64,8 @@ def variant(workspace: Workspace, part: LiveStrategyPart | ShadowPart) -> Worksp
     standing = config.strategy
     is_same = part.name in {"", standing.name}
     table = {**(standing.settings if is_same else {}), **part.settings, "name": part.name or standing.name}
-    changed = config.model_copy(update={"strategy": type(standing).model_validate(table)})
-    return replace(workspace, config=_of(changed, config))
-
-
-def _of(changed: Config, config: Config) -> Config:
-    return changed.of(config.source, config.folder, config.origins)
+    changed = config.changed(strategy=type(standing).model_validate(table))
+    return replace(workspace, config=changed)
 
 
 def _chosen(workspace: Workspace, markets: Sequence[Bars], name: str, share: float) -> LiveStrategy:

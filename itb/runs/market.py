@@ -87,18 +87,9 @@ def load_market(workspace: Workspace, symbol: str, *, run_id: str, command: str)
     config = workspace.config
     name = market_name(config, symbol)
     everything = load_bars(workspace, symbol)
-    holdout = Holdout(name)
     if not workspace.judges_nothing:
         _refuse_all_sealed(config, everything)
-        holdout = enter_holdout(
-            workspace.register,
-            name,
-            config.data.holdout_ms,
-            include=workspace.opens_holdout,
-            time=workspace.clock(),
-            run_id=run_id,
-            command=command,
-        )
+    holdout = entered_holdout(workspace, name, run_id=run_id, command=command)
     raw = holdout.research(everything)
     if not len(raw):
         raise _all_sealed(everything)
@@ -112,6 +103,21 @@ def load_market(workspace: Workspace, symbol: str, *, run_id: str, command: str)
         holdout=holdout,
         finer=_finer(workspace, symbol, bars),
         sources=sources,
+    )
+
+
+def entered_holdout(workspace: Workspace, name: str, *, run_id: str, command: str) -> Holdout:
+    """Enter a market's hold-out into the register and say where the run stops; one that judges nothing enters none."""
+    if workspace.judges_nothing:
+        return Holdout(name)
+    return enter_holdout(
+        workspace.register,
+        name,
+        workspace.config.data.holdout_ms,
+        include=workspace.opens_holdout,
+        time=workspace.clock(),
+        run_id=run_id,
+        command=command,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from itb.errors import GatewayError
 from itb.mlmodels.files import write_whole
+from itb.runs.children import keyless_environment
 from itb.runs.practice import Rehearsal, build_exchange
 
 if TYPE_CHECKING:
@@ -89,9 +90,7 @@ def start_exchange(workspace: Workspace, rehearsal: Rehearsal, folder: Path) -> 
     pid = os.posix_spawn(
         sys.executable,
         [sys.executable, "-c", _CHILD, str((folder / "practice-job.json").resolve())],
-        {
-            name: value for name, value in os.environ.items() if not name.startswith("ITB_")
-        },  # keys are none of its business
+        keyless_environment(),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),

@@ -11,12 +11,11 @@ from itb.config import parts
 from itb.datafeeds.importers import symbol_of
 from itb.datafeeds.tables import read_table
 from itb.errors import BarsError
-from itb.ledger.holdout import enter_holdout
 from itb.ledger.register import market_of
 from itb.market.bars import Bars
 from itb.market.timeframe import Timeframe
 from itb.runs.inputs import file_hash
-from itb.runs.market import Market, fingerprint, load_market
+from itb.runs.market import Market, entered_holdout, fingerprint, load_market
 from itb.runs.model import score_columns
 
 if TYPE_CHECKING:
@@ -86,15 +85,7 @@ def _from_file(workspace: Workspace, symbol: str, path: Path, run_id: str) -> Ta
     others = {name: values for name, values in rows.columns.items() if name not in _PRICES}
     bars = Bars(symbol, frame, rows.times, {**prices, "volume": np.zeros(len(close)), **others})
     name = market_of(symbol)
-    holdout = enter_holdout(
-        workspace.register,
-        name,
-        config.data.holdout_ms,
-        include=workspace.opens_holdout,
-        time=workspace.clock(),
-        run_id=run_id,
-        command="simulate",
-    )
+    holdout = entered_holdout(workspace, name, run_id=run_id, command="simulate")
     seen = holdout.research(bars.between(config.data.start_ms, config.data.stop_ms))
     if not len(seen):
         raise BarsError(

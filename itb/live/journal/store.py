@@ -23,6 +23,18 @@ def pass_by(point: str) -> None:
     del point
 
 
+def address_of(url: str | Path) -> str:
+    """Give SQLAlchemy's URL of a database that is named by a URL or as an SQLite file.
+
+    >>> address_of(Path("a/journal.sqlite")), address_of("postgresql://host/bot")
+    ('sqlite:///a/journal.sqlite', 'postgresql+psycopg://host/bot')
+    """
+    address = f"sqlite:///{url}" if isinstance(url, Path) or "://" not in url else url
+    if address.startswith("postgresql://"):
+        return address.replace("postgresql://", "postgresql+psycopg://", 1)
+    return address
+
+
 class Journal:
     """An append-only list of events. What :meth:`append` returned from is on the disk.
 
@@ -37,11 +49,8 @@ class Journal:
     def __init__(self, url: str | Path, *, reach: Callable[[str], None] = pass_by) -> None:
         self._reach = reach
         self.where = str(url)
-        address = f"sqlite:///{url}" if isinstance(url, Path) or "://" not in url else url
-        if address.startswith("postgresql://"):
-            address = address.replace("postgresql://", "postgresql+psycopg://", 1)
         try:
-            self._engine = create_engine(address)
+            self._engine = create_engine(address_of(url))
             if self._engine.dialect.name == "sqlite":
                 _make_durable(self._engine)
             self._connection: Connection = self._engine.connect()

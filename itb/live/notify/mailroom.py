@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import JournalError
 from itb.live.journal.migrations import migrate
-from itb.live.journal.store import pass_by
+from itb.live.journal.store import address_of, pass_by
 from itb.live.journal.tables import GradeRow, LetterRow, NoticeRow
 from itb.live.notify.events import Event, decode, encode
 from itb.live.notify.grades import Sent
@@ -58,11 +58,8 @@ class Mailroom:
 
     def __init__(self, url: str | Path, *, reach: Callable[[str], None] = pass_by) -> None:
         self._reach, self.where = reach, str(url).rpartition("@")[2]
-        address = f"sqlite:///{url}" if isinstance(url, Path) or "://" not in url else url
-        if address.startswith("postgresql://"):
-            address = address.replace("postgresql://", "postgresql+psycopg://", 1)
         try:
-            self._engine = create_engine(address)
+            self._engine = create_engine(address_of(url))
             if self._engine.dialect.name == "sqlite":
                 _make_quick(self._engine)
             with self._engine.begin() as connection:
