@@ -9,32 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from itb.config import load_config
 from itb.errors import RunError
 from itb.optimize.desk import Record
 from itb.runs.optimize import Asked, optimize, search_symbol, walk_forward
 from itb.runs.search_report import describe, drawn, worded
 from itb.runs.search_words import engines, facts, failures, verdict_words
-from itb.runs.workspace import Workspace
-
-SETTINGS = [
-    "synthetic.bars=3000",
-    "walkforward.train=40d",
-    "walkforward.refit_every=20d",
-    "walkforward.workers=1",
-    "model.rounds=10",
-    "search.space.strategy.buy_threshold={low=0.5, high=0.56}",
-    "search.space.strategy.sell_threshold={low=0.44, high=0.49}",
-    "search.space.model.num_leaves=[4, 8]",
-    "search.windows=6",
-    "search.trade_sides=4",
-    "search.confirm=3",
-    "search.permuted_labels=0",
-]
-
-
-def workspace(folder, *settings):
-    return Workspace(load_config(overrides=[f"runs.root={folder / 'runs'}", *SETTINGS, *settings], environ={}))
+from tests.runs.searched import workspace
 
 
 @pytest.fixture(scope="module")
