@@ -64,7 +64,7 @@ def postgres():
         yield f"postgresql://itb@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(signal.SIGINT)  # "fast": sessions that are still open are ended
-        server.wait(timeout=30)
+        server.wait(timeout=120)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -81,7 +81,7 @@ def place(root: Path, *strategies: str, mood: str = "good") -> Workspace:
         f"features=[{{family='wild_parts:clockwork', mood='{mood}'}}]", "label={horizon=3, threshold=0.0, alias='up'}",
         f"model={{algorithm='moody', mood='{mood}'}}", "walkforward={train=900, refit_every=1000, workers=1}",
         "walkforward.min_train_rows=100", "strategy.buy_threshold=0.5", "strategy.sell_threshold=0.49",
-        "live.retrain=false", "live.decide_within=1s",
+        "live.retrain=false",
         f"live.strategies=[{{called='good', allocation=0.5}}, {parts}]",
         f"runs.root={root / 'runs'}",
     ]  # fmt: skip

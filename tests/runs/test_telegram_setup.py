@@ -54,7 +54,7 @@ def test_a_bot_is_set_up_for_whoever_says_the_code(place: Path) -> None:
                 api.say("/start 123456", OWNER, chat={"id": -100, "type": "group"})
                 api.say("/start 123456", OWNER)
 
-        said = setup(at(place), lambda: TOKEN, tell, address=api.url, code="123456", patience_s=10)
+        said = setup(at(place), lambda: TOKEN, tell, address=api.url, code="123456", patience_s=60)
         assert said.data["owner"] == OWNER
         (photo,) = api.sent("sendPhoto")
         assert photo.picture.startswith(b"\x89PNG")

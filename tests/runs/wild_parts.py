@@ -19,7 +19,7 @@ from itb.strategies.base import Strategy
 BEGINS, MINUTE = 1_672_531_200_000 + 1_940 * 60_000, 60_000  # open time of the first live bar
 RAISES, MUTE, WRONG, STUCK, FEATURE = {4, 5, 6}, {9, 10, 11}, {14, 15, 16}, 20, {28, 29, 30}
 released = {"strategy": threading.Event(), "model": threading.Event()}
-MOST_S = 20.0
+MOST_S = 120.0
 
 
 def minute_of(data: Any) -> int:

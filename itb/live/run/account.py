@@ -120,7 +120,7 @@ class Account:
         async with self._turn:
             await self.dealer.settle()
 
-    async def arrive(self, most_s: float = 2.0) -> None:
+    async def arrive(self, most_s: float = 20.0) -> None:
         """Ask the venue until nothing is on its way any more, for a while."""
         end = time.monotonic() + most_s
         while self.dealer.book.active and time.monotonic() < end:

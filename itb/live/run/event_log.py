@@ -130,7 +130,7 @@ class EventLog:
         """Why nothing can be written at present; empty when it can."""
         return self._trouble
 
-    def flush(self, timeout_s: float = 2.0) -> bool:
+    def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until what was written so far is in the file; give whether it is."""
         done = threading.Event()
         try:
@@ -139,7 +139,7 @@ class EventLog:
             return False
         return done.wait(timeout_s) and not self._trouble
 
-    def close(self, timeout_s: float = 2.0) -> None:
+    def close(self, timeout_s: float = 10.0) -> None:
         """Write what is waiting, but wait no longer than ``timeout_s`` for the disk."""
         if not self._is_closed:
             self._is_closed = True

@@ -27,7 +27,7 @@ def run_and_end(
     server.on_request = lambda count: due.set() if count == at_request else None
     child = PROCESSES.Process(target=target, args=args, kwargs=options, daemon=True)
     child.start()
-    assert due.wait(30), "the process did not come that far"
+    assert due.wait(120), "the process did not come that far"
     threading.Event().wait(after_s)
     if child.pid and child.is_alive():
         os.kill(child.pid, with_signal)

@@ -28,7 +28,7 @@ def serving(answer: Answer) -> Iterator[str]:
             parts = urlsplit(self.path)
             reply = answer(parts.path, dict(parse_qsl(parts.query)))
             if reply.ending == "hang":
-                released.wait(30)
+                released.wait(120)
                 self.close_connection = True
             elif reply.ending == "reset":
                 self._reset()

@@ -24,7 +24,7 @@ def with_line(server: Server, act: Callable[[Line], Awaitable[T]], **account: An
         async with line_to(traits_of("binance", (PAIR,)), Account(practice_url=server.url, **account)) as line:
             return await act(line)
 
-    return asyncio.run(asyncio.wait_for(scene(), 60))
+    return asyncio.run(asyncio.wait_for(scene(), 120))
 
 
 def with_gateway(server: Server, act: Callable[[CcxtGateway], Awaitable[T]], **account: Any) -> T:

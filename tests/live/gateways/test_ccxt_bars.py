@@ -192,7 +192,7 @@ def test_bars_reach_the_barrier_once_each_whatever_breaks(plan: str) -> None:
             await asyncio.gather(pumping, return_exceptions=True)
         await server.stop()
 
-    asyncio.run(asyncio.wait_for(scene(), 60))
+    asyncio.run(asyncio.wait_for(scene(), 120))
     for name, bars in markets.items():
         final = {bar.open_time: bar for bar in rows_of(bars)}
         seen = [step.bars[name] for step in steps if name in step.bars]

@@ -45,7 +45,7 @@ def on_venue(venue: PerpetualVenue, act: Callable[[CcxtPerpetuals], Awaitable[T]
         finally:
             await runner.cleanup()
 
-    return asyncio.run(asyncio.wait_for(scene(), 30))
+    return asyncio.run(asyncio.wait_for(scene(), 120))
 
 
 def turn(line: Line, url: str) -> None:

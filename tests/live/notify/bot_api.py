@@ -42,7 +42,7 @@ class BotApi:
     faults: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
     updates: deque[Any] = field(default_factory=deque)
     now: int = 1_700_000_000
-    hang_s: float = 1.0
+    hang_s: float = 120.0
     dropped: int = 0
     longest_poll_s: float = 0.2
 
@@ -50,7 +50,7 @@ class BotApi:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:

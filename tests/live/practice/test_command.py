@@ -40,11 +40,11 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signa
         url = re.search(r"http://127\.0\.0\.1:\d+", lines[0])
         assert url is not None
         assert "speed max, 1 kinds of fault, seed 0" in lines[1]
-        assert requests.get(f"{url[0]}/api/v3/ping", timeout=8).json() == {}
-        while not requests.get(f"{url[0]}/practice/clock", timeout=8).json()["over"]:
+        assert requests.get(f"{url[0]}/api/v3/ping", timeout=60).json() == {}
+        while not requests.get(f"{url[0]}/practice/clock", timeout=60).json()["over"]:
             pass
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     said = json.loads(out)
     assert (said["over"], said["orders"], said["totals"]["BTC"]) == (True, 0, "0")

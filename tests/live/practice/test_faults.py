@@ -27,7 +27,7 @@ PAIR = "BTC/USDT"
 
 
 def control(server: Server, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{server.url}/practice/{name}", timeout=8).json()
+    found: dict[str, Any] = requests.get(f"{server.url}/practice/{name}", timeout=60).json()
     return found
 
 
@@ -134,7 +134,7 @@ def test_a_window_of_trouble_ends(serve: Serve, kind: str, error: str, requests_
 def test_bars_may_be_stale_revised_or_missing_and_are_right_the_next_time(serve: Serve) -> None:
     rows: Rows = [(100.0 + i, 101.0 + i, 99.0 + i, 100.5 + i, 8.0) for i in range(40)]
     server = serve(rows, faults="klines_stale@1, klines_revised@2, klines_missing@3")
-    requests.post(f"{server.url}/practice/step", json={"bars": 20}, timeout=8)
+    requests.post(f"{server.url}/practice/step", json={"bars": 20}, timeout=60)
     x = ready(server)
     stale, revised, missing, right = (x.fetch_ohlcv(PAIR, "1m", limit=10) for _ in range(4))
     assert stale == right[:-2]

@@ -29,13 +29,20 @@ from tests.live.run.steering import ORDER, Bot, Panel, running
 
 @pytest.fixture
 def bot(tmp_path: Path) -> Iterator[Bot]:
-    with running(tmp_path / "demo", patience_s=0.2) as bot:
+    with running(tmp_path / "demo", patience_s=60.0) as bot:
+        yield bot
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Bot]:
+    """A bot that leaves whoever says nothing for a while."""
+    with running(tmp_path / "demo", patience_s=1.5) as bot:
         yield bot
 
 
 def raw(folder: Path, sent: bytes, *, end: bool = True) -> bytes:
     """Send bytes as they are and give all that comes back."""
-    with dial(folder, 5.0) as connection:
+    with dial(folder, 60.0) as connection:
         with contextlib.suppress(BrokenPipeError):
             connection.sendall(sent)
             if end:
@@ -138,16 +145,16 @@ def test_a_line_without_end_is_left(bot: Bot) -> None:
     assert RemoteCockpit(bot.folder).status().bot == "demo"
 
 
-def test_who_says_nothing_is_left(bot: Bot) -> None:
-    assert raw(bot.folder, b"", end=False) == b""
-    assert raw(bot.folder, b'{"ask"', end=False) == b""
+def test_who_says_nothing_is_left(impatient: Bot) -> None:
+    assert raw(impatient.folder, b"", end=False) == b""
+    assert raw(impatient.folder, b'{"ask"', end=False) == b""
 
 
-def test_who_does_not_read_is_left_and_holds_nobody_up(bot: Bot) -> None:
-    with dial(bot.folder, 5.0) as deaf:
+def test_who_does_not_read_is_left_and_holds_nobody_up(impatient: Bot) -> None:
+    with dial(impatient.folder, 60.0) as deaf:
         deaf.sendall(b'{"ask": "orders", "with": {"ended": 3000}}\n')
-        assert RemoteCockpit(bot.folder).status().bot == "demo"
-        while bot.run(asyncio.to_thread(lambda: bot.server.connections)):
+        assert RemoteCockpit(impatient.folder).status().bot == "demo"
+        while impatient.run(asyncio.to_thread(lambda: impatient.server.connections)):
             pass  # until its patience is over
         received = b""
         with contextlib.suppress(ConnectionResetError):
@@ -155,12 +162,12 @@ def test_who_does_not_read_is_left_and_holds_nobody_up(bot: Bot) -> None:
                 received += part
     assert received
     assert not received.endswith(b"\n")
-    assert RemoteCockpit(bot.folder).status().bot == "demo"
+    assert RemoteCockpit(impatient.folder).status().bot == "demo"
 
 
 def test_too_many_connections_are_turned_away_and_places_come_back(tmp_path: Path) -> None:
-    with running(tmp_path / "demo", most=3, patience_s=5.0) as bot:
-        open_ones = [dial(bot.folder, 5.0) for _ in range(3)]
+    with running(tmp_path / "demo", most=3, patience_s=60.0) as bot:
+        open_ones = [dial(bot.folder, 60.0) for _ in range(3)]
         for one in open_ones:
             one.sendall(b'{"ask": "orders"}\n')
             assert one.recv(65_536)
@@ -168,7 +175,7 @@ def test_too_many_connections_are_turned_away_and_places_come_back(tmp_path: Pat
             RemoteCockpit(bot.folder).status()
         for one in open_ones:
             one.close()
-        for _ in range(100):
+        for _ in range(5_000):
             with contextlib.suppress(NotRunningError):
                 if RemoteCockpit(bot.folder).status().bot == "demo":
                     break

@@ -31,11 +31,11 @@ class Scene:
         return Outlook(self.panel, self.log, self.metrics, self.board, bot="demo", every_s=0.01, **settings)
 
     async def until(self, done: Any) -> None:
-        for _ in range(1_000):
+        for _ in range(12_000):
             if done():
                 return
             await asyncio.sleep(0.005)
-        pytest.fail("it did not happen within 5 s")
+        pytest.fail("it did not happen within a minute")
 
 
 @pytest.fixture
