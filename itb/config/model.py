@@ -51,6 +51,9 @@ DEFAULT_FEATURES = (FeaturePart.model_validate({"family": "default"}),)
 
 DEFAULT_LABEL = LabelPart.model_validate({"horizon": 12, "threshold": 0.0})
 
+OWN_FILE = "{symbol}"
+"""Stands in a path for the symbol, where each symbol has a file of its own."""
+
 
 class Config(Section):
     """Every setting of a run, checked; built by :func:`itb.config.load_config` or from Python.
@@ -181,6 +184,14 @@ class Config(Section):
         PosixPath('/data/x.parquet')
         """
         return self._folder / path
+
+    def locate_for(self, symbol: str, path: Path | str) -> Path:
+        """Resolve a path of which each symbol has its own: ``{symbol}`` stands for it, without marks and settlement.
+
+        >>> Config().locate_for("BTC/USDT:USDT", "/data/{symbol}-funding.parquet")
+        PosixPath('/data/BTCUSDT-funding.parquet')
+        """
+        return self.locate(str(path).replace(OWN_FILE, symbol.partition(":")[0].replace("/", "")))
 
     @property
     def data_root(self) -> Path:

@@ -334,7 +334,8 @@ class BacktestSection(Section):
         default=None,
         examples=["funding.parquet"],
         description="Funding rates of a perpetual: the name of a source of events with the column funding_rate, or a "
-        "Parquet or CSV file with the columns timestamp and funding_rate.",
+        "Parquet or CSV file with the columns timestamp and funding_rate; of several symbols each needs its own, by "
+        "`{symbol}` in the file's name.",
     )
 
 

@@ -52,7 +52,8 @@ class SourceSection(Section):
     file: Folder | None = Field(
         default=None,
         examples=["funding.parquet"],
-        description="CSV, Parquet or Feather file instead of the store, seen from the config file; a table needs one.",
+        description="CSV, Parquet or Feather file instead of the store, seen from the config file; a table needs one. "
+        "`{symbol}` in it stands for the market that is traded, such as BTCUSDT: each has its own file.",
     )
     time: Literal["open", "event"] | None = Field(
         default=None,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.config.model import OWN_FILE
 from itb.errors import ConfigError
 from itb.market.bars import utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from itb.config import Config
     from itb.market.bars import Bars, FloatArray, IntArray
@@ -65,18 +66,22 @@ class FundingRates:
 def read_funding(config: Config, market: Market) -> FundingRates | None:
     """Read what ``backtest.funding`` names, ``None`` where it names nothing.
 
-    The name of a source is that source, else it is a file. Raises :class:`itb.errors.ConfigError`.
+    The name of a source is that source, else it is a file; with several symbols each has its own.
+    Raises :class:`itb.errors.ConfigError`.
     """
-    named = config.backtest.funding
+    named, symbols = config.backtest.funding, config.data.symbols
     if named is None:
         return None
-    if len(config.data.symbols) > 1:
-        count = len(config.data.symbols)
-        told = f"{named} holds the rates of one perpetual, but data.symbols names {count}: run one at a time"
-        raise ConfigError(config.complaint(_KEY, told))
     source = next((one for one in market.sources if one.name == named), None)
+    file = next((str(one.file) for one in config.sources if one.name == named), "") if source is not None else named
+    if len(symbols) > 1 and OWN_FILE not in file:
+        told = (
+            f"{named} holds the rates of one perpetual, but data.symbols names {len(symbols)}; give each its own file "
+            f"by {OWN_FILE} in its name, such as {OWN_FILE}-funding.parquet, or run one symbol at a time"
+        )
+        raise ConfigError(config.complaint(_KEY, told))
     if source is None:
-        return _of_file(config, config.locate(Path(named)))
+        return _of_file(config, config.locate_for(market.bars.symbol, named))
     rows = source.rows
     if source.join.timeframe is not None:
         raise ConfigError(config.complaint(_KEY, f'source {named} has bars; expected settlements with time = "event"'))

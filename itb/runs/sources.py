@@ -57,7 +57,7 @@ def read_source(workspace: Workspace, source: SourceSection, bars: Bars) -> tupl
     stop_ms = int(bars.close_time[-1])
     label = f"source {source.name}"
     if source.kind == "table":
-        rows, frame = read_table(_file(workspace, source), label), source.timeframe
+        rows, frame = read_table(_file(workspace, source, bars.symbol), label), source.timeframe
     else:
         try:
             found = _bars(workspace, source, bars, stop_ms)
@@ -69,11 +69,13 @@ def read_source(workspace: Workspace, source: SourceSection, bars: Bars) -> tupl
 
 def refuse_absent_files(config: Config) -> None:
     """Refuse sources whose file is not there, with one line each."""
-    absent = [
-        config.complaint(("sources", number, "file"), f"no such file: {config.locate(source.file)}")
+    absent = {
+        config.complaint(("sources", number, "file"), f"no such file: {path}"): None
         for number, source in enumerate(config.sources)
-        if source.file is not None and not config.locate(source.file).is_file()
-    ]
+        if source.file is not None
+        for path in [config.locate_for(symbol, source.file) for symbol in config.data.symbols]
+        if not path.is_file()
+    }
     if absent:
         raise ConfigError("\n".join(absent))
 
@@ -84,7 +86,7 @@ def _bars(workspace: Workspace, source: SourceSection, bars: Bars, stop_ms: int)
     if source.file is not None:
         from itb.datafeeds.importers import read_file
 
-        return read_file(_file(workspace, source), symbol, source.timeframe)
+        return read_file(_file(workspace, source, bars.symbol), symbol, source.timeframe)
     exchange, frame = source.exchange or config.data.exchange, source.timeframe or config.data.timeframe
     if exchange.lower() == "synthetic":
         if not config.data.is_synthetic:
@@ -107,9 +109,9 @@ def _synthetic(workspace: Workspace, symbol: str, frame: Timeframe) -> Bars:
     return aggregate(market.coin(symbol), frame)
 
 
-def _file(workspace: Workspace, source: SourceSection) -> Path:
+def _file(workspace: Workspace, source: SourceSection, symbol: str) -> Path:
     assert source.file is not None
-    return workspace.config.locate(source.file)
+    return workspace.config.locate_for(symbol, source.file)
 
 
 def _names(workspace: Workspace, number: int, source: SourceSection, rows: SourceRows) -> Mapping[str, str]:

@@ -1,5 +1,7 @@
 """The strategy that itb runs is a plain backtrader strategy: on the stock engine it does the same, bit for bit."""
 
+from collections import Counter
+
 import backtrader as bt
 import numpy as np
 import pytest
@@ -41,7 +43,19 @@ class Fills(bt.Analyzer):
         self.values.append((cash, value))
 
 
-def stock_run(markets, settings, fee, slip):
+class Perpetual(bt.CommInfoBase):
+    """Stock backtrader's own way to charge for holding, at the opens where funding is settled."""
+
+    params = (("stocklike", True), ("commtype", bt.CommInfoBase.COMM_PERC), ("percabs", True), ("rates", None))
+
+    def get_credit_interest(self, data, pos, dt0):
+        bar = len(data) - 1
+        is_new = bar != self.__dict__.get("settled")
+        self.__dict__["settled"] = bar
+        return self.p.rates.get(bar, 0.0) * pos.size * data.open[0] if is_new else 0.0
+
+
+def stock_run(markets, settings, fee, slip, funding=()):
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.broker.setcash(10_000.0)
     cerebro.broker.setcommission(fee)
@@ -50,6 +64,8 @@ def stock_run(markets, settings, fee, slip):
         cerebro.broker.set_slippage_perc(slip, slip_out=True)
     for bars, scores in markets:
         cerebro.adddata(BarsFeed(bars=bars, scores=scores))
+    for data, rates in zip(cerebro.datas, funding, strict=False):
+        cerebro.broker.addcommissioninfo(Perpetual(commission=fee, rates=rates), name=data._name)
     cerebro.addstrategy(MLThreshold, **settings)
     cerebro.addanalyzer(Fills, _name="fills")
     return cerebro.run()[0].analyzers.fills
@@ -102,3 +118,35 @@ def test_stock_backtrader_trades_several_symbols_on_one_account_the_same(case, b
             assert ours.cash.tolist() == [cash for cash, _ in stock.values]
             assert ours.equity.tolist() == [value for _, value in stock.values]
     assert compared > 40
+
+
+@pytest.mark.parametrize("stepping", ["plain", "dense", "sparse"])
+def test_several_perpetuals_pay_their_own_funding_as_stock_backtrader_charges_for_holding(stepping, by_hand, as_source):
+    paid = Counter()
+    for seed in range(4):
+        settings = {"buy_threshold": 0.65, "sell_threshold": 0.4, "fraction": 0.9, "allocation": Allocation(2)}
+        settings |= {"allow_short": bool(seed % 2), "max_bars": 30}
+        markets, funding = [], []
+        rng = np.random.default_rng(seed)
+        for place in range(3):
+            bars = by_hand.market(200, seed + 9 * place, missing=10 * place)
+            bars = Bars.of(f"C{place}/USDT:USDT", "1h", bars.open_time, **bars.columns)
+            markets.append((bars, as_source(bars, by_hand.scores(len(bars), seed + 7 * place))))
+            every = 4 * (place + 1)
+            funding.append({bar: float(rng.normal(0, 1e-3)) for bar in range(place, len(bars), every)})
+        stock = stock_run(markets, settings, 0.001, 0.0, funding)
+        costs = Costs(10, 10, slippage_bps=0)
+        traded = [
+            TradedMarket(bars, scores, Venue(costs, funding=rates))
+            for (bars, scores), rates in zip(markets, funding, strict=True)
+        ]
+        ours = Backtest(MLThreshold, settings, 10_000.0, Venue(costs), stepping).run_shared(traded)
+        assert ours.stepped == stepping
+        if ours.rejected:  # the stock broker opens shorts that nothing backs
+            continue
+        fills = [(f.bar, f.qty, f.price) for f in ours.fills if f.reason != "funding"]
+        np.testing.assert_allclose(fills, [fill[:3] for fill in stock.rets], rtol=1e-12)  # fees there hold funding, too
+        np.testing.assert_allclose(ours.equity, [value for _, value in stock.values], rtol=1e-12)
+        paid += Counter(fill.symbol for fill in ours.fills if fill.reason == "funding")
+    assert len(paid) == 3
+    assert min(paid.values()) > 10

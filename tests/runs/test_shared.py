@@ -12,6 +12,7 @@ from itb.runs.history import list_runs, reproduce, show_run
 from itb.runs.laws import check
 from itb.runs.study import Asked, open_study
 
+HOUR_0 = 1_672_531_200_000  # where the built-in market begins
 THREE = (
     "data.symbols=['BTC/USDT', 'ETH/USDT', 'SOL/USDT']",
     "account.shared=true",
@@ -123,6 +124,59 @@ def test_check_tries_the_strategy_on_all_symbols_at_once(workspace):
     assert set(laws) == {"reproducible", "batch = step", "causal", "warmup", "parity", "money"}
     assert {one["verdict"] for one in laws.values()} == {"holds"}, laws
     assert not said.found
+
+
+def perpetuals(folder, *, by_source):
+    """Three perpetuals with rates of their own, and what is settled when by symbol."""
+    symbols, settled = ("BTC/USDT:USDT", "ETH/USDT:USDT", "SOL/USDT:USDT"), {}
+    for place, symbol in enumerate(symbols):
+        rates = {HOUR_0 + 3_600_000 * hour: (place + 1) * 1e-4 for hour in range(place, 600, 4 + place)}
+        rows = [f"{time},{rate!r}" for time, rate in rates.items()]
+        (folder / f"{symbol[:3]}USDT-f.csv").write_text("\n".join(["timestamp,funding_rate", *rows]))
+        settled[symbol] = rates
+    table = "sources=[{name='funding', kind='table', file='{symbol}-f.csv', time='event'}]"
+    funding = ["backtest.funding=funding", table] if by_source else ["backtest.funding={symbol}-f.csv"]
+    return [f"data.symbols={list(symbols)}", "strategy.allow_short=true", *THREE[2:], *funding], settled
+
+
+@pytest.mark.parametrize("by_source", [False, True])
+@pytest.mark.parametrize("shared", ["true", "false"])
+def test_each_perpetual_pays_its_own_funding_on_one_account_or_several(workspace, tmp_path, shared, by_source):
+    settings, settled = perpetuals(tmp_path, by_source=by_source)
+    done = backtest(workspace(*settings, f"account.shared={shared}"))
+    parts = [part for run in done for part in getattr(run.outcome.result, "parts", {"": run.outcome.result}).values()]
+    assert [part.bars.symbol for part in parts] == list(settled)
+    for part in parts:
+        rates, bars = settled[part.bars.symbol], part.bars
+        held, owed = 0.0, []
+        for bar, time in enumerate(bars.open_time.tolist()):
+            if time in rates and held:
+                owed.append((bar, pytest.approx(rates[time] * held * bars.open[bar], rel=1e-12)))
+            held = float(part.position[bar])
+        paid = [(fill.bar, fill.fee) for fill in part.fills if fill.reason == "funding"]
+        assert paid == owed
+        assert len(paid) > 5
+    told = [run.capsule.manifest for run in done]
+    if shared == "true":
+        assert told[0]["metrics"]["funding"] == pytest.approx(
+            sum(one["funding"] for one in told[0]["metrics_by_symbol"].values())
+        )
+        prints = [told[0]["inputs"][f"funding rates of {symbol}"] for symbol in settled]
+    else:
+        prints = [one["inputs"]["funding rates"] for one in told]
+    assert len(set(prints)) == 3
+
+
+def test_every_engine_charges_several_perpetuals_the_same(workspace, tmp_path):
+    settings, _ = perpetuals(tmp_path, by_source=False)
+    runs = [
+        backtest(workspace(*settings, "account.shared=true", f"backtest.engine={engine}"))[0].outcome.result
+        for engine in ("sparse", "dense", "plain")
+    ]
+    assert [run.stepped for run in runs] == ["sparse", "dense", "plain"]
+    assert runs[0].fills == runs[1].fills == runs[2].fills
+    assert np.array_equal(runs[0].equity, runs[1].equity)
+    assert np.array_equal(runs[0].equity, runs[2].equity)
 
 
 def test_a_search_refuses_a_shared_account(workspace):

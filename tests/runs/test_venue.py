@@ -57,8 +57,11 @@ def test_costs_and_the_order_inside_a_bar_come_from_the_config(venue):
 
 def test_funding_rates_of_one_symbol_are_not_charged_to_another(venue, tmp_path):
     (tmp_path / "f.csv").write_text("timestamp,funding_rate\n2023-01-01T08:00:00Z,0.002\n")
-    with pytest.raises(ConfigError, match=r"rates of one perpetual, but data\.symbols names 2"):
-        venue("backtest.funding=f.csv", 'data.symbols=["BTC/USDT:USDT", "ETH/USDT:USDT"]')
+    both = 'data.symbols=["BTC/USDT:USDT", "ETH/USDT:USDT"]'
+    with pytest.raises(ConfigError, match=r"rates of one perpetual, but data\.symbols names 2; give each its own file"):
+        venue("backtest.funding=f.csv", both)
+    (tmp_path / "BTCUSDT-f.csv").write_text("timestamp,funding_rate\n2023-01-01T09:00:00Z,0.003\n")
+    assert venue("backtest.funding={symbol}-f.csv", both).funding == {9: 0.003}
 
 
 def test_settlements_are_read_in_any_order_and_summed_by_bar(venue, tmp_path):
