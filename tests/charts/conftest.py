@@ -144,6 +144,6 @@ def browse(tmp_path: Path) -> Callable[[Path, int], subprocess.CompletedProcess[
     def open_page(path: Path, height: int) -> subprocess.CompletedProcess[str]:
         own = [f"--window-size=1280,{height}", f"--user-data-dir={tmp_path / 'profile'}"]
         command = [str(BROWSER), *QUIET, *own, "--dump-dom", path.as_uri()]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
 
     return open_page

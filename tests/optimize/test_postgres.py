@@ -83,7 +83,7 @@ def helper(url, name, total):
 
 
 def ended(process):
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err[-2000:]
     return json.loads(out)
 

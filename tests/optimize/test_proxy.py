@@ -42,7 +42,7 @@ def test_two_workers_share_a_study_behind_a_proxy(studies, tmp_path):
             subprocess.Popen([sys.executable, str(SCRIPT), url, "shared", "20"], stdout=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
-        own = [json.loads(process.communicate(timeout=120)[0])["own"] for process in both]
+        own = [json.loads(process.communicate(timeout=300)[0])["own"] for process in both]
         opened = studies.desk(tmp_path, studies.search("random"), "shared", storage=storage_of(url, tmp_path))
         records = opened.records()
         server.kill()

@@ -277,7 +277,7 @@ def test_killed_search_leaves_no_helper_behind(tmp_path):
         [sys.executable, "-c", "from itb.cli import main; main()", *line], stderr=subprocess.PIPE, text=True
     )
     helpers = []
-    for _ in range(600):
+    for _ in range(6_000):
         helpers = [one for one in _children(begun.pid) if "spawn_main" in _line(one)]
         if helpers and begun.poll() is None:
             break
@@ -286,7 +286,7 @@ def test_killed_search_leaves_no_helper_behind(tmp_path):
     begun.communicate()
 
     assert helpers
-    for _ in range(400):
+    for _ in range(4_000):
         if not any("spawn_main" in _line(one) for one in helpers):
             return
         time.sleep(0.05)

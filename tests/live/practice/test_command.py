@@ -44,7 +44,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signa
         while not requests.get(f"{url[0]}/practice/clock", timeout=60).json()["over"]:
             pass
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     said = json.loads(out)
     assert (said["over"], said["orders"], said["totals"]["BTC"]) == (True, 0, "0")
@@ -57,7 +57,7 @@ def test_the_port_may_be_taken(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [*MAIN, "--port", str(port)], cwd=tmp_path, capture_output=True, check=False, text=True, timeout=60
+            [*MAIN, "--port", str(port)], cwd=tmp_path, capture_output=True, check=False, text=True, timeout=300
         )
     assert done.returncode == 2
     assert f"--port {port}: cannot listen on 127.0.0.1" in done.stderr

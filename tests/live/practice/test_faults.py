@@ -163,7 +163,7 @@ def frames(server: Server, count: int) -> list[str]:
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{server.url}/ws/{key}") as socket:
             await asyncio.to_thread(x.create_order, PAIR, "market", "buy", 0.1)
             while len(found) < count:
-                message = await asyncio.wait_for(socket.receive(), 1)
+                message = await asyncio.wait_for(socket.receive(), 60)
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return [*found, "closed"]
                 found.append(message.data)
