@@ -39,7 +39,7 @@ def rehearse(orders: int, seed: int, kill_share: float) -> tuple[str, int]:
             while len(rehearsal.engine.orders) < orders:
                 rehearsal.trade(min(250, orders), kill_share=kill_share)
             rehearsal.settle()
-            book, engine, requests = rehearsal.book, rehearsal.engine, rehearsal.gateway.requests
+            book, engine, requests = rehearsal.whole_book(), rehearsal.engine, rehearsal.gateway.requests
             truth = rehearsal.truth()
             lost = len(no_stranger(book, truth) + same_executions(book, truth))
             doubled, phantom = len(executed_once(book, truth)), len(no_phantom(book, truth))

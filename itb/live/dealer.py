@@ -11,6 +11,7 @@ from typing import TypeVar
 from itb.errors import JournalError
 from itb.live.desk import Desk
 from itb.live.gateways import port
+from itb.live.journal.checkpoint import EVERY
 from itb.live.journal.store import Journal, pass_by
 from itb.live.orders import events as ev
 from itb.live.orders.machine import Cancel, Effect, Machine, Send
@@ -64,6 +65,8 @@ class Dealer(Desk):
         Why no order may be sent at the moment (feeds not live, clock not known), or ``None``.
     reach
         Called with the name of each fail point.
+    checkpoint_every
+        Events after which a checkpoint is written.
     """
 
     def __init__(
@@ -78,8 +81,9 @@ class Dealer(Desk):
         pace: Pace | None = None,
         drift_policy: DriftPolicy = "halt",
         reach: Callable[[str], None] = pass_by,
+        checkpoint_every: int = EVERY,
     ) -> None:
-        super().__init__(journal, machine or Machine(), owner=owner, clock=clock)
+        super().__init__(journal, machine or Machine(), owner=owner, clock=clock, checkpoint_every=checkpoint_every)
         self.gateway, self.gate, self.reach = gateway, gate, reach
         self.pace, self.drift_policy = pace or Pace(), drift_policy
         self.is_reconciled = False
@@ -112,6 +116,7 @@ class Dealer(Desk):
             if self.clock() >= self.book.quiet_until:
                 await self._act()
             self._decide()
+            self._checkpoint()
         except JournalError as error:
             self.broken = str(error)
 
@@ -273,7 +278,9 @@ class Dealer(Desk):
         self._tell(orders=found.ours)
         if found.unclaimed:
             names = ", ".join(order.client_id for order in found.unclaimed)
-            self._note_halt(f"orders {names} bear this bot's name and are in no journal; cancel them at the venue")
+            is_old = any(self.journal.key_of(order.client_id) for order in found.unclaimed)
+            why = "were taken for ended long ago" if is_old else "are in no journal"
+            self._note_halt(f"orders {names} bear this bot's name and {why}; cancel them at the venue")
         listed = frozenset(order.client_id for order in found.ours)
         failed = await self._look_up(venue_time, listed)
         failed = await self._fetch_trades() or failed

@@ -9,6 +9,7 @@ from typing import Any
 
 from itb.errors import JournalError
 from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
@@ -32,11 +33,22 @@ class Desk:
         UTC milliseconds of the venue's clock, estimated.
     machine
         Limits and rules.
+    checkpoint_every
+        Events after which what they came to is written down, so that the next start need not read them again.
     """
 
-    def __init__(self, journal: Journal, machine: Machine, *, owner: str, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        machine: Machine,
+        *,
+        owner: str,
+        clock: Callable[[], int],
+        checkpoint_every: int = checkpoint.EVERY,
+    ) -> None:
         self.journal, self.machine, self.owner, self.clock = journal, machine, owner, clock
         self.broken = ""
+        self._every = checkpoint_every
         self._draft: list[ev.Event] = []
         self._readers: list[Callable[[Sequence[ev.Event]], None]] = []
         self.written = 0  # events of the journal that readers have been told
@@ -53,11 +65,17 @@ class Desk:
         return self.machine.book
 
     def _resume(self) -> None:
-        """Read the journal into a fresh book; what was being sent when the last life ended is in doubt."""
+        """Make the book anew from the journal; what was being sent when the last life ended is in doubt."""
         self._draft.clear()
-        events = list(self.journal.events())
-        self.machine.book = Book(self.book.rules).replay(events)
-        self._publish(events[self.written :])
+        self.machine.book = book = type(self.book)(self.book.rules, self.book.keep)
+        self._saved, _ = checkpoint.load(self.journal, book)
+        missed = []  # events that are on the disk though we were told that they could not be written
+        for number, event in enumerate(self.journal.events(after=self._saved), self._saved + 1):
+            book.apply(event)
+            if self._readers and number > self.written:
+                missed.append(event)
+        self.written = self.journal.count - len(missed)
+        self._publish(missed)
         if self.book.owner:
             if self.book.owner != self.owner:
                 raise JournalError(
@@ -79,6 +97,12 @@ class Desk:
             events, self._draft = self._draft, []
             self._publish(events)
 
+    def _checkpoint(self) -> None:
+        """Write down what the journal came to, once enough of it is new."""
+        if self.journal.count - self._saved >= self._every and not self._draft:
+            checkpoint.save(self.journal, self.book, {})
+            self._saved = self.journal.count
+
     def _publish(self, events: Sequence[ev.Event]) -> None:
         self.written += len(events)
         for reader in self._readers:
@@ -95,9 +119,13 @@ class Desk:
 
     def ask(self, intent: Intent) -> str:
         """Want an order; asked twice, it is one order. Gives its key once the journal has it."""
-        if intent.key not in self.book.orders:
+        if intent.key not in self.book.orders and not self._was_forgotten(intent.key):
             self._record(ev.Asked(self.clock(), intent))
         return intent.key
+
+    def _was_forgotten(self, key: str) -> bool:
+        """Whether an order was sent so long ago that the book has let go of it."""
+        return self.book.forgotten > 0 and self.journal.was_attempted(key)
 
     def plan(self, plan: Plan) -> str:
         """Begin a plan; begun twice, it is one plan."""

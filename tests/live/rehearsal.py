@@ -20,6 +20,7 @@ from itb.live.gateways.matching import MatchingEngine
 from itb.live.gateways.paper import PaperGateway
 from itb.live.gateways.port import CancelOutcome, OrderRequest, Submitted, VenueOrder
 from itb.live.invariants import VenueTruth, converged, gate_kept, never_backwards, silent_when_banned, violations
+from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
@@ -88,6 +89,7 @@ class Rehearsal:
         rules: Rules | None = None,
         dealer: type[Dealer] = Dealer,
         limits: Limits | None = None,
+        keep: int = 200,
         **options: Any,
     ) -> None:
         self.clock = Clock()
@@ -98,7 +100,8 @@ class Rehearsal:
         self.engine.now = self.clock.now
         self.gateway = MortalGateway(PaperGateway(self.engine, self.clock), faults or FaultPlan(), self.clock)
         self.gateway.race = self.race
-        self.file, self.parts, self.options = file, (machine, rules, dealer, limits), options
+        self.file, self.parts, self.keep = file, (machine, rules, dealer, limits), keep
+        self.options = {"checkpoint_every": 300, **options}
         self.shut: list[tuple[int, int]] = []
         self.healed_at = 0
         self.count = 0
@@ -117,7 +120,7 @@ class Rehearsal:
         self.journal = Journal(self.file, reach=self.reach)
         self.dealer = dealer(
             self.gateway, self.journal, owner="test", clock=self.clock,
-            machine=machine(limits or Limits(allow_short=True), rules), gate=self._gate, pace=Pace(),
+            machine=machine(limits or Limits(allow_short=True), rules, keep=self.keep), gate=self._gate, pace=Pace(),
             reach=self.reach, **self.options,
         )  # fmt: skip
 
@@ -263,9 +266,20 @@ class Rehearsal:
                 request = self.gateway.requests[number]
                 yield request.time, request.what, request.was_banned and number not in excused
 
+    def whole_book(self) -> Book:
+        """Everything that ever was, as the journal says: the book of a running program lets go of what is long over."""
+        return Book(self.book.rules).replay(self.journal.events())
+
+    def again(self) -> tuple[int, Book]:
+        """The book that the next life begins with, and how many events its checkpoint has saved it from reading."""
+        book = Book(self.book.rules, self.keep)
+        number, _ = checkpoint.load(self.journal, book)
+        return number, book.replay(self.journal.events(after=number))
+
     def violations(self) -> list[str]:
-        """Check every promise, and that the journal alone gives the same book."""
-        found = violations(self.book, self.truth())
+        """Check every promise, and that the journal alone gives the same book, from a checkpoint or from its begin."""
+        whole = self.whole_book()
+        found = violations(whole, self.truth())
         found += silent_when_banned(self._requests())
         found += never_backwards(self.journal.events(), self.book.rules)
         found += gate_kept((r.time for r in self.gateway.requests if r.what == "submit"), self.shut)
@@ -277,11 +291,12 @@ class Rehearsal:
             found += converged(
                 self.book, healed_at=self.healed_at, now=self.clock.now, window_ms=5_000, poll_ms=1_000
             )  # fmt: skip
-        if Book(self.book.rules).replay(self.journal.events()).remembers() != self.book.remembers():
-            found.append("the journal gives another book than the one in memory")
-        if self.journal.attempts() != self.book.by_client:
+        for book in (Book(self.book.rules, self.keep).replay(self.journal.events()), self.again()[1]):
+            if book.remembers() != self.book.remembers():
+                found.append("the journal gives another book than the one in memory")
+        if self.journal.attempts() != whole.by_client:
             found.append("the journal's attempts are not those of the book")
-        executions = {(t.symbol, t.trade_id) for o in self.book.orders.values() for t in o.fills}
+        executions = {(t.symbol, t.trade_id) for o in whole.orders.values() for t in o.fills}
         if self.journal.executions() != executions:
             found.append("the journal's executions are not those of the book")
         return found

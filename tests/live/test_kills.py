@@ -30,7 +30,8 @@ from tests.live.rehearsal import BTC, ETH, OPENING, PRICES, START, Clock
 
 POINTS = (
     "journal.before_write", "journal.before_commit", "journal.after_commit", "dealer.before_sending",
-    "dealer.after_sending", "dealer.before_answers", "dealer.after_answers",
+    "dealer.after_sending", "dealer.before_answers", "dealer.after_answers", "journal.before_checkpoint",
+    "journal.after_checkpoint",
 )  # fmt: skip
 
 
@@ -80,8 +81,9 @@ def life(pipe: Connection, file: Path, wanted: list[Intent], point: str, number:
     gateway = FarGateway(pipe)
     journal = Journal(file, reach=reach)
     dealer = Dealer(
-        gateway, journal, owner="test", clock=lambda: gateway.now, machine=Machine(), pace=Pace(poll_ms=1), reach=reach
-    )
+        gateway, journal, owner="test", clock=lambda: gateway.now, machine=Machine(), pace=Pace(poll_ms=1), reach=reach,
+        checkpoint_every=10,
+    )  # fmt: skip
 
     async def work() -> None:
         for intent in wanted:

@@ -197,5 +197,4 @@ def test_a_missing_rule_is_noticed(mutant: type[Rules], journal_file: Path) -> N
 
 def test_a_forgotten_fee_is_noticed(journal_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("itb.live.orders.machine.Book", ForgetsFeesInBase)
-    monkeypatch.setattr("itb.live.desk.Book", ForgetsFeesInBase)
     assert next(found(journal_file), None)

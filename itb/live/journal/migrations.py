@@ -18,10 +18,10 @@ def _create(connection: Connection) -> None:
     Table.metadata.create_all(connection)
 
 
-STEPS: tuple[Step, ...] = (_create, _create)
+STEPS: tuple[Step, ...] = (_create, _create, _create)
 """Step ``n`` turns version ``n`` into ``n + 1``. Steps are never changed once released; new ones are added.
 
-Version 2 has notices, outbox and grades.
+Version 2 has notices, outbox and grades, version 3 checkpoints.
 """
 
 

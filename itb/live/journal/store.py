@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import JournalError
 from itb.live.journal.codec import decode, encode, kind_of
 from itb.live.journal.migrations import migrate
-from itb.live.journal.tables import AttemptRow, EventRow, ExecutionRow
+from itb.live.journal.tables import AttemptRow, CheckpointRow, EventRow, ExecutionRow
 from itb.live.orders.events import Event, Sending, Traded
 
 BUSY_MS = 5_000
+_log = logging.getLogger(__name__)
 
 
 def pass_by(point: str) -> None:
@@ -111,15 +114,73 @@ class Journal:
         if trades:
             self._connection.execute(insert(ExecutionRow), trades)
 
-    def events(self) -> Iterator[Event]:
-        """Read all events, oldest first."""
+    @property
+    def count(self) -> int:
+        """How many events there are; the newest one has this number."""
+        return self._next - 1
+
+    def events(self, after: int = 0) -> Iterator[Event]:
+        """Read all events, oldest first, or those with a higher number than ``after``."""
         try:
             with self._connection.begin():
-                rows = self._connection.execute(select(EventRow.kind, EventRow.body).order_by(EventRow.number))
+                wanted = select(EventRow.kind, EventRow.body).where(EventRow.number > after)
+                rows = self._connection.execute(wanted.order_by(EventRow.number))
                 for kind, body in rows.yield_per(1_000):
                     yield decode(kind, body)
         except SQLAlchemyError as error:
             raise self._failure("cannot be read", error) from None
+
+    def newest(self) -> Event | None:
+        """Read the newest event, ``None`` where nothing was ever written."""
+        return next(self.events(after=self.count - 1), None)
+
+    def key_of(self, client_id: str) -> str | None:
+        """Give the key of the order that was ever about to be sent under a client id."""
+        with self._connection.begin():
+            wanted = select(AttemptRow.order_key).where(AttemptRow.client_id == client_id)
+            return self._connection.execute(wanted).scalar()
+
+    def was_attempted(self, key: str) -> bool:
+        """Whether the order of a key was ever about to be sent."""
+        with self._connection.begin():
+            wanted = select(AttemptRow.client_id).where(AttemptRow.order_key == key).limit(1)
+            return self._connection.execute(wanted).scalar() is not None
+
+    def save(self, layout: str, body: str) -> None:
+        """Write what all events so far came to, in place of what was written before."""
+        self._reach("journal.before_checkpoint")
+        try:
+            with self._connection.begin():
+                self._connection.execute(delete(CheckpointRow))
+                digest = self._digest(self.count, layout, body)
+                row = {"number": self.count, "layout": layout, "digest": digest, "body": body}
+                self._connection.execute(insert(CheckpointRow), [row])
+        except SQLAlchemyError as error:
+            raise self._failure("cannot be written", error) from None
+        self._reach("journal.after_checkpoint")
+
+    def saved(self, layout: str) -> tuple[int, str] | None:
+        """Give the number of the last event that a checkpoint has taken in, and the checkpoint's text.
+
+        ``None`` where there is none, and for one that is damaged, of another layout, or of other events than these.
+        """
+        with self._connection.begin():
+            wanted = select(CheckpointRow.number, CheckpointRow.layout, CheckpointRow.digest, CheckpointRow.body)
+            row = self._connection.execute(wanted).first()
+            if row is None:
+                return None
+            if row.layout != layout:
+                _log.info("journal %s: its checkpoint was written by another itb or by other rules", self.where)
+                return None
+            if row.digest != self._digest(row.number, layout, row.body):
+                _log.warning("journal %s: its checkpoint is damaged; all of the journal is read instead", self.where)
+                return None
+        return row.number, row.body
+
+    def _digest(self, number: int, layout: str, body: str) -> str:
+        """Sign a checkpoint, together with the event that it ends with."""
+        last = self._connection.execute(select(EventRow.body).where(EventRow.number == number)).scalar()
+        return hashlib.sha256(f"{number}\n{layout}\n{last}\n{body}".encode()).hexdigest()
 
     def attempts(self) -> dict[str, str]:
         """Give client id -> order key of everything that was ever about to be sent."""

@@ -57,6 +57,17 @@ class ExecutionRow(Table):
     time: Mapped[int] = mapped_column(BigInteger)
 
 
+class CheckpointRow(Table):
+    """What all events up to ``number`` came to, so that a start need not take them in again. There is one."""
+
+    __tablename__ = "checkpoints"
+
+    number: Mapped[int] = mapped_column(_Number, primary_key=True, autoincrement=False)
+    layout: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+
+
 class NoticeRow(Table):
     """Something that happened and that people may be told: noted once, whoever tells it twice."""
 

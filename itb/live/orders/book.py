@@ -6,10 +6,11 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
 from itb.live.orders import events as ev
+from itb.live.orders.forgetting import forget_settled
 from itb.live.orders.ids import owner_prefix
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Exposure, Worth
@@ -18,6 +19,7 @@ from itb.live.orders.plans import Plan
 from itb.live.orders.rules import Rules
 from itb.live.orders.state import EXACT, OrderState, Phase, signed_change, total
 
+T = TypeVar("T")
 DAY_MS = 86_400_000
 _UNIT = Decimal("1e-8")
 
@@ -26,13 +28,24 @@ class Book:
     """All that the journal says, in memory. Only :meth:`apply` changes it, and it never asks anybody anything.
 
     The same events give the same book, so a restart needs nothing but the journal.
+
+    Parameters
+    ----------
+    rules
+        How facts move an order.
+    keep
+        How many settled orders (and ended plans) are remembered at least, the newest; 0 remembers all. Older ones are
+        let go of once there are twice as many, but never the legs of an open plan.
     """
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules or Rules()
+    def __init__(self, rules: Rules | None = None, keep: int = 0) -> None:
+        self.rules, self.keep = rules or Rules(), keep
         self.owner = ""
         self.orders: dict[str, OrderState] = {}
         self.active: dict[str, None] = {}  # keys of unsettled orders, oldest first
+        self.settled: dict[str, None] = {}  # keys of the others, in the order in which they settled
+        self.forgotten = 0  # orders that were let go of
+        self.sweep_at = 2 * keep
         self.by_client: dict[str, str] = {}
         self.by_venue: dict[tuple[str, str], str] = {}
         self.plans: dict[str, Plan] = {}
@@ -54,7 +67,7 @@ class Book:
         self.quiet_until = 0
         self.episodes: list[tuple[int, str]] = []
         self.alarms: list[str] = []
-        self._day = -1
+        self.day = -1
         self._apply: dict[type, Any] = {
             ev.Opened: self._opened,
             ev.Restarted: self._restarted,
@@ -98,7 +111,7 @@ class Book:
 
     def remembers(self) -> dict[str, Any]:
         """Everything that must be the same after a replay."""
-        skipped = {"rules", "_apply"}
+        skipped = {"rules", "keep", "_apply"}
         return {name: value for name, value in vars(self).items() if name not in skipped}
 
     def is_news(self, event: ev.Saw | ev.Traded | ev.Missed) -> bool:
@@ -180,10 +193,14 @@ class Book:
 
     def _put(self, key: str, order: OrderState) -> None:
         self.orders[key] = order
-        if order.is_settled:
-            self.active.pop(key, None)
-        else:
+        if not order.is_settled:
             self.active[key] = None
+            self.settled.pop(key, None)
+        elif key not in self.settled:
+            self.active.pop(key, None)
+            self.settled[key] = None
+            if self.keep and len(self.settled) >= self.sweep_at:
+                forget_settled(self)
 
     def _opened(self, event: ev.Opened) -> None:
         self.owner, self.opened_at = event.owner, event.time
@@ -237,8 +254,13 @@ class Book:
         self._know(key, order)
 
     def _alarm(self, what: str) -> None:
-        self.alarms.append(what)
+        self._remember(self.alarms, what)
         self.halted = self.halted or what
+
+    def _remember(self, line: list[T], what: T) -> None:
+        line.append(what)
+        if self.keep:
+            del line[: -2 * self.keep]
 
     def _missed(self, event: ev.Missed) -> None:
         key = self.by_client[event.client_id]
@@ -321,12 +343,14 @@ class Book:
         if payment.payment_id not in self.fundings:
             self.fundings[payment.payment_id] = payment
             self.balances[payment.currency] = EXACT.add(self.balances[payment.currency], payment.amount)
+            if self.keep and len(self.fundings) > 2 * self.keep:  # a venue is asked for those after the newest
+                del self.fundings[next(iter(self.fundings))]
 
     def _valued(self, event: ev.Valued) -> None:
         day = event.time // DAY_MS
-        start = self.worth.day_start if self.worth is not None and day == self._day else event.equity
+        start = self.worth.day_start if self.worth is not None and day == self.day else event.equity
         peak = max(self.worth.peak, event.equity) if self.worth is not None else event.equity
-        self._day, self.worth = day, Worth(event.equity, start, peak)
+        self.day, self.worth = day, Worth(event.equity, start, peak)
 
     def _halted(self, event: ev.Halted) -> None:
         self.halted = self.halted or event.reason
@@ -350,12 +374,12 @@ class Book:
     def _degraded(self, event: ev.Degraded) -> None:
         if not self.degraded:
             self.degraded = event.reason
-            self.episodes.append((event.time, event.reason))
+            self._remember(self.episodes, (event.time, event.reason))
 
     def _recovered(self, event: ev.Recovered) -> None:
         if self.degraded:
             self.degraded = ""
-            self.episodes.append((event.time, ""))
+            self._remember(self.episodes, (event.time, ""))
 
 
 _SIDES = ("buy", "sell")

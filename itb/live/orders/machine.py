@@ -44,6 +44,7 @@ class Cancel:
 
 
 Effect: TypeAlias = Send | Cancel
+KEPT = 500  # settled orders that a machine remembers at least
 
 
 class Machine:
@@ -56,8 +57,9 @@ class Machine:
         *,
         instruments: Mapping[str, Instrument] | None = None,
         window_ms: int = 5_000,
+        keep: int = KEPT,
     ) -> None:
-        self.book = Book(rules)
+        self.book = Book(rules, keep)
         self.limits = limits or Limits()
         self.instruments: dict[str, Instrument] = dict(instruments or {})
         self.window_ms = window_ms
