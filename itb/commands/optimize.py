@@ -45,6 +45,17 @@ def optimize(
     options.show(said)
 
 
+@command(app, "list")
+def list_(
+    options: Options,
+    most: Annotated[int, Flag("--most", min=1, help="How many, those that were written last.")] = 20,
+) -> None:
+    """List the project's studies: how far each is, its best trial, its verdict."""
+    from itb.runs.studies import list_studies as run
+
+    options.show(run(options.workspace(), most))
+
+
 @command(app, "apply")
 def apply(
     options: Options,

@@ -15,7 +15,7 @@ from itb.live.orders import events as ev
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
 from itb.live.orders.machine import Machine
-from itb.live.orders.moves import plan_key
+from itb.live.orders.moves import plan_key, refused_exits
 from itb.live.orders.plans import Plan
 from itb.live.run.redaction import shown
 
@@ -144,6 +144,12 @@ class Desk:
         """Want a plan's position closed, or ``qty`` of it."""
         if not self.book.plan_states[plan].exit_reason:
             self._record(ev.ExitWanted(self.clock(), plan, reason, qty))
+
+    def close_again(self, plan: str, reason: str) -> None:
+        """Want a plan's position closed, as a person does: also where its exits were refused until it gave up."""
+        state = self.book.plan_states[plan]
+        if not state.exit_reason or refused_exits(self.book.legs_of(plan)) > state.forgiven:
+            self._record(ev.ExitWanted(self.clock(), plan, reason))
 
     def reprice(self, plan: str, price: Decimal, reason: str = "", leg: str = "") -> None:
         """Give a plan a new price: a chase its limit, a bracket its stop, or its target if ``leg`` says so."""

@@ -33,6 +33,8 @@ STALE_S = 180.0
 _BLOCK = "itb:block:"
 _PLAN = "itb:plan"
 _SETTINGS = "itb:settings"
+_WANTED = "itb:wanted"
+WINDOW = ".window"  # begins the end of a name: the search before one window, of several
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class Block:
 
 @dataclass(eq=False)
 class Desk:
-    """An opened study.
+    """An opened study; without a ``space`` it is only read.
 
     ``local`` is the folder whose lock settles claims at once; remote storages settle by waiting. ``is_shared`` says
     that others may add trials meanwhile. ``settle_s`` is how long a remote
@@ -85,7 +87,7 @@ class Desk:
     """
 
     study: optuna.Study
-    space: Space
+    space: Space | None = None
     local: Path | None = None
     is_shared: bool = False
     settle_s: float = 0.5
@@ -102,6 +104,17 @@ class Desk:
             getattr(storage, "_backend", storage).remove_session()
             engine.dispose()
 
+    @property
+    def wanted(self) -> int:
+        """How many trials there shall be, as whoever works on it said last; 0 where nobody did."""
+        return int(self.study.user_attrs.get(_WANTED, 0))
+
+    def want(self, total: int) -> None:
+        """Say how many trials there shall be, for whoever looks at the study."""
+        if total != self.wanted:
+            with told(self.study.study_name):
+                self.study.set_user_attr(_WANTED, total)
+
     # -- trials
 
     def records(self) -> list[Record]:
@@ -116,6 +129,7 @@ class Desk:
 
     def add(self, records: Sequence[Record]) -> None:
         """Add finished trials; they are on the disk when this returns. Raises :class:`RunError` where that fails."""
+        assert self.space is not None
         with told(self.study.study_name), batch(self.study._storage):
             for record in records:
                 self.study._storage.create_new_trial(self.study._study_id, template_trial=_frozen(self.space, record))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import sys
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from itb.charts.wording import number, percent
 from itb.errors import ItbError
 from itb.live.notify.chat.bridge import LockLine, ModelLine, Report
 from itb.live.run.pilot import Pilot
+from itb.runs.asides import aside
 from itb.strategies.base import Strategy
 from itb.strategies.protections.locks import locks
 from itb.strategies.trader import Trader
@@ -28,8 +23,7 @@ if TYPE_CHECKING:
     from itb.live.run.account import Lane
     from itb.live.run.event_log import EventLog
 
-_BACKTEST_S = 900.0
-_CHILD = "from itb.cli import main; main()"
+_STUDIES = 5
 _PICTURE_BARS = 168
 
 
@@ -195,16 +189,6 @@ class LiveBridge(Pilot):
         """Say how what was sent turned out."""
         return self.grades()
 
-    def search(self) -> str:
-        """Say how far a search for parameters is."""
-        folder = self.settings.runs_root / "studies"
-        studies = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
-        if not studies:
-            return "no search was begun in this project"
-        newest = studies[-1]
-        at = datetime.fromtimestamp(newest.stat().st_mtime, UTC)
-        return f"{len(studies)} studies; the newest is {newest.name}, last written {at:%Y-%m-%d %H:%M} UTC"
-
     def drawing(self, symbol: str) -> Drawing:
         """Give the picture of a market and its score."""
         from itb.charts.score_blocks import ScoreBlocks
@@ -229,26 +213,17 @@ class LiveBridge(Pilot):
         middle = 0.5 if column and desk is not None and desk.sources[column].low == 0.0 else 0.0
         return ScorePicture(f"{symbol} {bars.timeframe}", column, blocks, marks=marks, middle=middle)
 
-    async def backtest(self, by: str) -> Report:
-        """Run a short backtest beside the bot, and give its figures and its picture."""
-        source = self.settings.source
-        command = [sys.executable, "-c", _CHILD, "backtest", "--json", *(["-c", str(source)] if source else [])]
-        child = await asyncio.create_subprocess_exec(
-            *command, cwd=self.settings.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            async with asyncio.timeout(_BACKTEST_S):
-                out, err = await child.communicate()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            raise ItbError(
-                f"the backtest was ended after {_BACKTEST_S / 60:g} minutes; run it from a terminal"
-            ) from None
-        if child.returncode:
-            last = err.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise ItbError(f"the backtest failed: {last[0]}")
-        return await asyncio.to_thread(_report, out.decode(errors="replace"), by, self.settings.notify.zone)
+    async def search(self) -> Report:
+        """Say how far searches for parameters are, the newest first."""
+        if not (self.settings.runs_root / "studies").is_dir():
+            return Report("no search was begun in this project")
+        found = await aside(self.settings, "studies", most=_STUDIES)
+        return Report("\n\n".join(_study(one) for one in found["studies"]) or "no search has a trial yet")
+
+    async def backtest(self, by: str, days: int) -> Report:
+        """Backtest the last days beside the bot, by the config in force."""
+        found = await aside(self.settings, "backtest", days=days)
+        return Report(f"Backtest asked by {by}\n{found['text']}", base64.b64decode(found["picture"]))
 
 
 def _pardon(strategy: Any, since: int) -> None:
@@ -256,32 +231,12 @@ def _pardon(strategy: Any, since: int) -> None:
         strategy.pardon(since)
 
 
-def _report(text: str, by: str, zone: str) -> Report:
-    """Word what `itb backtest --json` printed, and draw the first run's account."""
-    runs = json.loads(text)
-    lines = [f"Backtest asked by {by}"]
-    for run in runs:
-        figures = run["metrics"]
-        lines.append(
-            f"{run['symbol']} {run['timeframe']}: {percent(figures['total_return'])} in {figures['trades']} trades, "
-            f"Sharpe {number(figures['sharpe'], 2)}, deepest drawdown {percent(figures['max_drawdown'])}"
-        )
-    return Report("\n".join(lines), _picture(Path(runs[0]["report"]).parent, runs[0], zone))
-
-
-def _picture(folder: Path, run: Mapping[str, Any], zone: str) -> bytes | None:
-    import pyarrow.parquet as pq
-
-    from itb.charts.equity_picture import EquityPicture
-
-    try:
-        table = pq.read_table(folder / "equity.parquet")
-    except OSError:
-        return None
-    time = np.array(table["timestamp"].cast("int64").to_numpy())
-    equity = np.array(table["equity"].to_numpy(), dtype=np.float64)
-    currency = str(run["symbol"]).partition("/")[2].partition(":")[0]
-    return EquityPicture(f"{run['symbol']} {run['timeframe']}", "backtest", time, equity, currency, zone=zone).png()
+def _study(told: Mapping[str, Any]) -> str:
+    """Word a study of :mod:`itb.runs.studies`."""
+    if told["trouble"]:
+        return f"{told['name']}: {told['trouble']}"
+    verdict = f"\nverdict: {told['judged']}" if told["judged"] else ""
+    return f"{told['name']}: {told['state']}, {told['progress']} trials\nbest {told['reached']}{verdict}"
 
 
 def _worded(event: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from itb.errors import RunError
 from itb.ledger.metrics import compute
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
-from itb.optimize.desk import Record
+from itb.optimize.desk import WINDOW, Record
 from itb.optimize.nested import carried, drift, first_choice, joined
 from itb.optimize.objectives import sharpe, total_return
 from itb.optimize.performance import Performance
@@ -92,6 +92,7 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
     study = open_study(workspace, symbol, asked)
     desk, stop = study.desk(), study.stop()
     total = study.total(desk)
+    desk.want(total)
     objective = study.search.objectives[0]
 
     def listen(state: Told) -> None:
@@ -147,7 +148,7 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
         def desk_of(window: int, search: Any, study: Study = study, desks: list[Desk] = desks) -> Desk:
             if desks:
                 study.count(desks[-1])
-            desks.append(study.desk(f".window{window:03d}", search))
+            desks.append(study.desk(f"{WINDOW}{window:03d}", search))
             return desks[-1]
 
         def listen(state: Told, desks: list[Desk] = desks, searches: int = searches) -> None:

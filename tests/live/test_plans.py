@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itb.live.gateways.faults import FaultPlan
-from itb.live.orders.bracket import Bracket
+from itb.live.gateways.port import OrderRequest, Rejected
+from itb.live.orders.bracket import TRIES, Bracket
 from itb.live.orders.limits import Limits
 from itb.live.orders.plans import Chase, Slices, slice_qty
 from itb.live.orders.state import Phase
@@ -153,3 +154,31 @@ def test_limits_refuse_halt_and_let_positions_be_reduced(journal_file: Path) -> 
         rehearsal.pulse(1, 61_000)
         rehearsal.pulse(8)
         assert [orders[key].phase for key in waiting][:2] == [Phase.FILLED] * 2
+
+
+def test_a_plan_that_gave_up_is_closed_when_a_person_asks_again(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_request: OrderRequest) -> Rejected:
+        return Rejected("not now")
+
+    plan = bracket(rehearsal)
+    rehearsal.pulse(4)
+    monkeypatch.setattr(rehearsal.gateway, "submit", refuse)
+    rehearsal.dealer.close(plan, "signal")
+    rehearsal.pulse(30)
+    assert phases(rehearsal, plan)["exit"] == [Phase.REJECTED] * TRIES
+    assert "exits were refused" in rehearsal.book.halted
+    monkeypatch.undo()
+    rehearsal.dealer.close(plan, "signal")  # a strategy that asks at every bar does not make it go on
+    rehearsal.die()
+    rehearsal.live()
+    rehearsal.pulse(10)
+    assert phases(rehearsal, plan)["exit"] == [Phase.REJECTED] * TRIES
+    rehearsal.dealer.close_again(plan, "closed by a person")
+    rehearsal.die()
+    rehearsal.live()
+    rehearsal.pulse(10)
+    assert phases(rehearsal, plan)["exit"] == [*[Phase.REJECTED] * TRIES, Phase.FILLED]
+    assert rehearsal.book.positions["random", "BTC/USDT"] == 0
+    assert rehearsal.violations() == []

@@ -14,7 +14,7 @@ from itb.live.orders.forgetting import forget_settled
 from itb.live.orders.ids import owner_prefix
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Exposure, Worth
-from itb.live.orders.moves import PlanState, plan_key, role_of
+from itb.live.orders.moves import PlanState, plan_key, refused_exits, role_of
 from itb.live.orders.plans import Plan
 from itb.live.orders.rules import Rules
 from itb.live.orders.state import EXACT, OrderState, Phase, signed_change, total
@@ -313,8 +313,9 @@ class Book:
         state = self.plan_states[event.plan]
         if event.qty is not None:
             state = replace(state, reductions=(*state.reductions, (event.reason, event.qty)))
-        elif not state.exit_reason:
-            state = replace(state, exit_reason=event.reason)
+        else:
+            forgiven = refused_exits(self.legs_of(event.plan))
+            state = replace(state, exit_reason=state.exit_reason or event.reason, forgiven=forgiven)
         self.plan_states[event.plan] = state
 
     def _repriced(self, event: ev.Repriced) -> None:

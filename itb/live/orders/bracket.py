@@ -9,7 +9,19 @@ from typing import Literal
 
 from itb.live.gateways.port import OrderKind
 from itb.live.orders.intent import Intent
-from itb.live.orders.moves import FAILED, EndOrder, EndPlan, Legs, Move, PlanState, Stuck, leg_of, opposite, role_of
+from itb.live.orders.moves import (
+    FAILED,
+    EndOrder,
+    EndPlan,
+    Legs,
+    Move,
+    PlanState,
+    Stuck,
+    leg_of,
+    opposite,
+    refused_exits,
+    role_of,
+)
 from itb.live.orders.state import EXACT, OrderState, Phase, total
 from itb.market.instrument import Instrument
 
@@ -103,7 +115,7 @@ class Bracket:
         if held is None:
             return []
         exits = legs.get("exit", ())
-        if sum(order.phase in FAILED for order in exits) >= TRIES:
+        if refused_exits(legs) - state.forgiven >= TRIES:
             return [Stuck(f"{self.name}: {TRIES} exits were refused, last because {exits[-1].reason}")]
         qty = held if qty is None else min(qty, held)
         return [leg_of(self, "exit", self._reducing("market", qty, reason, now), len(exits) + 1)]

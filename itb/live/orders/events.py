@@ -133,7 +133,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class ExitWanted:
-    """A plan's position is to be closed: all of it, whereupon the plan ends, or ``qty`` of it."""
+    """A plan's position is to be closed: all of it, whereupon the plan ends, or ``qty`` of it.
+
+    Asked again for all of it, exits that were refused so far no longer count against it.
+    """
 
     time: int
     plan: str

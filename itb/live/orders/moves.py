@@ -46,8 +46,9 @@ class PlanState:
 
     ``reductions`` are parts of the position to be closed, each with its reason; ``exit_reason`` closes it all.
     ``price`` replaces the plan's own, for as long as none but its first ``price_entries`` entries are executed;
-    ``target`` is a bracket's other price, ``dropped`` names its legs that are not wanted any more. ``position`` is what
-    the plan's strategy holds of its symbol, whoever brought it (:meth:`itb.live.orders.book.Book.state_of`).
+    ``target`` is a bracket's other price, ``dropped`` names its legs that are not wanted any more. ``forgiven`` exits
+    were refused before somebody asked for the exit again. ``position`` is what the plan's strategy holds of its symbol,
+    whoever brought it (:meth:`itb.live.orders.book.Book.state_of`).
     """
 
     exit_reason: str = ""
@@ -57,6 +58,7 @@ class PlanState:
     price_entries: int = 0
     target: Decimal | None = None
     dropped: frozenset[str] = frozenset()
+    forgiven: int = 0
     position: Decimal = Decimal(0)
 
 
@@ -80,6 +82,11 @@ def plan_key(plan: Named) -> str:
 def leg_of(plan: Named, role: str, intent: Intent, seq: int = 1) -> Intent:
     """Name an intent as a leg of a plan: the same leg has the same key in every life."""
     return replace(intent, leg=f"{plan.name}/{role}", seq=seq, plan=plan_key(plan))
+
+
+def refused_exits(legs: Legs) -> int:
+    """Count the exits of a plan that venue or limits did not take."""
+    return sum(order.phase in FAILED for order in legs.get("exit", ()))
 
 
 def role_of(intent: Intent) -> str:

@@ -181,7 +181,7 @@ class Pilot:
         intents = {key: dealer.book.plans[key].intent for key in dealer.book.open_plans}
         plans = [key for key, one in intents.items() if (one.strategy, one.symbol) == (lane.name, lane.symbol)]
         for plan in plans:
-            dealer.close(plan, reason)
+            dealer.close_again(plan, reason)
         for order in mine:
             if not order.intent.plan:
                 dealer.cancel(order.intent.key, reason)

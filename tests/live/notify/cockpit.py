@@ -161,16 +161,16 @@ class LedgerCockpit:
         self.asked += 1
         return "12 signals graded, 7 right"
 
-    def search(self) -> str:
+    async def search(self) -> Report:
         self.asked += 1
-        return "no search is running"
+        return Report("BTCUSDT-1h: running, 12 of 40 trials")
 
     def drawing(self, symbol: str) -> Drawing:
         self.asked += 1
         return self._diagram.drawing(symbol)
 
-    async def backtest(self, by: str) -> Report:
-        self.ordered.append(("backtest", by))
+    async def backtest(self, by: str, days: int) -> Report:
+        self.ordered.append(("backtest", by, str(days)))
         return Report("A week: +1.2 %", self._diagram.drawing("BTC/USDT").png())
 
     # -- ordering

@@ -132,7 +132,7 @@ READS = {
     "/scoreboard": ["12 signals graded, 7 right"],
     "/model": ["up_lightgbm", "30 h ago", "AUC 0.56", "next one due"],
     "/shadow": [r"Patient \(watched\) 10,100\.00 \+100\.50"],
-    "/optimize status": ["no search is running"],
+    "/optimize status": ["The studies are being read"],
     "/health": ["normal, running for 5 h, 120 bars decided on"],
     "/logs 2": ["line 0 <&>\nline 1 <&>"],
     "/show_config costs": ["costs.taker_fee_bps = 10.0"],
@@ -166,10 +166,17 @@ def test_a_chart_comes_as_a_picture(talk: Talk) -> None:
 
 
 def test_a_backtest_answers_at_once_and_sends_its_picture_later(talk: Talk) -> None:
-    assert talk.ask("/backtest") == "A backtest has begun; its picture follows."
+    assert talk.ask("/backtest") == "A backtest of the last 30 days has begun; its picture follows."
     talk.until(lambda: len(talk.api.sent("sendPhoto")) == 1)
     assert talk.api.sent("sendPhoto")[0].said["caption"] == "A week: +1.2 %"
-    assert talk.cockpit.ordered == [("backtest", f"telegram user {OWNER}")]
+    talk.ask("/backtest 7")
+    talk.until(lambda: len(talk.api.sent("sendPhoto")) == 2)
+    assert talk.cockpit.ordered == [("backtest", f"telegram user {OWNER}", days) for days in ("30", "7")]
+
+
+def test_searches_are_read_beside_the_bot(talk: Talk) -> None:
+    talk.ask("/optimize status")
+    talk.until(lambda: "BTCUSDT-1h: running, 12 of 40 trials" in talk.api.texts())
 
 
 ORDERS = {

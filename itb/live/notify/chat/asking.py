@@ -263,14 +263,15 @@ def scoreboard(asking: Asking, _: tuple[str, ...]) -> Answer:
 
 
 def optimize(asking: Asking, _: tuple[str, ...]) -> Answer:
-    """Say how far a search for parameters is."""
-    return Answer(escape(asking.bridge.search()))
+    """Say how far searches for parameters are."""
+    return Answer("The studies are being read.", work=asking.bridge.search)
 
 
-def backtest(asking: Asking, _: tuple[str, ...]) -> Answer:
-    """Run a short backtest and send its picture."""
-    bridge, by = asking.bridge, asking.by
-    return Answer("A backtest has begun; its picture follows.", work=lambda: bridge.backtest(by))
+def backtest(asking: Asking, arguments: tuple[str, ...]) -> Answer:
+    """Backtest the last days and send the picture."""
+    bridge, by, days = asking.bridge, asking.by, _count(arguments, 30, "days")
+    told = f"A backtest of the last {days} days has begun; its picture follows."
+    return Answer(told, work=lambda: bridge.backtest(by, days))
 
 
 # -- wording

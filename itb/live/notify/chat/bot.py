@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from html import escape
 from typing import TYPE_CHECKING, TypeVar
 
 from itb.live.notify.chat.commands import COMMANDS
@@ -171,10 +172,11 @@ class ChatBot:
             report = Report("It failed; the log says why.")
         assert isinstance(report, Report)
         try:
+            text = escape(report.text)
             if report.picture is not None:
-                await self._picture(chat, report.text, report.picture)
+                await self._picture(chat, text, report.picture)
             else:
-                for part in split(report.text, LIMIT):
+                for part in split(text, LIMIT):
                     await self._line.send(chat, part)
         except _FAILED as error:
             _log.warning("chat: what a longer work found did not arrive: %s", error)

@@ -38,14 +38,14 @@ class ModelLine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a longer work found, with a picture (PNG) where it made one."""
+    """What a longer work found, as plain text, with a picture (PNG) where it made one."""
 
     text: str
     picture: bytes | None = None
 
 
 class Bridge(Cockpit, Protocol):
-    """The cockpit as a chat needs it. All but :meth:`backtest` is answered at once.
+    """The cockpit as a chat needs it: :meth:`backtest` and :meth:`search` take a while, all else is answered at once.
 
     What changes something says in a sentence what was begun, and raises :class:`itb.errors.ItbError` when it cannot.
     """
@@ -89,11 +89,11 @@ class Bridge(Cockpit, Protocol):
     def scoreboard(self) -> str:
         """Say how what was sent turned out."""
 
-    def search(self) -> str:
-        """Say how far a search for parameters is."""
+    async def search(self) -> Report:
+        """Say how far searches for parameters are, the newest first."""
 
     def drawing(self, symbol: str) -> Drawing:
         """Give the picture of a market and its score."""
 
-    async def backtest(self, by: str) -> Report:
-        """Run a short backtest beside the bot, and give its figures and its picture."""
+    async def backtest(self, by: str, days: int) -> Report:
+        """Backtest the last days beside the bot, and give figures and a picture."""
