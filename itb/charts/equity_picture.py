@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,17 @@ class EquityPicture:
     currency: str
     hold: FloatArray | None = None
     zone: str = "UTC"
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON knows it; :func:`itb.charts.easel.of_plain` reads it back."""
+        hold = None if self.hold is None else self.hold.tolist()
+        return {
+            "kind": "equity",
+            **vars(self),
+            "time": self.time.tolist(),
+            "equity": self.equity.tolist(),
+            "hold": hold,
+        }
 
     def png(self, theme: Theme = "dark") -> bytes:
         """Draw it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -44,6 +44,11 @@ class ScorePicture:
     marks: tuple[Mark, ...] = ()
     middle: float = 0.0
     zone: str = "UTC"
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON knows it; :func:`itb.charts.easel.of_plain` reads it back."""
+        blocks = {name: values.tolist() for name, values in vars(self.blocks).items()}
+        return {"kind": "score", **vars(self), "blocks": blocks, "marks": [vars(mark) for mark in self.marks]}
 
     def png(self, theme: Theme = "dark") -> bytes:
         """Draw it."""

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from itb.config.environment import load_secrets
 from itb.config.told import outputs, ways
 from itb.errors import ConfigError
+from itb.live.notify.artist import Artist
 from itb.live.notify.herald import Herald
 from itb.live.notify.mailroom import Mailroom
 from itb.live.notify.people import People
 from itb.live.notify.ways.way import Access, Way
+from itb.runs.children import keyless_environment
 from itb.runs.graded import binary_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from itb.live.notify.chat.bot import ChatBot
     from itb.live.notify.chat.bridge import Bridge
     from itb.live.notify.chat.dialogue import Reply
+    from itb.live.notify.message import Drawing
 
 
 def open_ways(config: Config) -> dict[str, Way]:
@@ -46,20 +49,24 @@ def build_herald(
     clock: Callable[[], int],
     bridge: Bridge | None = None,
     call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] | None = None,
+    *,
+    trouble: Callable[[str], None] = lambda _text: None,
 ) -> Herald:
     """Build what tells people of a live run, from ``[[outputs]]``, ``[[ways]]`` and ``[telegram]``.
 
     ``journal`` is the journal's file or URL, ``clock`` gives UTC milliseconds. With a ``bridge`` and a token the bot
-    listens as well; ``call`` runs what it asks of the bridge on the thread where that may be done.
+    listens as well; ``call`` runs what it asks of the bridge on the thread where that may be done. ``trouble`` hears,
+    in some thread, that pictures cannot be drawn, and an empty text when they can be again.
     """
     opened = open_ways(config)
     people = People(config.notify.zone)
     others = []
-    if bridge is not None and (bot := _bot(config, bridge, people, clock, call)) is not None:
+    artist = Artist(keyless_environment(), trouble)
+    if bridge is not None and (bot := _bot(config, bridge, people, clock, call, artist)) is not None:
         others.append(bot.run)
     return Herald(
         Mailroom(journal), outputs(config), opened, people, clock, theme=config.notify.theme, others=others,
-        binary=binary_of(config),
+        binary=binary_of(config), artist=artist,
     )  # fmt: skip
 
 
@@ -69,6 +76,7 @@ def _bot(
     people: People,
     clock: Callable[[], int],
     call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] | None,
+    artist: Artist,
 ) -> ChatBot | None:
     from itb.live.notify.chat.bot import ChatBot
     from itb.live.notify.chat.dialogue import Dialogue
@@ -82,7 +90,13 @@ def _bot(
     dialogue = Dialogue(bridge, gate, people, within_s=told.answer_within.ms / 1000)
     parts = (part for part in ways(config).values() if isinstance(part, Telegram))
     line = TelegramLine(token, next((part.address for part in parts), ""))
-    return ChatBot(line, dialogue, clock) if call is None else ChatBot(line, dialogue, clock, call=call)
+
+    def draw(drawing: Drawing) -> bytes:
+        return artist.draw(drawing, config.notify.theme)
+
+    if call is None:
+        return ChatBot(line, dialogue, clock, draw=draw)
+    return ChatBot(line, dialogue, clock, call=call, draw=draw)
 
 
 def _access(config: Config) -> Access:

@@ -95,7 +95,11 @@ class Audience:
 
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(here(), loop))
 
-        herald = build_herald(config, self._journal, self._workspace.clock, bridge, call)
+        def trouble(text: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the bot has just ended
+                loop.call_soon_threadsafe(engine.board.keep, "pictures", text)
+
+        herald = build_herald(config, self._journal, self._workspace.clock, bridge, call, trouble=trouble)
         mailroom = Mailroom(self._journal)
         teller = Teller(engine, herald.tell, str(config.strategy.settings.get("score", "")))
         teller.follow(engine.accounts[0])

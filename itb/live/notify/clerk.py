@@ -6,14 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from itb.live.notify.artist import draw_here
 from itb.live.notify.grader import sent_of
 from itb.live.notify.letters import DIGEST_ROOM, REPEAT_ROOM
 from itb.live.notify.mailroom import Draft
-from itb.live.notify.message import Message, size, split
+from itb.live.notify.message import Message, Theme, size, split
 
 if TYPE_CHECKING:
+    from itb.live.notify.artist import Draw
     from itb.live.notify.events import Event
     from itb.live.notify.mailroom import Mailroom
     from itb.live.notify.notifier import Notifier, Reporter
@@ -37,7 +39,8 @@ class Clerk:
 
     What reporters remember follows from the notices that were told before: :meth:`remember` reads them again, so that
     the band of the last score, the last purchase and four weeks of profits survive a restart. Scores and signals of the
-    columns in ``binary`` are kept for grading when a message about them goes out.
+    columns in ``binary`` are kept for grading when a message about them goes out. ``draw`` makes pictures; where it
+    cannot, the text goes without.
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class Clerk:
         outputs: Sequence[Output],
         ways: Mapping[str, Way],
         people: People,
-        theme: Literal["dark", "light"] = "dark",
+        theme: Theme = "dark",
         binary: Mapping[str, bool] = MappingProxyType({}),
+        draw: Draw = draw_here,
     ) -> None:
         self._mailroom, self._ways, self._theme, self._binary = mailroom, dict(ways), theme, binary
+        self._draw = draw
         self._at_work: list[tuple[Output, Reporter]] = [(one, one.notifier.reporter(people)) for one in outputs]
 
     def remember(self) -> None:
@@ -89,7 +94,7 @@ class Clerk:
         picture = None
         if message.picture is not None:
             try:
-                picture = message.picture.png(self._theme)
+                picture = self._draw(message.picture, self._theme)
             except Exception as error:  # noqa: BLE001  a message without its picture is better than none
                 _log.warning("output %s: its picture: %s: %s", output.name, type(error).__name__, error)
         kind, _, rest = happened.key.partition("/")

@@ -130,6 +130,10 @@ class ScoreDrawing:
             self.people.zone,
         )
 
+    def plain(self) -> dict[str, Any]:
+        """Give what is drawn as JSON knows it."""
+        return self.picture().plain()
+
     def png(self, theme: Any = "dark") -> bytes:
         """Draw it."""
         return self.picture().png(theme)

@@ -9,18 +9,21 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import ItbError, JournalError
+from itb.live.notify.artist import draw_here
 from itb.live.notify.clerk import Clerk, Output
 from itb.live.notify.letters import USUAL, Flood
 from itb.live.notify.postman import Postman
 
 if TYPE_CHECKING:
+    from itb.live.notify.artist import Artist
     from itb.live.notify.events import Event
     from itb.live.notify.mailroom import Mailroom
+    from itb.live.notify.message import Theme
     from itb.live.notify.people import People
     from itb.live.notify.ways.way import Way
 
@@ -43,6 +46,8 @@ class Herald:
         UTC milliseconds now.
     binary
         Score columns to be graded, see :class:`itb.live.notify.grader.Grader`.
+    artist
+        Draws the pictures, and ends with the herald; ``None`` draws them here.
     retry_s
         How long to wait while the database cannot be used.
     """
@@ -55,17 +60,20 @@ class Herald:
         people: People,
         clock: Callable[[], int],
         *,
-        theme: Literal["dark", "light"] = "dark",
+        theme: Theme = "dark",
         flood: Flood = USUAL,
         others: Sequence[Callable[[], Awaitable[None]]] = (),
         binary: Mapping[str, bool] = MappingProxyType({}),
+        artist: Artist | None = None,
         retry_s: float = 5.0,
     ) -> None:
         unknown = next((way for output in outputs for way in output.ways if way not in ways), None)
         if unknown is not None:
             raise ValueError(f"ways must be among {', '.join(ways) or 'none'}, was {unknown!r}")
         self._mailroom, self._clock, self._others = mailroom, clock, tuple(others)
-        self._clerk = Clerk(mailroom, outputs, ways, people, theme, binary)
+        self._artist = artist
+        draw = draw_here if artist is None else artist.draw
+        self._clerk = Clerk(mailroom, outputs, ways, people, theme, binary, draw)
         self.postmen = [Postman(name, way, mailroom, people, clock, flood) for name, way in ways.items()]
         self._retry_s = retry_s
         self._kept: deque[Event] = deque(maxlen=_IN_MEMORY)
@@ -107,6 +115,8 @@ class Herald:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(patience_s)
+        if self._artist is not None:
+            self._artist.close()
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join(10.0)
@@ -171,7 +181,7 @@ class Herald:
         stopping = asyncio.create_task(self._stopping.wait())
         while True:
             self._noted.clear()
-            is_well = self._write_now()
+            is_well = await asyncio.to_thread(self._write_now)  # a picture takes a while; the chat is heard meanwhile
             for wake in wakes:
                 wake.set()
             if is_well and loop.time() - pruned >= _PRUNE_EVERY_S:

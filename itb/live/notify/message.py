@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html import unescape
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Topic: TypeAlias = Literal["score", "signal", "trade", "diagram", "summary", "alert"]
 
@@ -13,11 +13,17 @@ _TAG = re.compile(r"</?([a-z]+)>")
 _PIECE = re.compile(r"</?[a-z]+>|&[#\w]+;|.", re.DOTALL)
 
 
+Theme: TypeAlias = Literal["dark", "light"]
+
+
 class Drawing(Protocol):
     """A picture that is not drawn before somebody wants to see it."""
 
-    def png(self, theme: Literal["dark", "light"] = "dark") -> bytes:
-        """Draw it."""
+    def plain(self) -> dict[str, Any]:
+        """Give what is drawn as JSON knows it, for a process that draws."""
+
+    def png(self, theme: Theme = "dark") -> bytes:
+        """Draw it here."""
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,10 @@ class EquityDrawing:
         worth = np.array([value for _, value in self.curve], dtype=np.float64)
         return EquityPicture(self.title, self.note, time, worth, self.currency, zone=self.zone)
 
+    def plain(self) -> dict[str, Any]:
+        """Give what is drawn as JSON knows it."""
+        return self.picture().plain()
+
     def png(self, theme: Any = "dark") -> bytes:
         """Draw it."""
         return self.picture().png(theme)

@@ -18,7 +18,7 @@ from itb.live.notify.chat.bridge import LockLine
 from itb.live.notify.chat.commands import COMMANDS
 from itb.live.notify.chat.dialogue import Dialogue
 from itb.live.notify.chat.gate import Gate, Role
-from itb.live.notify.message import plain
+from itb.live.notify.message import Drawing, plain
 from itb.live.notify.people import People
 from itb.live.notify.telegram import TelegramLine
 from tests.live.notify.bot_api import OWNER, READER, STRANGER, TOKEN, BotApi
@@ -163,6 +163,14 @@ def test_a_chart_comes_as_a_picture(talk: Talk) -> None:
     (photo,) = talk.api.sent("sendPhoto")
     assert photo.picture.startswith(b"\x89PNG")
     assert photo.said["caption"] == "BTC/USDT"
+
+
+def test_a_chart_that_cannot_be_drawn_is_answered_without(talk: Talk) -> None:
+    def fail(_drawing: Drawing) -> bytes:
+        raise ValueError("no <ink>")
+
+    talk.bot._draw = fail
+    assert talk.ask("/chart BTC/USDT") == "BTC/USDT\nno <ink>"
 
 
 def test_a_backtest_answers_at_once_and_sends_its_picture_later(talk: Talk) -> None:

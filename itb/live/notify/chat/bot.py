@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from itb.live.notify.chat.command import Answer
     from itb.live.notify.chat.dialogue import Dialogue, Reply
     from itb.live.notify.chat.incoming import Incoming
+    from itb.live.notify.message import Drawing
     from itb.live.notify.telegram import TelegramLine
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ async def _here(act: Callable[[], Value]) -> Value:
     return act()
 
 
+def _draw(drawing: Drawing) -> bytes:
+    return drawing.png()
+
+
 class ChatBot:
     """Hears updates one after the other and answers them. What was said before it listened is dropped.
 
@@ -40,6 +45,8 @@ class ChatBot:
         UTC milliseconds now.
     call
         Runs what speaks to the cockpit where that may be done; the default is this thread.
+    draw
+        Draws a picture; whatever it raises costs the picture alone. Called in a thread.
     wait_s
         How long Telegram may hold an answer back while nothing is said.
     nap
@@ -53,10 +60,12 @@ class ChatBot:
         clock: Callable[[], int],
         *,
         call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] = _here,
+        draw: Callable[[Drawing], bytes] = _draw,
         wait_s: float = 30.0,
         nap: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._line, self._dialogue, self._clock, self._call, self._wait_s = line, dialogue, clock, call, wait_s
+        self._draw = draw
         self._nap = nap
         self._offset = 0
         self._failed = 0
@@ -126,7 +135,7 @@ class ChatBot:
     async def _say(self, chat: int, reply: Reply, answer: Answer) -> None:
         buttons = [[Button(*one) for one in reply.buttons]] if reply.buttons else []
         if answer.drawing is not None:
-            await self._picture(chat, answer.text, answer.drawing.png())
+            await self._drawn(chat, answer.text, answer.drawing)
             return
         parts = split(answer.text, LIMIT)
         if reply.edits and len(parts) == 1:
@@ -144,6 +153,14 @@ class ChatBot:
         except LaterError as error:
             await self._nap(min(error.after_s or 1.0, 30.0))
             await self._line.send(chat, text, buttons=buttons)
+
+    async def _drawn(self, chat: int, text: str, drawing: Drawing) -> None:
+        try:
+            picture = await asyncio.to_thread(self._draw, drawing)
+        except Exception as error:  # noqa: BLE001  an answer without its picture is better than none
+            await self._patiently(chat, f"{text}\n<i>{escape(str(error)) or 'no picture'}</i>", [])
+        else:
+            await self._picture(chat, text, picture)
 
     async def _picture(self, chat: int, text: str, picture: bytes) -> None:
         head, *rest = split(text, CAPTION_LIMIT)
