@@ -6,13 +6,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from itb.errors import GatewayError
-from itb.live.dealer import Dealer, Pace
+from itb.live.dealer import Dealer
 from itb.live.gateways.bar_venue import BarVenue
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Account, Line, open_line
 from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.paper import BarPaper
+from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
 from itb.live.paper import live_bar, resume

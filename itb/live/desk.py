@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from itb.errors import JournalError
 from itb.live.gateways.port import VenueOrder, VenueTrade
@@ -19,9 +20,14 @@ from itb.live.orders.moves import plan_key, refused_exits
 from itb.live.orders.plans import Plan
 from itb.live.run.redaction import shown
 
+Failed: TypeAlias = Callable[[str], None]
+
 
 class Desk:
     """Journal and machine together: whatever is asked or told is on the disk before it has an effect.
+
+    What is asked by :meth:`ask`, :meth:`plan` and their like is on the disk when they return; what is asked by
+    :meth:`want` is written with the next round, together with what follows from it.
 
     Parameters
     ----------
@@ -50,6 +56,8 @@ class Desk:
         self.broken = ""
         self._every = checkpoint_every
         self._draft: list[ev.Event] = []
+        self._wanted: deque[tuple[Callable[[], object], Failed]] = deque()
+        self._is_gathering = False
         self._readers: list[Callable[[Sequence[ev.Event]], None]] = []
         self.written = 0  # events of the journal that readers have been told
         self._resume()
@@ -67,6 +75,7 @@ class Desk:
     def _resume(self) -> None:
         """Make the book anew from the journal; what was being sent when the last life ended is in doubt."""
         self._draft.clear()
+        self.broken = ""
         self.machine.book = book = type(self.book)(self.book.rules, self.book.keep)
         self._saved, _ = checkpoint.load(self.journal, book)
         missed = []  # events that are on the disk though we were told that they could not be written
@@ -93,6 +102,8 @@ class Desk:
 
     def _commit(self) -> None:
         if self._draft:
+            if self.broken:  # what is noted since may rest on what was not written
+                raise JournalError(self.broken)
             self.journal.append(self._draft)
             events, self._draft = self._draft, []
             self._publish(events)
@@ -110,12 +121,44 @@ class Desk:
 
     def _record(self, event: ev.Event) -> None:
         """Write one event of our own deciding; where the journal fails, nothing was decided."""
+        self._note(event)
+        if self._is_gathering:
+            return
         try:
-            self._note(event)
             self._commit()
         except JournalError as error:
             self.broken = str(error)
             raise
+
+    def want(self, act: Callable[[], object], failed: Failed) -> None:
+        """Have something decided in the next round: ``act`` calls the methods below, all of it is written at once.
+
+        ``failed`` hears why nothing came of it: the journal, or an order or a plan that is not known.
+        """
+        self._wanted.append((act, failed))
+
+    def _take_in(self) -> list[Failed]:
+        """Note what was wanted; give who must hear of it if it cannot be written."""
+        noted = []
+        self._is_gathering = True
+        try:
+            while self._wanted:
+                act, failed = self._wanted.popleft()
+                try:
+                    act()
+                except KeyError as error:
+                    failed(str(error))
+                else:
+                    noted.append(failed)
+        finally:
+            self._is_gathering = False
+        return noted
+
+    def _break(self, error: JournalError) -> None:
+        """Do nothing more until the journal can be written again; what is wanted till then does not count."""
+        self.broken = str(error)
+        while self._wanted:
+            self._wanted.popleft()[1](self.broken)
 
     def ask(self, intent: Intent) -> str:
         """Want an order; asked twice, it is one order. Gives its key once the journal has it."""
@@ -163,14 +206,19 @@ class Desk:
         if leg not in self.book.plan_states[plan].dropped:
             self._record(ev.Dropped(self.clock(), plan, leg))
 
-    def touch(self, symbol: str, price: Decimal) -> None:
-        """Tell a price: targets that we watch ourselves are judged by it."""
-        for event in list(self.machine.touched(symbol, price, self.clock())):
-            self._record(event)
+    def touch(self, symbol: str, price: Decimal) -> bool:
+        """Tell a price, and give whether it ends a position: targets that we watch ourselves are judged by it.
+
+        Written with the next round, which sends what follows.
+        """
+        reached = list(self.machine.touched(symbol, price, self.clock()))
+        for event in reached:
+            self._note(event)
+        return bool(reached)
 
     def value(self, equity: Decimal) -> None:
-        """Tell the account's worth, by which limits of loss are judged."""
-        self._record(ev.Valued(self.clock(), equity))
+        """Tell the account's worth, by which limits of loss are judged; written with the next round."""
+        self._note(ev.Valued(self.clock(), equity))
 
     def halt(self, reason: str) -> None:
         """Take no more risk (the kill switch): only orders that reduce a position are sent."""

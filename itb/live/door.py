@@ -8,8 +8,6 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from itb.errors import JournalError
-
 if TYPE_CHECKING:
     from itb.live.desk import Desk
     from itb.live.orders.intent import Intent
@@ -86,7 +84,7 @@ def at_once(call: Callable[[], None]) -> None:
 
 
 class Door:
-    """Carries what strategies decide to the desk, in order.
+    """Carries what strategies decide to the desk, in order; it is written and sent in the desk's next round.
 
     Parameters
     ----------
@@ -102,15 +100,12 @@ class Door:
         self._desk, self._post, self._after = desk, post, after
 
     def __call__(self, commands: Sequence[Command], failed: Failed) -> None:
-        """Deliver commands, from any thread; ``failed`` hears in the desk's thread of each that was not journaled."""
+        """Deliver commands, from any thread; ``failed`` hears in the desk's thread of each that nothing came of."""
         self._post(partial(self._deliver, tuple(commands), failed))
 
     def _deliver(self, commands: Sequence[Command], failed: Failed) -> None:
         for command in commands:
-            try:
-                self._carry_out(command)
-            except (JournalError, KeyError) as error:
-                failed(Failure(command, str(error)))
+            self._desk.want(partial(self._carry_out, command), partial(_fail, failed, command))
         self._after()
 
     def _carry_out(self, command: Command) -> None:
@@ -127,3 +122,7 @@ class Door:
             desk.drop(command.plan, command.leg)
         else:
             desk.cancel(command.key, command.reason)
+
+
+def _fail(failed: Failed, command: Command, why: str) -> None:
+    failed(Failure(command, why))

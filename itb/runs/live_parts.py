@@ -10,13 +10,14 @@ from itb.errors import BarsError, ConfigError
 from itb.live.bars.barrier import BarrierRules
 from itb.live.bars.pump import Patience
 from itb.live.bars.schedule import BarRules
-from itb.live.dealer import Dealer, Pace
+from itb.live.dealer import Dealer
 from itb.live.gateways.bar_venue import BarVenue
 from itb.live.gateways.ccxt_line import Account as Login
 from itb.live.gateways.ccxt_line import Line, open_line
 from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.paper import BarPaper
 from itb.live.journal.store import Journal
+from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
 from itb.live.orders.rules import Rules

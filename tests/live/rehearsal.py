@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from itb.live.dealer import Dealer, Pace
+from itb.live.dealer import Dealer
+from itb.live.door import Ask, Door, Failure
 from itb.live.gateways.faults import FaultPlan, FaultyGateway
 from itb.live.gateways.matching import MatchingEngine
 from itb.live.gateways.paper import PaperGateway
@@ -22,6 +23,7 @@ from itb.live.gateways.port import CancelOutcome, OrderRequest, Submitted, Venue
 from itb.live.invariants import VenueTruth, converged, gate_kept, never_backwards, silent_when_banned, violations
 from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
+from itb.live.lookout import Pace
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Limits
@@ -108,6 +110,7 @@ class Rehearsal:
         self.told: list[VenueOrder] = []
         self.began: list[int] = []
         self.points: Counter[str] = Counter()
+        self.failures: list[Failure] = []
         self.kill_share = 0.0
         self._runner = asyncio.Runner()
         self.live()
@@ -205,7 +208,7 @@ class Rehearsal:
         self.kill_share = kill_share
         for number in range(orders):
             intent = self.random_intent()
-            key = self.alive(lambda: self.dealer.ask(intent)) or self.alive(lambda: self.dealer.ask(intent))
+            key = self.alive(partial(self.ask, intent, number)) or self.alive(partial(self.ask, intent, number))
             if number % 3 == 0:
                 self.market_moves()
             cancelled = self._to_cancel(key)
@@ -219,6 +222,14 @@ class Rehearsal:
                     break
                 self.pulse(step_ms=500)
         self.kill_share = 0.0
+
+    def ask(self, intent: Intent, number: int) -> str:
+        """Want an order: written at once, or (every second one) by the door, with what follows from it."""
+        if number % 2:
+            return self.dealer.ask(intent)
+        Door(self.dealer)([Ask(intent)], self.failures.append)
+        self.run(self.dealer.hurry())
+        return intent.key
 
     def _to_cancel(self, asked: str | None) -> str | None:
         """Change one's mind about the newest order, or about one that rests."""

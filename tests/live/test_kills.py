@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from itb.live.dealer import Dealer, Pace
+from itb.live.dealer import Dealer
+from itb.live.door import Ask, Door, Failure
 from itb.live.gateways.faults import FaultPlan, FaultyGateway
 from itb.live.gateways.matching import MatchingEngine
 from itb.live.gateways.paper import PaperGateway
 from itb.live.gateways.port import Capabilities, NoAnswerError
 from itb.live.invariants import VenueTruth, violations
 from itb.live.journal.store import Journal
+from itb.live.lookout import Pace
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
 from itb.live.orders.machine import Machine
@@ -85,9 +87,15 @@ def life(pipe: Connection, file: Path, wanted: list[Intent], point: str, number:
         checkpoint_every=10,
     )  # fmt: skip
 
+    told: list[Failure] = []
+
     async def work() -> None:
-        for intent in wanted:
-            dealer.ask(intent)
+        for count, intent in enumerate(wanted):
+            if count % 2:
+                dealer.ask(intent)
+            else:
+                Door(dealer)([Ask(intent)], told.append)
+                await dealer.hurry()
             await dealer.pulse()
         while dealer.book.active:
             await gateway.wait()

@@ -26,6 +26,8 @@ from tests.live.rehearsal import Rehearsal
 
 class SendsBeforeItWrites(Dealer):
     async def _act(self) -> None:
+        self._take_in()
+        self._conclude()
         now = self.clock()
         for effect in list(self.machine.effects(now, is_open=self.shut_because() is None)):
             answers = await self._send(effect) if isinstance(effect, Send) else [await self._cancel(effect)]
@@ -34,6 +36,14 @@ class SendsBeforeItWrites(Dealer):
                 self._note(answered)
         self.reach("dealer.before_answers")
         self._commit()
+
+
+class SendsWhatMayNotBeWritten(Dealer):
+    """Merges the commit before the wire with the one after it."""
+
+    def _commit(self) -> None:
+        if not any(isinstance(event, ev.Sending) for event in self._draft[-1:]):
+            super()._commit()
 
 
 class IgnoresTheGate(Dealer):
@@ -140,7 +150,8 @@ ALL: Kinds = (*SUBMIT_FAULTS, *LOOK_FAULTS)
 LOST: Kinds = ("timeout_after", "not_found", "pruned")
 DEALERS: dict[type[Dealer], Kinds] = {
     SendsBeforeItWrites: LOST,
-    IgnoresTheGate: ("overload",),
+    SendsWhatMayNotBeWritten: LOST,
+    IgnoresTheGate: ("no_answer",),
     IgnoresPauses: ("rate_limit", "ban"),
     RetriesBlindly: ("reset_after",),
     TakesErrorsForRefusals: ("server_error",),

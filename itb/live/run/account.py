@@ -89,14 +89,33 @@ class Account:
     def __post_init__(self) -> None:
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
 
     def door(self, loop: asyncio.AbstractEventLoop) -> Door:
         """Give a way in for a strategy's thread."""
-        return Door(self.dealer, loop.call_soon_threadsafe, self.wake)
+        return Door(self.dealer, loop.call_soon_threadsafe, self.hurry)
 
     def wake(self) -> None:
         """Let the dealer look at once."""
         self._wanted.set()
+
+    def hurry(self) -> None:
+        """Let what was decided leave at once, even while the venue is being asked something.
+
+        Where orders are filled by bars and where the market waits for us, everything has its turn instead.
+        """
+        if self.paper is None and not self.is_stepped:
+            flight = asyncio.ensure_future(self.dealer.hurry())
+            self._flights.add(flight)
+            flight.add_done_callback(self._landed)
+        self.wake()
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        if not flight.cancelled() and flight.exception() is not None:
+            self._error = flight.exception()
+            self.wake()
 
     def hear_news(self, **news: Any) -> None:
         """Take what the venue pushes by itself."""
@@ -105,7 +124,7 @@ class Account:
 
     async def run(self) -> None:
         """Keep the dealer going until cancelled."""
-        while True:
+        while self._error is None:
             async with self._turn:
                 await self.dealer.pulse()
             self._wanted.clear()
@@ -114,6 +133,7 @@ class Account:
                     await self._wanted.wait()
             except TimeoutError:
                 continue
+        raise self._error
 
     async def settle(self) -> None:
         """Do all that can be done before something new happens."""

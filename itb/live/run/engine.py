@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from itb.errors import JournalError
 from itb.live.run.health import HealthBoard
 
 if TYPE_CHECKING:
@@ -201,13 +199,12 @@ class Engine:
                 await account.settle()
             if account.is_stepped:
                 await account.arrive()
-            with contextlib.suppress(JournalError):  # the dealer keeps it as its trouble, and tells
-                for symbol, price in prices.items():  # targets that do not rest at the venue are watched here
-                    account.dealer.touch(symbol, Decimal(repr(price)))
-                if account.lanes:
-                    account.dealer.value(account.equity(prices))
+            dealer = account.dealer  # targets that do not rest at the venue are watched here
+            reached = [dealer.touch(symbol, Decimal(repr(price))) for symbol, price in prices.items()]
+            if any(reached):
+                account.hurry()
             if account.lanes:
-                account.wake()
+                dealer.value(account.equity(prices))
 
     async def _watch(self) -> None:
         """Tell how the accounts are, again and again."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from itb.live.dealer import Dealer, Pace
+from itb.live.dealer import Dealer
 from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Account, Line, open_line
 from itb.live.gateways.ccxt_news import follow_orders
@@ -20,6 +20,7 @@ from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.port import VenueOrder, VenueStatus, VenueTrade
 from itb.live.invariants import VenueTruth, converged, never_backwards, violations
 from itb.live.journal.store import Journal
+from itb.live.lookout import Pace
 from itb.live.orders.bracket import Bracket
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Limits

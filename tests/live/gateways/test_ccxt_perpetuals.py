@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from itb.live.dealer import Dealer, Pace
+from itb.live.dealer import Dealer
 from itb.live.gateways.ccxt_line import Account, Line, line_to
 from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals, gateway_on
 from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.port import Accepted, OrderRequest, Rejected, Side
 from itb.live.invariants import VenueTruth, money_explained
 from itb.live.journal.store import Journal
+from itb.live.lookout import Pace
 from itb.live.orders.book import Book
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Limits
