@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from itb.market.raster import Clock
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars, FloatArray, IntArray
     from itb.market.costs import Costs
     from itb.market.fills import Fill
-    from itb.market.raster import Clock
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ class BacktestResult:
         from itb.ledger.trades import round_trips
 
         return tuple(round_trips(self.fills, self.bars, dust=self.dust))
+
+    @property
+    def clock(self) -> Clock:
+        """Times of the bars."""
+        return Clock(self.bars.timeframe, self.bars.open_time)
 
     @property
     def end_value(self) -> float:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.ledger.equity import daily
 from itb.market.timeframe import DAY_MS
 from itb.optimize.candidate import stop_bar
 
 if TYPE_CHECKING:
-    from itb.backtest.result import BacktestResult
+    from itb.backtest.result import BacktestResult, SharedResult
     from itb.market.bars import IntArray
-    from itb.optimize.candidate import ScoredCandidate
+    from itb.market.raster import Clock
+    from itb.optimize.candidate import ThresholdCandidate
     from itb.optimize.desk import Record
     from itb.optimize.search import Search
 
@@ -93,51 +95,48 @@ def joined(made: Sequence[Choice]) -> Nested:
     return Nested(tuple(made), np.concatenate(parts), window_of(made), is_carried=False)
 
 
-def carried(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate]) -> Nested:
+def carried(made: Sequence[Choice], candidate: Callable[[Record], ThresholdCandidate]) -> Nested:
     """Trade the chosen settings one after the other in one account, positions carried over, in backtrader.
 
     ``candidate`` gives the trained model side of a trial. Decisions of a window begin with its first bar; a window
     that nobody could be chosen for takes no new position; an open one waits for the next.
     """
     result = replay(made, candidate)
-    held = next(choice.record for choice in made if choice.record is not None)
-    start = next(iter(candidate(held).sweeps.values())).start
-    return Nested(tuple(made), _daily(result, made, start), window_of(made), is_carried=True)
+    held = candidate(next(choice.record for choice in made if choice.record is not None))
+    return Nested(tuple(made), _daily(result, made, held.clock, held.start), window_of(made), is_carried=True)
 
 
-def replay(made: Sequence[Choice], candidate: Callable[[Record], ScoredCandidate]) -> BacktestResult:
+def replay(made: Sequence[Choice], candidate: Callable[[Record], ThresholdCandidate]) -> BacktestResult | SharedResult:
     """Run the schedule of choices through backtrader."""
-    from itb.backtest.run import Backtest
-    from itb.indicators.score import ArrayScores
-    from itb.strategies.scheduled import Change, ScheduledThreshold
+    from itb.strategies.scheduled import Change
 
     held = [choice.record for choice in made if choice.record is not None]
     if not held:
         raise ValueError("nobody could be chosen for any window: loosen the constraints")
-    sweep = next(iter(candidate(held[0]).sweeps.values()))
-    bars, scores, changes = sweep.bars, np.full(len(sweep.bars), np.nan), []
+    first = candidate(held[0])
+    clock, changes = first.clock, []
+    scores = [np.full(len(times), np.nan) for times in first.times]
     for choice in made:
-        start, stop = (stop_bar(bars, sweep.start, day) for day in (choice.first_day, choice.last_day))
-        if choice.record is None or start >= len(bars):
+        start, stop = (stop_bar(clock, first.start, day) for day in (choice.first_day, choice.last_day))
+        if choice.record is None or start >= len(clock):
             continue
         chosen = candidate(choice.record)
         settings = chosen.settings(choice.record.parameters)
-        scores[start:stop] = chosen.sweep(settings).score[start:stop]
-        changes.append(Change(int(bars.open_time[start]), replace(settings, score="")))
-    source = ArrayScores("score", bars.open_time, scores)  # thresholds were checked against each column's own range
-    test = Backtest(
-        ScheduledThreshold, {"changes": tuple(changes), "protections": sweep.protections}, sweep.cash, sweep.venue
-    )
-    return test.run(bars, {source.column: source}, changes[0].from_ms)
+        from_ms, last_ms = int(clock.open_time[start]), int(clock.open_time[stop - 1])
+        for times, found, own in zip(first.times, scores, chosen.scores(settings), strict=True):
+            rows = slice(*np.searchsorted(times, (from_ms, last_ms + 1)))
+            found[rows] = own[rows]
+        changes.append(Change(from_ms, replace(settings, score="")))
+    return first.replay(changes, scores)
 
 
-def _daily(result: BacktestResult, made: Sequence[Choice], start: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    from itb.ledger.equity import daily
-
+def _daily(
+    result: BacktestResult | SharedResult, made: Sequence[Choice], clock: Clock, start: int
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Give the daily returns of the windows chosen for, by their place in the search; flat before the first trade."""
-    close_time = result.bars.close_time
-    days = daily(close_time[result.start :], result.equity[result.start :], result.starting_cash)
-    begun = int((close_time[start] - 1) // DAY_MS)  # the first day of the search
+    traded = result.clock.slice(result.start, None)
+    days = daily(traded.close_time, result.equity[result.start :], result.starting_cash)
+    begun = int((clock.close_time[start] - 1) // DAY_MS)  # the first day of the search
     searched = np.zeros(made[-1].last_day)
     place = (days.day // DAY_MS - begun).astype(np.int64)
     inside = place < len(searched)

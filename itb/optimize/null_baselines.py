@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from itb.market.bars import FloatArray, IntArray
 
+Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
 _CHUNK = 2_000_000  # numbers at a time: bounds the memory, not the result
 
 
@@ -78,8 +80,8 @@ def random_entries(
 
 
 def permuted_positions(
-    positions: FloatArray,
-    returns: FloatArray,
+    positions: FloatArray | Matrix,
+    returns: FloatArray | Matrix,
     *,
     one_way_cost: float,
     block: int,
@@ -91,7 +93,8 @@ def permuted_positions(
     ``positions[t]`` (fraction of equity, below 0 short) is held over ``returns[t]``; a change of position pays
     ``one_way_cost`` (fraction) of its size. The claim is the sum of returns after cost. Every random result pays what
     the claim paid: cuts between blocks add changes of position, which are no fault of chance. The circle of positions
-    starts at a random bar. Blocks should be as long as a typical trade or longer.
+    starts at a random bar. Blocks should be as long as a typical trade or longer. With a column for each of several
+    symbols, those of one bar stay together.
 
     >>> returns = np.random.default_rng(0).normal(0, 0.01, 1_000)
     >>> seer = permuted_positions(np.sign(returns), returns, one_way_cost=0, block=5, times=200)
@@ -106,11 +109,12 @@ def permuted_positions(
         )
     rng = np.random.default_rng(seed)
 
-    cost = one_way_cost * float(np.abs(np.diff(positions, prepend=0.0)).sum())
-    claimed = float(positions @ returns) - cost
+    held, moved = (values.reshape(bars, -1) for values in (positions, returns))
+    cost = one_way_cost * float(np.abs(np.diff(held, prepend=0.0, axis=0)).sum())
+    claimed = float((held * moved).sum()) - cost
     blocks = -(-bars // block)
     random = np.empty(times)
-    step = max(_CHUNK // bars, 1)
+    step = max(_CHUNK // held.size, 1)
     within = np.arange(block)
     for first in range(0, times, step):
         rows = min(step, times - first)
@@ -119,7 +123,7 @@ def permuted_positions(
         place = (order[:, :, None] * block + within).reshape(rows, -1)
         place = place[place < bars].reshape(rows, bars)
         place = (place + rng.integers(0, bars, (rows, 1))) % bars
-        random[first : first + rows] = positions[place] @ returns
+        random[first : first + rows] = np.einsum("rbs,bs->r", held[place], moved)
     random -= cost
     return NullBaseline(claimed, random, p_value(claimed, random))
 

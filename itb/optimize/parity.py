@@ -12,11 +12,12 @@ from itb.market.bars import utc
 
 if TYPE_CHECKING:
     from itb.optimize.screened import SweepResult
+    from itb.optimize.shared_sweep import SharedSweepResult
     from itb.optimize.sweep import Sweep
     from itb.strategies.ml_threshold import ThresholdSettings
 
 TOLERANCE = 1e-9  # relative
-_NAMES = ("the sweep", "backtrader")
+NAMES = ("the sweep", "backtrader")
 _CAUSES = {
     "missing": "one of them takes a signal, a stop or a target there that the other does not",
     "price": "a fill price, slippage or protective level is reckoned differently",
@@ -31,11 +32,12 @@ class Confirmation:
     """One trial evaluated twice, and the first thing in which the two differ with its cause; empty text for none.
 
     ``screened`` is the sweep's result, ``confirmed`` backtrader's; ``bar`` is that of the first difference, -1 for
-    none. Where the sweep left the trial to backtrader there is nothing to compare, and they agree.
+    none (a step, on a shared account). Where the sweep left the trial to backtrader there is nothing to compare, and
+    they agree.
     """
 
-    screened: SweepResult
-    confirmed: SweepResult
+    screened: SweepResult | SharedSweepResult
+    confirmed: SweepResult | SharedSweepResult
     difference: str = ""
     bar: int = -1
 
@@ -58,7 +60,7 @@ def confirm(sweep: Sweep, settings: ThresholdSettings, swept: SweepResult | None
     """
     swept = sweep.run(settings, ()) if swept is None else swept
     confirmed = sweep.confirm(settings) if swept.source == "vectorbt" else swept
-    found = first_difference(swept.fills, confirmed.fills, names=_NAMES, tolerance=TOLERANCE)
+    found = first_difference(swept.fills, confirmed.fills, names=NAMES, tolerance=TOLERANCE)
     if found is not None:
         return Confirmation(swept, confirmed, f"{found} (cause: {_cause(found)})", found.bar)
     ours, theirs = swept.equity, confirmed.equity
@@ -67,7 +69,7 @@ def confirm(sweep: Sweep, settings: ThresholdSettings, swept: SweepResult | None
         bar = int(apart[0])
         where = f"bar {bar} ({utc(sweep.bars.open_time[bar])})"
         text = (
-            f"fills are the same, but equity at {where} is {ours[bar]!r} in {_NAMES[0]}, {theirs[bar]!r} in {_NAMES[1]}"
+            f"fills are the same, but equity at {where} is {ours[bar]!r} in {NAMES[0]}, {theirs[bar]!r} in {NAMES[1]}"
         )
         return Confirmation(swept, confirmed, f"{text} (cause: cash or positions are carried differently)", bar)
     return Confirmation(swept, confirmed)

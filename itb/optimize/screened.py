@@ -15,6 +15,7 @@ from itb.market.timeframe import DAY_MS
 if TYPE_CHECKING:
     from itb.market.bars import Bars, FloatArray, IntArray
     from itb.market.fills import Fill
+    from itb.market.raster import Clock
 
 Source = Literal["vectorbt", "backtrader"]
 
@@ -124,7 +125,7 @@ class DayEnds:
     close_time: IntArray
 
     @classmethod
-    def of(cls, bars: Bars, start: int) -> DayEnds:
+    def of(cls, bars: Bars | Clock, start: int) -> DayEnds:
         """Find them once for all trials on the same bars.
 
         >>> from itb.datafeeds.waves import sinus
@@ -137,4 +138,8 @@ class DayEnds:
 
     def days(self, books: Books, cash: float) -> Days:
         """Give equity and returns of each day; days without a bar are flat."""
-        return daily(self.close_time, books.equity(self.bars), cash)
+        return self.days_of(books.equity(self.bars), cash)
+
+    def days_of(self, equity: FloatArray, cash: float) -> Days:
+        """Give the same of what stood at those bars' closes."""
+        return daily(self.close_time, equity, cash)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from itb.ledger.difference import first_difference
 from itb.ledger.metrics import compute, units
 from itb.ledger.trades import round_trips
 from itb.market.raster import Clock, Raster
-from itb.optimize.screened import Refusal, Source
+from itb.optimize.fallback import BacktestBooks
+from itb.optimize.parity import NAMES, TOLERANCE, Confirmation
+from itb.optimize.screened import Books, Refusal, Source
 from itb.optimize.shared_money import settle_shared
 from itb.optimize.sweep import Sweep, unsupported
 from itb.strategies.allocation import Allocation
@@ -32,18 +34,24 @@ if TYPE_CHECKING:
     from itb.optimize.money import TradeBooks
     from itb.strategies.ml_threshold import ThresholdSettings
 
-TOLERANCE = 1e-9  # relative
-
 
 @dataclass(frozen=True, eq=False)
 class SharedSweepResult:
-    """One evaluated trial: fills of each symbol, equity at every step, and the figures that were asked for."""
+    """One evaluated trial: what each symbol did, equity at every step, and the figures that were asked for.
 
-    fills: Mapping[str, tuple[Fill, ...]]
+    ``books`` are in the order of the sweeps; each is of an account that holds nothing else.
+    """
+
+    books: Mapping[str, Books]
     equity: FloatArray
     metrics: Mapping[str, float]
     source: Source
     refused: Refusal | None = None
+
+    @property
+    def fills(self) -> Mapping[str, tuple[Fill, ...]]:
+        """All fills of each symbol, in order."""
+        return {symbol: books.fills for symbol, books in self.books.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +87,16 @@ class SharedSweep:
     cash: float = 10_000.0
     allocation: Allocation = field(default_factory=Allocation)
     causes: Counter[str] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        symbols = [sweep.bars.symbol for sweep in self.sweeps]
+        if not symbols or len(set(symbols)) < len(symbols):
+            raise ValueError(f"sweeps must be of at least one symbol, each there once; were {symbols}")
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Times of the steps."""
+        return Clock(self.sweeps[0].bars.timeframe, self.raster.times)
 
     @cached_property
     def raster(self) -> Raster:
@@ -126,22 +144,23 @@ class SharedSweep:
             known = rows >= 0
             equity[known] += one.equity(rows[known]) - self.cash
             held[known] += np.abs(one.position(rows[known])) > sweep.venue.dust
-        fills = {sweep.bars.symbol: one.fills for one, sweep in zip(books, self.sweeps, strict=True)}
+        by_symbol = {sweep.bars.symbol: one for one, sweep in zip(books, self.sweeps, strict=True)}
         found: dict[str, float] = {}
         if metrics:
+            fills = {symbol: one.fills for symbol, one in by_symbol.items()}
             trades = [
                 trade
                 for sweep in self.sweeps
                 for trade in round_trips(fills[sweep.bars.symbol], sweep.bars, dust=sweep.venue.dust)
             ]
             figures = compute(
-                Clock(self.sweeps[0].bars.timeframe, self.raster.times), equity, held,
+                self.clock, equity, held,
                 sorted((fill for own in fills.values() for fill in own), key=lambda fill: fill.open_time),
                 sorted(trades, key=lambda trade: (trade.is_open, trade.exit_time)),
                 start_cash=self.cash, start_bar=self.start, slippage=sum(float(one.slippage.sum()) for one in books),
             )  # fmt: skip
             found = _named(figures, metrics)
-        return SharedSweepResult(fills, equity, found, "vectorbt")
+        return SharedSweepResult(by_symbol, equity, found, "vectorbt")
 
     def confirm(
         self, settings: ThresholdSettings, metrics: Sequence[str] = (), refused: Refusal | None = None
@@ -156,45 +175,65 @@ class SharedSweep:
                 slippage=slippage_paid(result.fills, result.market_prices),
             )  # fmt: skip
             found = _named(figures, metrics)
-        fills = {symbol: part.fills for symbol, part in result.parts.items()}
-        return SharedSweepResult(fills, result.equity, found, "backtrader", refused)
+        books = {symbol: BacktestBooks(part) for symbol, part in result.parts.items()}
+        return SharedSweepResult(books, result.equity, found, "backtrader", refused)
 
     def backtest(self, settings: ThresholdSettings) -> SharedResult:
         """Run one trial in backtrader."""
-        column = settings.score or "score"
-        markets = [
-            TradedMarket(
-                sweep.bars,
-                {column: ArrayScores(column, sweep.bars.open_time, sweep.score, *sweep.score_range)},
-                sweep.venue,
-            )
-            for sweep in self.sweeps
-        ]
         plain = {
             name: value.item() if isinstance(value, np.generic) else value for name, value in vars(settings).items()
         }
+        ranges = [sweep.score_range for sweep in self.sweeps]
+        column = settings.score or "score"
+        return self.run_strategy(MLThreshold, plain, column, [sweep.score for sweep in self.sweeps], ranges)
+
+    def run_strategy(
+        self,
+        strategy: type[Any],
+        settings: Mapping[str, Any],
+        column: str,
+        scores: Sequence[FloatArray],
+        ranges: Sequence[tuple[float, float]],
+        start_ms: int | None = None,
+    ) -> SharedResult:
+        """Run a strategy on the symbols in backtrader, each with a score column of its own values and range."""
+        markets = [
+            TradedMarket(
+                sweep.bars, {column: ArrayScores(column, sweep.bars.open_time, values, low, high)}, sweep.venue
+            )
+            for sweep, values, (low, high) in zip(self.sweeps, scores, ranges, strict=True)
+        ]
         more = {"protections": self.sweeps[0].protections, "allocation": self.allocation}
-        test = Backtest(MLThreshold, {**plain, **more}, self.cash, Venue(self.sweeps[0].venue.costs))
-        return test.run_shared(markets, int(self.raster.times[self.start]))
+        test = Backtest(strategy, {**settings, **more}, self.cash, Venue(self.sweeps[0].venue.costs))
+        return test.run_shared(markets, int(self.raster.times[self.start]) if start_ms is None else start_ms)
+
+    def until(self, stop_ms: int) -> SharedSweep:
+        """Give the same account over the bars that open before ``stop_ms``: symbols that begin later are left out."""
+        stops = [int(np.searchsorted(sweep.bars.open_time, stop_ms)) for sweep in self.sweeps]
+        kept = [
+            replace(sweep, bars=sweep.bars.slice(None, stop), score=sweep.score[:stop])
+            for sweep, stop in zip(self.sweeps, stops, strict=True)
+            if sweep.start < stop
+        ]
+        return replace(self, sweeps=tuple(kept), allocation=self.allocation.among(len(self.sweeps)))
 
 
-def confirm_shared(sweep: SharedSweep, settings: ThresholdSettings) -> tuple[SharedSweepResult, SharedSweepResult, str]:
-    """Run a trial by the sweep and in backtrader; give both, and the first difference (to 1e-9), empty for none."""
+def confirm_shared(sweep: SharedSweep, settings: ThresholdSettings) -> Confirmation:
+    """Run a trial by the sweep and in backtrader and compare fills and equity; a difference's bar is the step."""
     swept = sweep.run(settings, ())
     if swept.source == "backtrader":
-        return swept, swept, ""
+        return Confirmation(swept, swept)
     confirmed = sweep.confirm(settings)
-    names = ("the sweep", "backtrader")
     for symbol, fills in swept.fills.items():
-        apart = first_difference(fills, confirmed.fills[symbol], names=names, tolerance=TOLERANCE)
+        apart = first_difference(fills, confirmed.fills[symbol], names=NAMES, tolerance=TOLERANCE)
         if apart is not None:
-            return swept, confirmed, f"{symbol}: {apart}"
+            return Confirmation(swept, confirmed, f"{symbol}: {apart}", apart.bar)
     wrong = np.flatnonzero(np.abs(swept.equity - confirmed.equity) > TOLERANCE * np.abs(confirmed.equity))
     if len(wrong):
         step = int(wrong[0])
-        told = f"{swept.equity[step]!r} in {names[0]}, {confirmed.equity[step]!r} in {names[1]}"
-        return swept, confirmed, f"fills are the same, but equity at step {step} is {told}"
-    return swept, confirmed, ""
+        told = f"{swept.equity[step]!r} in {NAMES[0]}, {confirmed.equity[step]!r} in {NAMES[1]}"
+        return Confirmation(swept, confirmed, f"fills are the same, but equity at step {step} is {told}", step)
+    return Confirmation(swept, confirmed)
 
 
 def _pending_at_end(sweep: Sweep, settings: ThresholdSettings) -> Refusal | None:

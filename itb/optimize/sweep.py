@@ -23,6 +23,7 @@ from itb.optimize.trips import Trips, no_trips, protected, unprotected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from itb.backtest.result import BacktestResult
     from itb.market.bars import Bars, FloatArray
     from itb.strategies.ml_threshold import ThresholdSettings
     from itb.strategies.protections import EntryProtection
@@ -133,16 +134,20 @@ class Sweep:
         self, settings: ThresholdSettings, metrics: Sequence[str] = (), refused: Refusal | None = None
     ) -> SweepResult:
         """Evaluate one trial in backtrader."""
-        result = backtest(
-            settings, self.bars, self.score,
-            start=self.start, venue=self.venue, cash=self.cash, score_range=self.score_range,
-            protections=self.protections,
-        )  # fmt: skip
+        result = self.backtest(settings)
         figures = backtest_figures(result, metrics) if metrics else {}
         books = BacktestBooks(result)
         return SweepResult(
             self.bars, self.start, self.cash, books, self._day_ends, figures, "backtrader", refused,
             len(result.ambiguous),
+        )  # fmt: skip
+
+    def backtest(self, settings: ThresholdSettings) -> BacktestResult:
+        """Run one trial in backtrader."""
+        return backtest(
+            settings, self.bars, self.score,
+            start=self.start, venue=self.venue, cash=self.cash, score_range=self.score_range,
+            protections=self.protections,
         )  # fmt: skip
 
 

@@ -66,11 +66,9 @@ def refuse_deep(config: Config, learned: Sequence[LearnedColumn]) -> None:
 
 def deep_scores(workspace: Workspace, market: Market, walk: WalkForward, relabel: Relabel | None = None) -> DeepScores:
     """Walk forward over all symbols, once for a command; ``relabel`` gives other labels to learn, for a baseline."""
-    if relabel is not None:
-        return _deep_scores(workspace, market, walk, relabel)
-    key = ("deep", config_hash(workspace.config), workspace.window, workspace.include_holdout)
+    key = ("deep", config_hash(workspace.config), workspace.window, workspace.include_holdout, relabel)
     if key not in workspace.memo:
-        workspace.memo[key] = _deep_scores(workspace, market, walk, None)
+        workspace.memo[key] = _deep_scores(workspace, market, walk, relabel)
     found: DeepScores = workspace.memo[key]
     return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.config import parts
 from itb.config.columns import columns
+from itb.config.dump import config_hash
 from itb.runs.deep import deep_scores, is_deep
 from itb.runs.pool import is_pooled, pooled
 from itb.runs.scored import ScoredMarket
@@ -14,7 +15,7 @@ from itb.runs.stages import STAGES
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from itb.config import Config
     from itb.config.columns import LearnedColumn
@@ -74,11 +75,8 @@ def score_columns(workspace: Workspace, market: Market, relabel: Relabel | None 
         others = deep.others(symbol)
         found |= {name: by_symbol[symbol] for name, by_symbol in deep.results.items()}
     if by_rows and is_pooled(workspace):
-        together = pooled(workspace, market)
-        others = together.others(symbol)
-        pools = together.pools if relabel is None else [pool.relabelled(relabel) for pool in together.pools]
-        for column, pool in zip(by_rows, pools, strict=True):
-            found[column.name] = pool.apart(_run(workspace, pool.walk(walk), pool.table, column))[symbol]
+        others = pooled(workspace, market).others(symbol)
+        found |= {name: apart[symbol] for name, apart in _pooled_scores(workspace, market, by_rows, relabel).items()}
     elif by_rows:
         workspace.report(0, 1, "computing features")
         for column, table in zip(by_rows, training_tables(config, market.bars, by_rows), strict=True):
@@ -88,6 +86,22 @@ def score_columns(workspace: Workspace, market: Market, relabel: Relabel | None 
     for stage in STAGES:
         scored = stage.run(workspace, scored)
     return scored
+
+
+def _pooled_scores(
+    workspace: Workspace, market: Market, learned: Sequence[LearnedColumn], relabel: Relabel | None
+) -> Mapping[str, Mapping[str, WalkForwardResult]]:
+    """Walk forward over the rows of all symbols, once for a command: column -> symbol."""
+    key = ("pooled scores", config_hash(workspace.config), workspace.window, workspace.include_holdout, relabel)
+    if key not in workspace.memo:
+        pools = pooled(workspace, market).pools
+        walk, found = walk_forward(workspace.config), {}
+        for column, pool in zip(learned, pools, strict=True):
+            taught = pool if relabel is None else pool.relabelled(relabel)
+            found[column.name] = taught.apart(_run(workspace, taught.walk(walk), taught.table, column))
+        workspace.memo[key] = found
+    made: Mapping[str, Mapping[str, WalkForwardResult]] = workspace.memo[key]
+    return made
 
 
 def _run(workspace: Workspace, walk: WalkForward, table: TrainingTable, column: LearnedColumn) -> WalkForwardResult:

@@ -12,7 +12,7 @@ from itb.runs.funding import read_funding
 from itb.runs.looks import look_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from itb.backtest.result import BacktestResult
     from itb.charts.data import Tone
@@ -37,19 +37,15 @@ def notes(config: Config, outcome: Outcome) -> Iterator[tuple[str, Tone]]:
 
 def shared_notes(config: Config, outcome: SharedOutcome) -> Iterator[tuple[str, Tone]]:
     """Give the notes under several symbols on one account; what is true of all is said once."""
-    told: dict[str, tuple[list[str], Tone]] = {}
     parts = outcome.result.parts
-    for market in outcome.markets:
-        for text, tone in (*data_notes(config, market), *_market_costs(config, market, parts[market.bars.symbol])):
-            told.setdefault(text, ([], tone))[0].append(market.bars.symbol)
-    for text, (symbols, tone) in told.items():
-        yield text if len(symbols) == len(parts) else f"{', '.join(symbols)}: {text}", tone
-    sealed: dict[tuple[str, bool], list[str]] = {}
-    for market in outcome.markets:
-        text = market.holdout.note.replace(market.name, "{}")
-        sealed.setdefault((text, market.holdout_seen), []).append(market.name)
-    for (text, is_seen), names in sealed.items():
-        yield text.replace("{}", ", ".join(names)), "bad" if is_seen else "plain"
+    yield from said_once(
+        {
+            symbol: (*data_notes(config, market), *_market_costs(config, market, parts[symbol]))
+            for market in outcome.markets
+            for symbol in [market.bars.symbol]
+        }
+    )
+    yield from holdout_notes(outcome.markets)
     yield from _edge(config, outcome)
     yield from _fills(config, outcome)
     skilled = [one for one in outcome.graded if has_skill(one[-1])]
@@ -59,6 +55,26 @@ def shared_notes(config: Config, outcome: SharedOutcome) -> Iterator[tuple[str, 
     yield look_note(outcome.looks + 1)
     if outcome.metrics.trades < _FEW:
         yield f"Only {outcome.metrics.trades} closed trades: too few to tell skill from luck.", "warn"
+
+
+def said_once(by_symbol: Mapping[str, Iterable[tuple[str, Tone]]]) -> Iterator[tuple[str, Tone]]:
+    """Give the notes of several symbols, each with those it is true of, unless it is true of all."""
+    told: dict[str, tuple[list[str], Tone]] = {}
+    for symbol, own in by_symbol.items():
+        for text, tone in own:
+            told.setdefault(text, ([], tone))[0].append(symbol)
+    for text, (symbols, tone) in told.items():
+        yield text if len(symbols) == len(by_symbol) else f"{', '.join(symbols)}: {text}", tone
+
+
+def holdout_notes(markets: Sequence[Market]) -> Iterator[tuple[str, Tone]]:
+    """Say what became of the markets' hold-outs, alike ones together."""
+    sealed: dict[tuple[str, bool], list[str]] = {}
+    for market in markets:
+        text = market.holdout.note.replace(market.name, "{}")
+        sealed.setdefault((text, market.holdout_seen), []).append(market.name)
+    for (text, is_seen), names in sealed.items():
+        yield text.replace("{}", ", ".join(names)), "bad" if is_seen else "plain"
 
 
 def has_skill(quality: ModelQuality) -> bool:

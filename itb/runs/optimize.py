@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from itb.charts.wording import number, percent
 from itb.config.dump import dump_toml
 from itb.errors import RunError
-from itb.ledger.metrics import compute
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.optimize.desk import WINDOW, Record
@@ -22,9 +21,10 @@ from itb.optimize.performance import Performance
 from itb.optimize.reoptimise import reoptimise
 from itb.optimize.search import Told
 from itb.optimize.verdict_text import verdict_lines
-from itb.runs.looks import earlier_looks, enter_look
 from itb.runs.said import Said
+from itb.runs.search_holdout import NO_SEAL, open_holdouts
 from itb.runs.search_judge import Judged, judge_search
+from itb.runs.search_markets import accounts
 from itb.runs.search_space import applied
 from itb.runs.study import Asked, Study, begun_study, help_study, open_study
 
@@ -42,7 +42,6 @@ __all__ = ["Asked", "apply", "optimize", "walk_forward", "worker"]
 
 
 _ENDS_BEFORE = "data.to ends before data.holdout_from, so no sealed bar would be read; move data.to on, or leave it out"
-_NO_SEAL = "data.holdout_from is not set, so nothing is sealed; set it before the search, then search again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,25 +54,25 @@ class Searched:
 
 
 def optimize(workspace: Workspace, asked: Asked, *, open_holdout: bool = False) -> Said:
-    """Search every configured symbol: to the asked number of trials, going on with what is there."""
+    """Search every account (each symbol, or all that share one): to the asked number of trials, going on."""
     from itb.runs.search_report import drawn
 
     if open_holdout and workspace.config.data.holdout_from is None:
-        raise RunError(_NO_SEAL)
+        raise RunError(NO_SEAL)
     if open_holdout and workspace.config.data.is_before_holdout:
         raise RunError(_ENDS_BEFORE)
     refuse_one_name(workspace, asked)
     lines: list[str] = []
     told, blocks = [], []
     is_wrong = False
-    for symbol in workspace.config.data.symbols:
-        done = search_symbol(workspace, symbol, asked)
+    for account in accounts(workspace.config):
+        done = search_account(workspace, account, asked)
         found = _told(done)
         lines += _lines(done)
         is_wrong |= not done.judged.is_verified
         blocks.append(drawn(done))
         if open_holdout:
-            found["holdout"], said = _holdout(workspace, done)
+            found["holdout"], said = open_holdouts(workspace, done.study, done.judged.best.parameters)
             lines.append(said)
             blocks.append(partial(str.strip, said))
             _write(done, found["holdout"])
@@ -87,9 +86,9 @@ def _together(blocks: list[Callable[[], RenderableType]]) -> RenderableType:
     return Group(*(block() for block in blocks))
 
 
-def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
-    """Search one symbol and write what came of it into the study's folder."""
-    study = open_study(workspace, symbol, asked)
+def search_account(workspace: Workspace, account: str, asked: Asked) -> Searched:
+    """Search one account (see :func:`itb.runs.search_markets.accounts`) and write what came of it into its folder."""
+    study = open_study(workspace, account, asked)
     desk, stop = study.desk(), study.stop()
     total = study.total(desk)
     desk.want(total)
@@ -107,8 +106,7 @@ def search_symbol(workspace: Workspace, symbol: str, asked: Asked) -> Searched:
     records = tuple(desk.records())
     desk.close()
     workspace.report(0, 1, "judging")
-    window = study.market.bars.slice(study.sides.start, None)
-    raw = earlier_looks(workspace, study.market, window)
+    raw = study.markets.earlier_looks(workspace, study.sides.start)
     try:
         judged = judge_search(
             study.search,
@@ -139,8 +137,8 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
     refuse_one_name(workspace, asked)
     lines: list[str] = []
     told = []
-    for symbol in workspace.config.data.symbols:
-        study = open_study(workspace, symbol, asked)
+    for account in accounts(workspace.config):
+        study = open_study(workspace, account, asked)
         trials = study.config.search.trials if asked.trials is None else asked.trials
         searches = study.search.windows.count - max(2, first_choice(study.search.windows.count))
         desks: list[Desk] = []
@@ -168,7 +166,7 @@ def walk_forward(workspace: Workspace, asked: Asked) -> Said:
         _write_json(study.folder / "walk_forward.json", {**figures, "drift": wandering})
         told.append({"study": study.name, **figures, "drift": wandering})
         lines += [
-            f"{study.market.bars.label}: searched again before each of {len(made)} windows, {trials:,} trials each",
+            f"{study.markets.label}: searched again before each of {len(made)} windows, {trials:,} trials each",
             f"  out of sample: {_shown(figures)}",
             f"  report {write_walk_forward(study, nested, figures, trials)}",
         ]
@@ -207,7 +205,7 @@ def apply(workspace: Workspace, asked: Asked, trial: int | None = None, out: Pat
             f"{file}: paths in a config are seen from its own folder; write it into {study.config.folder.resolve()}"
         )
     write_whole(file, _config_text(study, record).encode())
-    begun = utc(study.market.bars.open_time[study.sides.start])[:16]
+    begun = utc(study.markets.clock.open_time[study.sides.start])[:16]
     return Said(
         {"study": study.name, "trial": record.slot, "file": str(file), "parameters": dict(record.parameters)},
         (
@@ -224,11 +222,9 @@ def _config_text(study: Study, record: Record) -> str:
 
 def refuse_one_name(workspace: Workspace, asked: Asked) -> None:
     """Refuse to give the studies of several symbols one name."""
-    symbols = workspace.config.data.symbols
-    if asked.name and len(symbols) > 1:
-        raise RunError(
-            f"study {asked.name!r}: is one study, {len(symbols)} symbols make as many; name one --symbol, too"
-        )
+    studies = len(accounts(workspace.config))
+    if asked.name and studies > 1:
+        raise RunError(f"study {asked.name!r}: is one study, {studies} symbols make as many; name one --symbol, too")
 
 
 def _write(done: Searched, holdout: dict[str, Any] | None = None) -> None:
@@ -253,7 +249,7 @@ def _told(done: Searched) -> dict[str, Any]:
     return {
         "study": study.name,
         "folder": str(study.folder),
-        "symbol": study.market.bars.symbol,
+        "symbol": study.markets.account,
         "trials": len(done.records),
         **{state: states[state] for state in ("complete", "pruned", "failed")},
         "best": {"trial": judged.best.slot, "values": judged.best.values, "parameters": dict(judged.best.parameters)},
@@ -275,7 +271,7 @@ def _lines(done: Searched) -> list[str]:
     agreed = sum(check.agrees for check in judged.confirmations)
     best = f"best {first.name} {number(value, 3)} in trial {judged.best.slot}"
     lines = [
-        f"{study.market.bars.label}: {len(done.records):,} trials ({failed:,} without a result), {best}",
+        f"{study.markets.label}: {len(done.records):,} trials ({failed:,} without a result), {best}",
         *(f"  {name} = {shown(value)}" for name, value in judged.best.parameters.items()),
     ]
     if checked:
@@ -313,42 +309,3 @@ def _figures(nested: Nested) -> dict[str, Any]:
             for choice in nested.choices
         ],
     }
-
-
-def _holdout(workspace: Workspace, done: Searched) -> tuple[dict[str, Any], str]:
-    """Open the sealed hold-out for the chosen settings, which is recorded for ever."""
-    from itb.runs.backtest import compute_outcome
-
-    study = done.study
-    if study.config.data.holdout_from is None:
-        raise RunError(_NO_SEAL)
-    opened = replace(workspace, config=applied(study.config, done.judged.best.parameters), include_holdout=True)
-    symbol = study.market.bars.symbol
-    outcome = compute_outcome(opened, symbol, study.name, command="optimize --open-holdout")
-    result = outcome.result
-    first = int(result.bars.open_time.searchsorted(study.config.data.holdout_ms or 0))
-    if first >= len(result.bars):
-        raise RunError(f"{symbol}: no bar lies in the hold-out; download more bars")
-    trades = [trade for trade in result.trades if trade.entry_bar >= first]
-    fills = [fill for fill in result.fills if fill.bar >= first]
-    cash = float(result.equity[first - 1]) if first else result.starting_cash
-    metrics = compute(
-        result.bars, result.equity, result.position, fills, trades, start_cash=cash, start_bar=first, dust=result.dust
-    )
-    found = {"sharpe": metrics.sharpe, "total_return": metrics.total_return, "max_drawdown": metrics.max_drawdown,
-             "trades": metrics.trades, "days": metrics.duration_days}  # fmt: skip
-    enter_look(
-        opened,
-        outcome.market,
-        result.bars.slice(first, None),
-        run_id=study.name,
-        command="optimize --open-holdout",
-        metrics=found,
-    )
-    openings = len(workspace.register.holdout_openings(outcome.market.name))
-    often = "once" if openings == 1 else f"{openings} times"
-    said = (
-        f"  hold-out: Sharpe {number(metrics.sharpe, 2)}, total {percent(metrics.total_return, 1)}, "
-        f"{metrics.trades} trades in {metrics.duration_days:.0f} days; opened {often}, recorded for ever"
-    )
-    return {**found, "note": outcome.market.holdout.note}, said

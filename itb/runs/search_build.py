@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from itb.backtest.run import TradedMarket
 from itb.config import stages
 from itb.config.columns import columns
+from itb.config.dump import config_hash
 from itb.config.messages import unknown_key
 from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
 from itb.mlmodels.calibrated import known_scores
 from itb.optimize.candidate import BacktestCandidate, ScoredCandidate, own
+from itb.optimize.shared_candidate import SharedBacktestCandidate, SharedCandidate
+from itb.optimize.shared_sweep import SharedSweep
 from itb.optimize.sweep import Sweep
 from itb.runs.deep import is_deep, stand_in
 from itb.runs.model import score_columns, walk_forward
@@ -22,6 +27,7 @@ from itb.runs.search_space import applied, cornered
 from itb.runs.strategy import choose_strategy
 from itb.runs.training_tables import training_tables
 from itb.runs.venue import build_venue
+from itb.strategies.allocation import Allocation
 from itb.strategies.loading import load_strategy
 from itb.strategies.ml_threshold import MLThreshold, ThresholdSettings
 
@@ -30,15 +36,21 @@ if TYPE_CHECKING:
 
     from itb.config import Config
     from itb.config.columns import LearnedColumn
+    from itb.engine.venue import Venue
     from itb.market.bars import Bars
     from itb.mlmodels.splits import Block
     from itb.mlmodels.stages.calibration import Calibration
     from itb.mlmodels.table import TrainingTable
+    from itb.optimize.candidate import ThresholdCandidate
     from itb.optimize.desk import Record
     from itb.optimize.space import Space, Value, Values
-    from itb.runs.market import Market
     from itb.runs.model import Relabel
+    from itb.runs.scored import ScoredMarket
+    from itb.runs.search_markets import SearchedMarkets
+    from itb.runs.strategy import ChosenStrategy
     from itb.runs.workspace import Workspace
+
+    AnyCandidate = ScoredCandidate | BacktestCandidate | SharedCandidate | SharedBacktestCandidate
 
 _KEPT = 64
 _LONGER = ("walkforward", "features", "label", "labels", "training", "calibration", "stack")
@@ -49,12 +61,13 @@ class ModelSides:
     """Builds candidates for a search; the last ones are kept, so that the same model side is scored once a process."""
 
     workspace: Workspace
-    market: Market
+    markets: SearchedMarkets
     space: Space
     start: int
-    _kept: dict[str, ScoredCandidate | BacktestCandidate] = field(default_factory=dict)
+    _kept: dict[str, AnyCandidate] = field(default_factory=dict)
+    _memo: tuple[str, dict[object, Any]] = field(default_factory=lambda: ("", {}))
 
-    def __call__(self, parameters: Values) -> ScoredCandidate | BacktestCandidate:
+    def __call__(self, parameters: Values) -> AnyCandidate:
         """Train the model side of some parameters; those of the trade side are ignored."""
         own = self._own(parameters)
         key = json.dumps(own, sort_keys=True, default=str)
@@ -64,32 +77,62 @@ class ModelSides:
             self._kept[key] = self.trained(own)
         return self._kept[key]
 
-    def of(self, record: Record) -> ScoredCandidate:
+    def of(self, record: Record) -> ThresholdCandidate:
         """Give the candidate of a trial of the threshold strategy."""
         candidate = self(record.parameters)
-        assert isinstance(candidate, ScoredCandidate)
+        assert isinstance(candidate, ScoredCandidate | SharedCandidate)
         return candidate
 
     def config_of(self, parameters: Values) -> Config:
         """Give the config of a model side."""
         return applied(self.workspace.config, self._own(parameters))
 
-    def trained(self, parameters: Values, relabel: Relabel | None = None) -> ScoredCandidate | BacktestCandidate:
+    @cached_property
+    def venues(self) -> tuple[Venue, ...]:
+        """The venue of each market: a search varies none."""
+        return tuple(build_venue(self.workspace.config, market) for market in self.markets.markets)
+
+    def trained(self, parameters: Values, relabel: Relabel | None = None) -> AnyCandidate:
         """Train a model side without keeping it here, on other labels where ``relabel`` gives them."""
-        workspace = replace(self.workspace, config=self.config_of(parameters))
-        config, bars = workspace.config, self.market.bars
-        chosen = choose_strategy(workspace, bars)
-        scored = score_columns(workspace, self.market, relabel)
-        venue, cash = build_venue(config, self.market), config.backtest.cash
+        config = self.config_of(parameters)
+        key = config_hash(config)
+        if self._memo[0] != key:  # what the symbols of a side share is of no use to the next
+            self._memo = (key, {})
+        workspace = replace(self.workspace, config=config, memo=self._memo[1])
+        chosen = choose_strategy(workspace, *(market.bars for market in self.markets.markets))
+        scored = [score_columns(workspace, market, relabel) for market in self.markets.markets]
         if chosen.strategy is not MLThreshold:
-            return BacktestCandidate(
-                chosen.strategy, dict(chosen.parameters), bars, scored.scores, self.start, venue, cash
+            return self._any_strategy(chosen, scored, config.backtest.cash)
+        starts = [self.markets.start_of(market, self.start) for market in self.markets.markets]
+        by_column = {
+            name: tuple(
+                Sweep(
+                    one.market.bars, one.scores[name].batch(), start, venue, config.backtest.cash,
+                    (one.scores[name].low, one.scores[name].high), chosen.protections,
+                )
+                for one, start, venue in zip(scored, starts, self.venues, strict=True)
             )
-        sweeps = {
-            name: Sweep(bars, source.batch(), self.start, venue, cash, (source.low, source.high), chosen.protections)
-            for name, source in scored.scores.items()
-        }
-        return ScoredCandidate(sweeps, ThresholdSettings(**chosen.settings))
+            for name in scored[0].scores
+        }  # fmt: skip
+        base = ThresholdSettings(**chosen.settings)
+        if not self.markets.is_shared:
+            return ScoredCandidate({name: sweep for name, (sweep,) in by_column.items()}, base)
+        cash, allocation = config.backtest.cash, chosen.allocation or Allocation()
+        return SharedCandidate({name: SharedSweep(own, cash, allocation) for name, own in by_column.items()}, base)
+
+    def _any_strategy(
+        self, chosen: ChosenStrategy, scored: Sequence[ScoredMarket], cash: float
+    ) -> BacktestCandidate | SharedBacktestCandidate:
+        if self.markets.is_shared:
+            traded = tuple(
+                TradedMarket(one.market.bars, one.scores, venue) for one, venue in zip(scored, self.venues, strict=True)
+            )
+            start_ms = int(self.markets.clock.open_time[self.start])
+            return SharedBacktestCandidate(chosen.strategy, chosen.parameters, traded, start_ms, cash)
+        (one,), (venue,) = scored, self.venues
+        return BacktestCandidate(
+            chosen.strategy, chosen.parameters, one.market.bars, one.scores, self.start, venue, cash
+        )
 
     def _own(self, parameters: Values) -> dict[str, Value]:
         names = {dimension.name for dimension in self.space.model}
@@ -108,6 +151,13 @@ def refuse_strange_settings(config: Config, space: Space) -> None:
         name = next(iter(own({dimension.name: 0})))
         if name not in known:
             raise ConfigError(config.complaint(("search", "space", dimension.name), unknown_key(name, known)))
+
+
+def first_step(config: Config, markets: SearchedMarkets, space: Space) -> int:
+    """Find the first step at which every model side can speak on any of the markets; the last where it never does."""
+    firsts = ((market.bars, first_bar(config, market.bars, space)) for market in markets.markets)
+    spoken = [int(bars.open_time[bar]) for bars, bar in firsts if bar < len(bars) - 1]
+    return int(markets.clock.open_time.searchsorted(min(spoken))) if spoken else len(markets.clock) - 1
 
 
 def first_bar(config: Config, bars: Bars, space: Space) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from itb.backtest.result import SharedResult
 from itb.errors import ItbError
 from itb.ledger import breakeven
 from itb.market.costs import BPS
@@ -15,43 +16,70 @@ from itb.optimize.objectives import sharpe
 from itb.optimize.permuted_labels import PermutedLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from itb.backtest.result import BacktestResult
+    from itb.ledger.trades import Trade
+    from itb.market.bars import FloatArray
     from itb.optimize.desk import Record
     from itb.optimize.performance import Performance
     from itb.runs.search_build import ModelSides
 
+Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
 _STRETCHES = 4  # that a training window is cut into
 
 
-def chance_of_trades(sides: ModelSides, result: BacktestResult, seed: int) -> dict[str, Any]:
-    """Compare with the same trades and the same exposure at random, and say what costs leave."""
-    config, bars = sides.workspace.config, sides.market.bars
-    charged = config.costs.one_way_bps
+def chance_of_trades(sides: ModelSides, result: BacktestResult | SharedResult, seed: int) -> dict[str, Any]:
+    """Compare with the same trades and the same exposure at random, and say what costs leave.
+
+    The trades of several symbols overlap and come together, so that no order of them at random would be alike: their
+    positions alone are permuted, those of one time together.
+    """
+    charged = sides.workspace.config.costs.one_way_bps
     edge = breakeven.break_even(
         result.fills, result.market_prices, start_cash=result.starting_cash, final_equity=result.end_value
     )
     bearable = edge.break_even_bps
     found = {"charged_bps": float(charged), "break_even_bps": math.nan if bearable is None else float(bearable)}
-    start = sides.start
     trades = [trade for trade in result.trades if not trade.is_open and trade.exit_bar > trade.entry_bar]
     if len(trades) < 2:
         return found
+    start, one_way = sides.start, charged * BPS
+    if not isinstance(result, SharedResult):
+        opened = result.bars.open[start:]
+        found["random_entry_p"] = _random_entries(opened, trades, start, one_way, seed).p_value
+    exposures, moves = _exposures(result, start)
+    length = max(1, round(float(np.median([trade.exit_bar - trade.entry_bar for trade in trades]))))
+    found["permutation_p"] = permuted_positions(exposures, moves, one_way_cost=one_way, block=length, seed=seed).p_value
+    return found
+
+
+def _random_entries(opened: FloatArray, trades: Sequence[Trade], start: int, one_way: float, seed: int) -> NullBaseline:
     entries = np.array([trade.entry_bar for trade in trades]) - start
     exits = np.array([trade.exit_bar for trade in trades]) - start
     signs = np.array([1 if trade.qty > 0 else -1 for trade in trades])
-    one_way = charged * BPS
-    found["random_entry_p"] = random_entries(
-        bars.open[start:], entries, exits, signs, one_way_cost=one_way, seed=seed
-    ).p_value
-    exposure = result.position * bars.close / np.maximum(result.equity, 1e-9)
-    moves = np.diff(bars.close[start:]) / bars.close[start:-1]
-    length = max(1, round(float(np.median(exits - entries))))
-    found["permutation_p"] = permuted_positions(
-        exposure[start:-1], moves, one_way_cost=one_way, block=length, seed=seed
-    ).p_value
-    return found
+    return random_entries(opened, entries, exits, signs, one_way_cost=one_way, seed=seed)
+
+
+def _exposures(result: BacktestResult | SharedResult, start: int) -> tuple[Matrix, Matrix]:
+    """Give each symbol's worth as a share of the equity at each close from ``start`` on, and its move to the next.
+
+    Where a symbol has no bars yet, the mean move of the others stands for its own: exposure that is put there by chance
+    meets the market of that time.
+    """
+    parts = result.parts.values() if isinstance(result, SharedResult) else [result]
+    times, equity = result.clock.open_time[start:], np.maximum(result.equity[start:], 1e-9)
+    exposures, moves = [], []
+    for part in parts:
+        row = np.searchsorted(part.bars.open_time, times, side="right") - 1
+        close = np.where(row >= 0, part.bars.close[np.maximum(row, 0)], np.nan)
+        exposures.append(np.where(row >= 0, part.position[np.maximum(row, 0)] * np.nan_to_num(close), 0.0) / equity)
+        moves.append(np.diff(close) / close[:-1])
+    moved = np.column_stack(moves)
+    known = np.isfinite(moved)
+    others = np.where(known, moved, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.column_stack(exposures)[:-1], np.where(known, moved, others[:, None])
 
 
 def chance_of_labels(

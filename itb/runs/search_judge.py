@@ -11,22 +11,21 @@ import numpy as np
 from itb.errors import RunError
 from itb.ledger import baselines
 from itb.ledger.equity import daily
-from itb.optimize.candidate import BacktestCandidate, ScoredCandidate
+from itb.optimize.candidate import ScoredCandidate
 from itb.optimize.evidence import Evidence
-from itb.optimize.fallback import BacktestBooks
 from itb.optimize.judging import judge
 from itb.optimize.neighbourhood import neighbourhood
 from itb.optimize.nested import Nested, carried, choices, joined
-from itb.optimize.parity import Confirmation, confirm
 from itb.optimize.search import best_of
+from itb.optimize.shared_candidate import SharedCandidate
 from itb.runs.search_chance import chance_of_labels, chance_of_trades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from itb.backtest.result import BacktestResult
     from itb.market.bars import FloatArray
     from itb.optimize.desk import Record
+    from itb.optimize.parity import Confirmation
     from itb.optimize.search import Search
     from itb.optimize.verdict import Verdict
     from itb.runs.search_build import ModelSides
@@ -83,10 +82,10 @@ def judge_search(
     returns = np.column_stack([r.performance.daily for r in measured if r.performance is not None])
     made = choices(records, search)
     candidate = sides(best.parameters)
-    is_swept = isinstance(candidate, ScoredCandidate)
+    is_swept = isinstance(candidate, ScoredCandidate | SharedCandidate)
     nested = carried(made, sides.of) if is_swept and any(choice.record for choice in made) else joined(made)
     ranked = _ranked(records, search)[:confirmed]
-    checks = tuple(_confirmation(sides, record) for record in ranked) if is_swept else ()
+    checks = tuple(sides.of(record).confirm(record.parameters) for record in ranked) if is_swept else ()
     hold = hold_returns(sides)
     around = _surroundings(search, records, best)
     evidence = Evidence(
@@ -99,7 +98,7 @@ def judge_search(
         hold=hold,
         stability=around[1],
     )
-    evidence = replace(evidence, **chance_of_trades(sides, _traded(candidate, checks, best), seed))
+    evidence = replace(evidence, **chance_of_trades(sides, candidate.backtest(best.parameters), seed))
     if permutations:
         labels = chance_of_labels(sides, best, times=permutations, seed=seed, report=report, stop=stop)
         if len(labels.random):
@@ -109,14 +108,18 @@ def judge_search(
 
 
 def hold_returns(sides: ModelSides) -> FloatArray:
-    """Daily returns of buy-and-hold over the days of the search."""
-    from itb.runs.venue import build_venue
-
-    config, bars, start = sides.workspace.config, sides.market.bars, sides.start
-    cash = config.backtest.cash
-    funding = build_venue(config, sides.market).funding
-    held = baselines.buy_and_hold(bars, config.costs, start_cash=cash, start_bar=start, funding=funding)
-    days = daily(bars.close_time[start:], held.account.equity[start:], cash)
+    """Daily returns of buy-and-hold over the days of the search, of an equal part in each symbol of an account."""
+    config, markets, start = sides.workspace.config, sides.markets, sides.start
+    held = baselines.hold_all(
+        [market.bars for market in markets.markets],
+        config.costs,
+        start_cash=config.backtest.cash,
+        start_bars=[markets.start_of(market, start) for market in markets.markets],
+        clock=markets.clock,
+        start_step=start,
+        funding=[venue.funding for venue in sides.venues],
+    )
+    days = daily(markets.clock.close_time[start:], held.equity[start:], config.backtest.cash)
     return np.nan_to_num(days.returns, nan=0.0)
 
 
@@ -124,12 +127,6 @@ def _ranked(records: Sequence[Record], search: Search) -> list[Record]:
     sign = search.objectives[0].sign
     feasible = [record for record in records if record.is_feasible and record.values]
     return sorted(feasible, key=lambda record: (-sign * (record.values or (0.0,))[0], record.slot))
-
-
-def _confirmation(sides: ModelSides, record: Record) -> Confirmation:
-    candidate = sides.of(record)
-    settings = candidate.settings(record.parameters)
-    return confirm(candidate.sweep(settings), settings)
 
 
 def _surroundings(search: Search, records: Sequence[Record], best: Record) -> tuple[tuple[int, ...], float]:
@@ -140,17 +137,6 @@ def _surroundings(search: Search, records: Sequence[Record], best: Record) -> tu
     place = [record.slot for record in complete].index(best.slot)
     found = neighbourhood(np.nan_to_num(points, nan=0.5), values, place)
     return tuple(complete[i].slot for i in found.neighbours.tolist()), found.stability
-
-
-def _traded(
-    candidate: ScoredCandidate | BacktestCandidate, checks: Sequence[Confirmation], best: Record
-) -> BacktestResult:
-    """Give the best trial as backtrader traded it."""
-    if isinstance(candidate, BacktestCandidate):
-        return candidate.backtest(best.parameters)
-    books = checks[0].confirmed.books
-    assert isinstance(books, BacktestBooks)
-    return books.result
 
 
 def _nobody(records: Sequence[Record], search: Search) -> str:

@@ -72,7 +72,7 @@ def drawn(done: Searched) -> Callable[[], RenderableType]:
     study, best = done.study, done.judged.best
     return partial(
         search_summary,
-        f"{study.market.bars.label} · {len(done.records):,} trials",
+        f"{study.markets.label} · {len(done.records):,} trials",
         summary(done),
         verdict_words(done),
         (("trial", f"{best.slot}"), *((name, worded(value)) for name, value in best.parameters.items())),
@@ -88,13 +88,13 @@ def describe(done: Searched, holdout: Mapping[str, Any] | None = None) -> Search
     place = [record.slot for record in judged.measured].index(judged.best.slot)
     whole = cross_validated(judged.returns)
     return SearchReport(
-        title=f"{study.market.bars.label} · search",
+        title=f"{study.markets.label} · search",
         summary=summary(done),
         study=study.name,
-        is_synthetic=study.market.is_synthetic,
+        is_synthetic=study.markets.is_synthetic,
         verdict=verdict_words(done),
         is_free=study.config.costs.is_free,
-        holdout_seen=study.market.holdout_seen or holdout is not None,
+        holdout_seen=study.markets.holdout_seen or holdout is not None,
         created=utc(study.workspace.clock()),
         period=_period(study, days),
         lines=(
@@ -137,15 +137,15 @@ def write_walk_forward(study: Study, nested: Nested, figures: Mapping[str, Any],
             Fact("Days", f"{len(nested.daily):,}", "traded out of sample"),
         ),
     )
-    again = f"{study.market.bars.label} was searched again before each of {len(nested.choices)} windows"
+    again = f"{study.markets.label} was searched again before each of {len(nested.choices)} windows"
     report = SearchReport(
-        title=f"{study.market.bars.label} · walk-forward optimisation",
+        title=f"{study.markets.label} · walk-forward optimisation",
         summary=f"{again}, with {trials:,} trials on the days before it alone; the best traded the window.",
         study=study.name,
-        is_synthetic=study.market.is_synthetic,
+        is_synthetic=study.markets.is_synthetic,
         verdict=said,
         is_free=study.config.costs.is_free,
-        holdout_seen=study.market.holdout_seen,
+        holdout_seen=study.markets.holdout_seen,
         created=utc(study.workspace.clock()),
         period=_period(study, last, first),
         lines=(
@@ -206,7 +206,7 @@ def _by_window(nested: Nested) -> list[FloatArray]:
 
 
 def _first_day(study: Study) -> int:
-    return (int(study.market.bars.close_time[study.sides.start]) - 1) // DAY_MS
+    return (int(study.markets.clock.close_time[study.sides.start]) - 1) // DAY_MS
 
 
 def _start(study: Study, day: int) -> str:

@@ -11,7 +11,6 @@ from itb.charts.search_data import Fact, VerdictWords
 from itb.charts.wording import DASH, number, percent
 from itb.optimize.verdict import DEFLATED_SHARPE, OVERFITTING, SUPERIORITY_P
 from itb.optimize.verdict_text import length, verdict_rows
-from itb.runs.notes import data_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,12 +102,12 @@ def _remarks(done: Searched) -> Iterator[Note]:
 def notes(done: Searched, holdout: Mapping[str, Any] | None = None) -> tuple[Note, ...]:
     """Give what a reader must know of the market; ``holdout`` is what its opening gave."""
     study = done.study
-    told = [Note(text, tone) for text, tone in data_notes(study.config, study.market)]
+    told = [Note(text, tone) for text, tone in study.markets.notes(study.config)]
     if study.config.costs.is_free:
         told.append(Note("Trading was free in this search: no real venue is.", "bad"))
-    is_seen = study.market.holdout_seen or holdout is not None
-    told.append(Note(study.market.holdout.note if holdout is None else holdout["note"], "bad" if is_seen else "plain"))
-    return tuple(told)
+    if holdout is not None:
+        return (*told, Note(holdout["note"], "bad"))
+    return (*told, *(Note(text, tone) for text, tone in study.markets.holdout_notes()))
 
 
 def engines(measured: Sequence[Record]) -> Table:

@@ -25,10 +25,9 @@ from itb.optimize.objectives import OBJECTIVES, Constraints, Windows
 from itb.optimize.plan import leaves
 from itb.optimize.search import Listener, Search, Told, Worker, best_of
 from itb.optimize.storage import storage_of
-from itb.runs.looks import enter_look
-from itb.runs.market import load_market
 from itb.runs.model import score_ranges
-from itb.runs.search_build import ModelSides, first_bar, refuse_strange_settings
+from itb.runs.search_build import ModelSides, first_step, refuse_strange_settings
+from itb.runs.search_markets import SearchedMarkets, accounts
 from itb.runs.search_space import search_space
 from itb.runs.strategy import check_settings
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.config import Config
-    from itb.runs.market import Market
     from itb.runs.workspace import Workspace
 
 
@@ -64,10 +62,10 @@ class Asked:
 
 @dataclass(eq=False)
 class Study:
-    """One search of one market, opened."""
+    """One search of one market, or of several that trade one account, opened."""
 
     workspace: Workspace
-    market: Market
+    markets: SearchedMarkets
     search: Search
     sides: ModelSides
     name: str
@@ -108,15 +106,12 @@ class Study:
             return
         first = self.search.objectives[0]
         best = best_of(records, first)
-        enter_look(
+        self.markets.enter_look(
             self.workspace,
-            self.market,
-            self.market.bars.slice(self.sides.start, None),
+            self.sides.start,
             run_id=desk.study.study_name + self.digest,
-            command="optimize",
             metrics={first.name: math.nan if best is None or not best.values else best.values[0]},
             trials=len(records),
-            is_counted_up=True,
         )
 
     def listener(self, desk: Desk, listen: Listener | None = None) -> Listener:
@@ -154,7 +149,7 @@ class Study:
         own = replace(self.asked, jobs=1)
         start = multiprocessing.get_context("spawn")
         helpers = [
-            start.Process(target=_help, args=(self.config, self.market.bars.symbol, own, self.name, total), daemon=True)
+            start.Process(target=_help, args=(self.config, self.markets.account, own, self.name, total), daemon=True)
             for _ in range(self.asked.jobs - 1)
         ]
         with _no_script():
@@ -187,25 +182,23 @@ class Study:
         return lambda: time.monotonic() > end
 
 
-def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str = "optimize") -> Study:
-    """Load the market, read the space and name the study.
+def open_study(workspace: Workspace, account: str, asked: Asked, *, command: str = "optimize") -> Study:
+    """Load the markets of an account, read the space and name the study.
 
     Raises :class:`ConfigError` for settings that cannot be.
     """
     config = workspace.config
-    if config.account.shared:
-        told = (
-            "a search trades one symbol; leave it out of the search, then backtest the settings on the shared account"
-        )
-        raise ConfigError(config.complaint(("account", "shared"), told))
     check_settings(config)
     objectives = tuple(_objective(config, name) for name in config.search.objectives)
     space = search_space(config, score_ranges(config))
     refuse_strange_settings(config, space)
     workspace.report(0, 1, "loading the market")
-    market = load_market(workspace, symbol, run_id=asked.name or "optimize", command=command)
-    start = first_bar(config, market.bars, space)
-    days = search_days(market.bars, start)
+    markets = SearchedMarkets.load(workspace, account, run_id=asked.name or "optimize", command=command)
+    clock = markets.clock
+    start = first_step(config, markets, space)
+    for market in markets.markets:
+        markets.start_of(market, start)
+    days = search_days(clock, start)
     try:
         search = Search(
             space=space,
@@ -219,10 +212,9 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
         )
     except ValueError as error:
         raise ConfigError(config.complaint(("search",), str(error))) from None
-    bars = market.bars
     plan = {
         "space": space.plain(),
-        "data": f"{market.fingerprint[:16]}, {utc(bars.open_time[0])} to {utc(bars.open_time[-1])}",
+        "data": f"{markets.fingerprint}, {utc(clock.open_time[0])} to {utc(clock.open_time[-1])}",
         "settings": leaves(material(config)),
         "search": {
             "objectives": [objective.name for objective in objectives],
@@ -234,24 +226,28 @@ def open_study(workspace: Workspace, symbol: str, asked: Asked, *, command: str 
             "prune": search.prune,
             "start": start,
         },
-        "market": market.name,
-        "symbol": symbol,
+        "market": markets.name,
+        "symbol": account,
     }
     digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:8]
-    name = asked.name or f"{symbol.replace('/', '').replace(':', '-')}-{config.data.timeframe}-{digest}"
+    name = asked.name or f"{_file_name(markets.title)}-{config.data.timeframe}-{digest}"
     if "/" in name or name in {".", ".."}:
         raise RunError(f"study {name!r}: the name becomes a folder; leave out the slash")
     folder = config.runs_root / "studies" / name
     folder.mkdir(parents=True, exist_ok=True)
-    sides = ModelSides(replace(workspace, progress=None), market, space, start)
+    sides = ModelSides(replace(workspace, progress=None), markets, space, start)
     return Study(
-        workspace, market, search, sides, name, folder, plan, asked, "" if name.endswith(digest) else f"#{digest}"
+        workspace, markets, search, sides, name, folder, plan, asked, "" if name.endswith(digest) else f"#{digest}"
     )
 
 
-def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | None = None) -> int:
+def _file_name(title: str) -> str:
+    return title.replace("/", "").replace(":", "-").replace(" ", "")
+
+
+def help_study(workspace: Workspace, account: str, asked: Asked, total: int | None = None) -> int:
     """Work on a study beside others until it is full; give how many trials it has."""
-    study = open_study(workspace, symbol, asked, command="optimize worker")
+    study = open_study(workspace, account, asked, command="optimize worker")
     desk = study.desk()
     desk.is_shared = True
     wanted = study.total(desk) if total is None else total
@@ -266,14 +262,14 @@ def help_study(workspace: Workspace, symbol: str, asked: Asked, total: int | Non
 
 
 def begun_study(workspace: Workspace, asked: Asked) -> tuple[Workspace, str]:
-    """Look up a study that exists; give a workspace with the settings it was begun with, and its symbol.
+    """Look up a study that exists; give a workspace with the settings it was begun with, and its account.
 
     So a study that was begun with ``--set`` or ``--sampler`` is gone on with without naming them again; what this
     command line names is laid over them. Without a name nothing is looked up. Raises :class:`RunError` where there is
     no study of this name.
     """
     if not asked.name:
-        return workspace, workspace.config.data.symbols[0]
+        return workspace, accounts(workspace.config)[0]
     root = workspace.config.runs_root / "studies"
     folder = root / asked.name
     if not asked.storage and not (folder / "journal.log").is_file():
@@ -292,7 +288,7 @@ def _tell(workspace: Workspace, told: Any) -> None:
     workspace.report(told.done, told.total, "searching")
 
 
-def _help(config: Config, symbol: str, asked: Asked, name: str, total: int) -> None:
+def _help(config: Config, account: str, asked: Asked, name: str, total: int) -> None:
     """Be a helper process."""
     import signal
 
@@ -303,7 +299,7 @@ def _help(config: Config, symbol: str, asked: Asked, name: str, total: int) -> N
     os.nice(1)
     alone = with_values(config, {"walkforward.workers": 1}, "search")
     try:
-        help_study(Workspace(alone), symbol, replace(asked, name=name), total)
+        help_study(Workspace(alone), account, replace(asked, name=name), total)
     except ItbError as error:
         print(f"itb: a helper has ended: {error}", file=sys.stderr)  # noqa: T201  (the first process goes on)
 

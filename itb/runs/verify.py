@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from itb.charts.data import Table
 from itb.errors import ConfigError
 from itb.optimize.parity import Confirmation, confirm
-from itb.optimize.shared_sweep import SharedSweep, confirm_shared
+from itb.optimize.shared_sweep import SharedSweep, SharedSweepResult, confirm_shared
 from itb.optimize.sweep import Sweep
 from itb.runs.capsule import new_run_id
 from itb.runs.market import load_market
@@ -68,9 +68,10 @@ def _shared(workspace: Workspace) -> Said:
     sweeps = tuple(_sweep(config, one, chosen, start_ms) for one in scored)
     allocation = chosen.allocation or Allocation()
     found = confirm_shared(SharedSweep(sweeps, config.backtest.cash, allocation), ThresholdSettings(**chosen.settings))
-    swept, confirmed, difference = found
+    swept, difference = found.screened, found.difference
+    assert isinstance(found.confirmed, SharedSweepResult)
     workspace.report(1, 1, "comparing sweep and backtrader")
-    fills = {symbol: len(own) for symbol, own in confirmed.fills.items()}
+    fills = {symbol: len(own) for symbol, own in found.confirmed.fills.items()}
     if swept.refused is not None:
         result, evidence = "backtrader", f"the sweep leaves this to backtrader: {swept.refused}"
     elif difference:

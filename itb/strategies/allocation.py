@@ -36,3 +36,11 @@ class Allocation:
     def share(self, symbols: int) -> float:
         """Fraction of the equity that one symbol's position is sized from."""
         return self.equity_share or 1 / self.slots(symbols)
+
+    def among(self, symbols: int) -> Allocation:
+        """Give the same said in full, so that it stays what it is where fewer symbols are traded.
+
+        >>> Allocation().among(4), Allocation(max_open_trades=8).among(4)
+        (Allocation(max_open_trades=4, equity_share=0.25), Allocation(max_open_trades=4, equity_share=0.25))
+        """
+        return Allocation(self.slots(symbols), self.share(symbols))

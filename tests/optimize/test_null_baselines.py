@@ -102,6 +102,24 @@ def test_permuted_positions_see_a_seer_and_no_other(rng: np.random.Generator) ->
     assert np.mean(np.array(found) <= 0.1) == pytest.approx(0.1, abs=0.06)
 
 
+def test_positions_of_several_symbols_are_permuted_together() -> None:
+    """Against every order of three blocks and every beginning of the circle, by hand."""
+    rng = np.random.default_rng(5)
+    held, moves = rng.normal(0, 1, (6, 2)), rng.normal(0, 1, (6, 2))
+    expected: set[float] = set()
+    for order in permutations(range(3)):
+        for begin in range(6):
+            rows = [(2 * block + within + begin) % 6 for block in order for within in range(2)]
+            gained = sum(held[row][k] * moves[bar][k] for bar, row in enumerate(rows) for k in range(2))
+            expected.add(round(gained, 9))
+    found = permuted_positions(held, moves, one_way_cost=0.0, block=2, times=2_000, seed=1)
+    assert set(found.random.round(9).tolist()) == expected
+    assert found.claimed == pytest.approx(sum(h * m for h, m in zip(held.ravel(), moves.ravel(), strict=True)))
+    costly = permuted_positions(held, moves, one_way_cost=0.1, block=2, times=5)
+    paid = sum(abs(held[0])) + sum(abs(held[t][k] - held[t - 1][k]) for t in range(1, 6) for k in range(2))
+    assert costly.claimed == pytest.approx(found.claimed - 0.1 * paid)
+
+
 def test_permuted_positions_refuse_a_block_longer_than_the_bars() -> None:
     with pytest.raises(ValueError, match="a block in them"):
         permuted_positions(np.ones(5), np.ones(5), one_way_cost=0, block=6)

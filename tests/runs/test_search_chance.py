@@ -8,7 +8,7 @@ import pytest
 
 from itb.config import load_config
 from itb.optimize.search import best_of
-from itb.runs.optimize import Asked, search_symbol
+from itb.runs.optimize import Asked, search_account
 from itb.runs.search_chance import chance_of_labels
 from itb.runs.workspace import Workspace
 
@@ -49,7 +49,7 @@ def workspace(folder, *settings):
 
 
 def searched(folder, *settings):
-    return search_symbol(workspace(folder, *SETTINGS, *settings), "BTC/USDT", Asked(trials=3))
+    return search_account(workspace(folder, *SETTINGS, *settings), "BTC/USDT", Asked(trials=3))
 
 
 @pytest.fixture(scope="module")

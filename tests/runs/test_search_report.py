@@ -11,7 +11,7 @@ from rich.console import Console
 
 from itb.errors import RunError
 from itb.optimize.desk import Record
-from itb.runs.optimize import Asked, optimize, search_symbol, walk_forward
+from itb.runs.optimize import Asked, optimize, search_account, walk_forward
 from itb.runs.search_report import describe, drawn, worded
 from itb.runs.search_words import engines, facts, failures, verdict_words
 from tests.runs.searched import workspace
@@ -20,7 +20,7 @@ from tests.runs.searched import workspace
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    return search_symbol(workspace(folder, "search.objectives=['sharpe', 'ulcer']"), "BTC/USDT", Asked(trials=16))
+    return search_account(workspace(folder, "search.objectives=['sharpe', 'ulcer']"), "BTC/USDT", Asked(trials=16))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from itb.errors import ConfigError
 from itb.runs.backtest import backtest
 from itb.runs.history import list_runs, reproduce, show_run
 from itb.runs.laws import check
-from itb.runs.study import Asked, open_study
 
 HOUR_0 = 1_672_531_200_000  # where the built-in market begins
 THREE = (
@@ -177,8 +176,3 @@ def test_every_engine_charges_several_perpetuals_the_same(workspace, tmp_path):
     assert runs[0].fills == runs[1].fills == runs[2].fills
     assert np.array_equal(runs[0].equity, runs[1].equity)
     assert np.array_equal(runs[0].equity, runs[2].equity)
-
-
-def test_a_search_refuses_a_shared_account(workspace):
-    with pytest.raises(ConfigError, match=r"account\.shared: a search trades one symbol"):
-        open_study(workspace(*THREE), "BTC/USDT", Asked())
