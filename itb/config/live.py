@@ -104,6 +104,9 @@ class LiveSection(Section):
         description="URL of the real account's journal; empty: an SQLite file in the bot's folder, as for all others.",
     )
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port on 127.0.0.1 for Prometheus; 0 is off.")
+    runtime: Literal["torch", "onnx"] = Field(
+        default="torch", description="What computes networks; ONNX differs in the last digits of single precision."
+    )
     self_check: int = Field(default=1, ge=0, description="Earlier bars whose scores are computed again at each bar.")
     retrain: bool = Field(default=True, description="Train again when the walk-forward says so, in its own process.")
     model_expires: LengthValue = Field(

@@ -32,12 +32,11 @@ from itb.live.run.health import Change, HealthBoard
 from itb.live.run.metrics import Metrics
 from itb.live.run.outlook import Outlook
 from itb.live.run.rehearsal import MarketTime
-from itb.live.scores.desk import ScoreDesk
-from itb.live.scores.speaking import SpeakingColumn
 from itb.market.bars import OHLCV
 from itb.runs.live_audience import Audience
 from itb.runs.live_bridge import LiveBridge
 from itb.runs.live_clock import exchange_time
+from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_parts import (
     bar_plan,
     exchange_line,
@@ -52,7 +51,7 @@ from itb.runs.live_parts import (
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_reload import check_following
 from itb.runs.live_staff import Staff
-from itb.runs.live_strategies import live_shadows, live_strategies
+from itb.runs.live_strategies import live_shadows, live_strategies, settings_told
 from itb.runs.live_training import GROUND_FILE
 from itb.runs.live_words import last_words
 from itb.runs.said import Said
@@ -169,7 +168,10 @@ class Bot:
         )  # fmt: skip
         await stack.enter_async_context(outlook)
         pump = build_pump(source, self.clock, plan, histories, Sinks(engine.take, self.chronicle.bar))
-        self.log.write(Kind.START, mode=self.launch.mode, symbols=list(self.symbols), bars=self.launch.bars)
+        self.log.write(
+            Kind.START, mode=self.launch.mode, symbols=list(self.symbols), bars=self.launch.bars,
+            strategies=self._settings,
+        )  # fmt: skip
         names = ", ".join(dict.fromkeys(lane.name for lane in engine.lanes))
         self.tell(
             f"{self.settings.name}: {names} on {', '.join(self.symbols)} {self.config.data.timeframe}, "
@@ -311,9 +313,14 @@ class Bot:
         """Put accounts, strategies and scores together."""
         gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
         windows = {symbol: GrowingBars(bars) for symbol, bars in histories.items()}
-        self._whole = 0
-        desks = {symbol: self._desk(symbol, window) for symbol, window in windows.items()}
-        if not self._whole:
+        check, board = self.settings.self_check, self.board
+        networks = Networks.of(next(iter(self.models.values())), windows, Episodes(board.hear), check)
+        desks = {
+            symbol: score_desk(self.models[symbol], window, networks, Episodes(about(symbol, board.hear)), check)
+            for symbol, window in windows.items()
+        }
+        whole = [column.is_whole() for desk in desks.values() for column in desk.columns]  # each tells what ails it
+        if not any(whole):
             raise ModelError(f"no model is whole; remove {self.folder / 'models'} to train them anew")
         engine = Engine(
             windows, desks, [main], gate, self.board,
@@ -324,6 +331,8 @@ class Bot:
         staff.hire(main, chosen, self._cash(len(chosen)))
         shadows = live_shadows(self.workspace, *histories.values())
         engine.accounts += tuple(staff.shadow(name, variants, self.folder) for name, variants in shadows.items())
+        self._settings = settings_told([*chosen, *(one for variants in shadows.values() for one in variants)])
+        self.chronicle.said = engine.said
         for account in engine.accounts:
             account.follow(self._filled(account))
             self.chronicle.begin(account)
@@ -332,7 +341,7 @@ class Bot:
         grounds = {symbol: models.home / GROUND_FILE for symbol, models in self.models.items()}
         drift = Drift(desks, grounds, self.board)
         engine.listeners.ticked += [lambda _ticked: self.chronicle.late(desks), drift.tick]
-        engine.listeners.after.append(self._after)
+        engine.listeners.after += [networks.look_back, self._after]
         return engine
 
     def _filled(self, account: Account) -> Callable[[Lane, Traded], None]:
@@ -350,14 +359,6 @@ class Bot:
             asked = self.launch.rehearsal.cash
             return Decimal(repr(float(self.config.backtest.cash if asked is None else asked)))
         return usable_cash(self.config)
-
-    def _desk(self, symbol: str, window: GrowingBars) -> ScoreDesk:
-        models, episodes = self.models[symbol], Episodes(about(symbol, self.board.hear))
-        columns = [SpeakingColumn(files, models.features.names, episodes) for files in models.columns]
-        self._whole += sum(column.is_whole() for column in columns)
-        return ScoreDesk(
-            window, models.features, columns, models.derived, episodes=episodes, check=self.settings.self_check
-        )
 
     # -- notices
 

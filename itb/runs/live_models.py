@@ -18,9 +18,10 @@ from itb.errors import ConfigError, ModelError
 from itb.live.scores.desk import Derived
 from itb.live.scores.speaking import ColumnFiles
 from itb.market.bars import utc
+from itb.mlmodels.deep.result import CoinResult
 from itb.mlmodels.files import write_whole
 from itb.runs.capsule import series_of
-from itb.runs.deep import is_deep
+from itb.runs.live_panels import keep_network, networks_home, reach_of, rows_read
 from itb.runs.live_training import keep_ground
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from itb.config import Config
     from itb.indicators.feature_set import FeatureSet
+    from itb.live.scores.panel import Runtime
     from itb.market.bars import FloatArray
     from itb.runs.scored import ScoredMarket
     from itb.runs.workspace import Workspace
@@ -46,13 +48,16 @@ _MODEL_SIDE = (
 class LiveModels:
     """What the scores of one symbol are made from: features, the files of each learned column, signals on top.
 
-    ``home`` is the folder of all of its files.
+    ``home`` is the folder of all of its files, but for networks, which lie beside it, once for all symbols.
+    ``reach`` is how many earlier bars decide a score, ``runtime`` what networks are computed by.
     """
 
     features: FeatureSet
     columns: tuple[ColumnFiles, ...]
     derived: tuple[Derived, ...]
     home: Path
+    reach: int = 0
+    runtime: Runtime = "torch"
 
 
 def model_side(config: Config) -> str:
@@ -108,11 +113,20 @@ def _read(config: Config, symbol: str, home: Path) -> LiveModels:
             algorithm=None,
             expires_after_ms=expires,
             coin=symbol,
+            coins=tuple(one["coins"]),
         )
         for one in kept["columns"]
     )
-    features = parts.feature_set(config, tuple(kept["bar_columns"]))
-    return LiveModels(features, _with_algorithms(config, files, kept), _signals(config, kept["ranges"]), home)
+    names = tuple(kept["bar_columns"])
+    features = rows_read(config, symbol, names) or parts.feature_set(config, names)
+    return LiveModels(
+        features,
+        _with_algorithms(config, files, kept),
+        _signals(config, kept["ranges"]),
+        home,
+        max(features.warmup, reach_of(config)),
+        config.live.runtime,
+    )
 
 
 def _train(workspace: Workspace, symbol: str, until_ms: int | None) -> ScoredMarket:
@@ -135,9 +149,14 @@ def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
     stacked = configured.stack(config)
     for walked in scored.walked:
         stages = stages_folder(config, scored.market, walked)
-        models = f"models/{walked.column}"
-        shutil.rmtree(home / models, ignore_errors=True)
-        shutil.copytree(walked.folder, home / models, ignore=shutil.ignore_patterns("stages-*", "folds"))
+        models, coins = f"models/{walked.column}", list[str]()
+        if isinstance(walked, CoinResult):
+            networks = networks_home(home)
+            models, coins = f"../{networks.name}/{models}", [scored.market.bars.symbol, *_symbols(scored)]
+            keep_network(walked, networks / "models" / walked.column)
+        else:
+            shutil.rmtree(home / models, ignore_errors=True)
+            shutil.copytree(walked.folder, home / models, ignore=shutil.ignore_patterns("stages-*", "folds"))
         has_stages = stages.is_dir()
         if has_stages:
             shutil.rmtree(home / f"stages/{walked.column}", ignore_errors=True)
@@ -149,6 +168,7 @@ def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
                 "models": models,
                 "stages": f"stages/{walked.column}" if has_stages else "",
                 "inputs": list(configured.stack_inputs(config)) if is_stack else [],
+                "coins": sorted(coins),
             }
         )
     facts = {
@@ -157,8 +177,12 @@ def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
         "ranges": {name: _finite(source.low, source.high) for name, source in scored.scores.items()},
         "trained_until": int(scored.market.bars.close_time[-1]),
     }
-    keep_ground(scored.walked[0], home)
+    keep_ground(scored.walked, home)
     write_whole(home / "columns.json", json.dumps(facts, indent=1).encode())
+
+
+def _symbols(scored: ScoredMarket) -> list[str]:
+    return [other.bars.symbol for other in scored.others]
 
 
 def _finite(low: float, high: float) -> list[float | None]:
@@ -201,7 +225,6 @@ def refuse_unspoken(config: Config) -> None:
         ("conformal", configured.conformal(config) is not None),
         ("thresholds", configured.thresholds(config) is not None),
         ("sources", bool(config.sources)),
-        ("models" if config.models else "model", any(is_deep(column) for column in columns(config))),
     ):
         if is_set:
             told = "is not spoken live yet: leave it out, or trade by score columns and signals"

@@ -68,7 +68,7 @@ def stored_bars(workspace: Workspace, until_ms: int | None = None) -> dict[str, 
 def bar_plan(config: Config, models: Mapping[str, LiveModels], speed: float, *, is_practice: bool) -> BarPlan:
     """Say which bars the bot reads; ``speed`` is how fast the market runs, 0 where it waits for answers."""
     section, frame = config.live, config.data.timeframe
-    needed = max((one.features.warmup for one in models.values()), default=0) + 1 + section.self_check
+    needed = max((one.reach for one in models.values()), default=0) + 1 + section.self_check
     pace = speed or 1.0
     rules = BarRules(
         frame,

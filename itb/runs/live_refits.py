@@ -34,7 +34,7 @@ _TROUBLE = "training"
 
 @dataclass(frozen=True, slots=True)
 class Refit:
-    """What came of a refit: whether it speaks, and why."""
+    """What came of a refit: whether it speaks, and why; ``symbol`` names all of them where one network reads them."""
 
     symbol: str
     column: str
@@ -49,11 +49,15 @@ class Refit:
 
 @dataclass
 class _Column:
-    """A column's schedule: the newest refit, and how many bars of its symbol there were since."""
+    """A column's schedule: the newest refit, and how many bars of its symbol there were since.
+
+    That of a network counts times instead: its raster has those without a bar as well.
+    """
 
     symbol: str
     timeline: Path
     every: int
+    is_network: bool = False
     told: int = 0
     known_at: int = 0
     since: int = 0
@@ -102,6 +106,13 @@ class Refits:
             _Column(symbol, files.models / "timeline.json", stack.walk.refit_every if files.inputs and stack else every)
             for symbol, models in self.models.items()
             for files in models.columns
+            if not files.coins
+        ]
+        one = next(iter(self.models.values()))  # all symbols have the same networks
+        self._columns += [
+            _Column(" ".join(files.coins), files.models / "timeline.json", every, is_network=True)
+            for files in one.columns
+            if files.coins
         ]
 
     # -- bars
@@ -148,6 +159,9 @@ class Refits:
                 self._times[symbol].append(bar.open_time)
                 for column in self._columns:
                     column.since += column.symbol == symbol
+        for column in self._columns:
+            if column.is_network:
+                column.since = self._times_since(column, step.open_time)
         self._rest -= 1
         if self._task is None and self._rest <= 0 and any(column.is_due for column in self._columns):
             self._task = asyncio.create_task(self._train(), name="training")
@@ -166,8 +180,8 @@ class Refits:
     # -- training
 
     async def _train(self) -> None:
-        due = {column.symbol for column in self._columns if column.is_due}
-        homes = {symbol: self.models[symbol].home for symbol in self.models if symbol in due}
+        due = {symbol for column in self._columns if column.is_due for symbol in column.symbol.split(" ")}
+        homes = {symbol: models.home for symbol, models in self.models.items() if symbol in due}
         log = self.folder / "training.log"
         try:
             with log.open("wb") as said:
@@ -210,5 +224,11 @@ class Refits:
             for entry in timeline.entries[column.told :]:
                 self._told(Refit(column.symbol, timeline.column, entry))
         column.told, column.known_at = len(timeline.entries), timeline.entries[-1].known_at
+        if column.is_network:
+            column.since = self._times_since(column, max(times[-1] for times in self._times.values()))
+            return
         times = self._times[column.symbol]
         column.since = len(times) - int(np.searchsorted(times, column.known_at, side="right"))
+
+    def _times_since(self, column: _Column, newest: int) -> int:
+        return max(0, newest - column.known_at) // self.workspace.config.data.timeframe.ms

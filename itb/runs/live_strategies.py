@@ -68,6 +68,14 @@ def variant(workspace: Workspace, part: LiveStrategyPart | ShadowPart) -> Worksp
     return replace(workspace, config=changed)
 
 
+def settings_told(chosen: Sequence[LiveStrategy]) -> dict[str, dict[str, Any]]:
+    """Give the settings of strategies that are numbers or words, for the event log: thresholds among them."""
+    return {
+        one.name: {name: value for name, value in one.settings.items() if isinstance(value, (int, float, str))}
+        for one in chosen
+    }
+
+
 def _chosen(workspace: Workspace, markets: Sequence[Bars], name: str, share: float) -> LiveStrategy:
     chosen = choose_strategy(workspace, *markets)
     return LiveStrategy(name, chosen.strategy, chosen.parameters, share)

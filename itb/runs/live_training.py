@@ -20,13 +20,15 @@ from itb.live.run.drifting import Ground
 from itb.market.bars import Bars
 from itb.market.gaps import treat
 from itb.mlmodels.continued import continue_walk, kept_result
+from itb.mlmodels.deep.result import CoinResult
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.stages.column import ScoreColumn
+from itb.runs.live_panels import networks_home, networks_of, train_networks
 from itb.runs.model import walk_forward
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from itb.config import Config
     from itb.mlmodels.result import WalkForwardResult
@@ -74,23 +76,36 @@ def train_on(workspace: Workspace, homes: Mapping[str, Path]) -> None:
     from itb.runs.live_parts import stored_bars
 
     stored = stored_bars(workspace)
+    networks = _networks(workspace, homes, stored)
     for symbol, home in homes.items():
         with locked(home, timeout_s=_WAIT_S):  # a child may have outlived its bot
             sweep_drafts(home)
             bars = bars_so_far(workspace, home, stored[symbol])
-            _train_symbol(workspace.config, bars, home)
+            _train_symbol(workspace.config, bars, home, networks.get(symbol, {}))
 
 
-def _train_symbol(config: Config, bars: Bars, home: Path) -> None:
+def _networks(
+    workspace: Workspace, homes: Mapping[str, Path], stored: Mapping[str, Bars | None]
+) -> Mapping[str, Mapping[str, WalkForwardResult]]:
+    """Let networks learn on over the bars of all symbols; give what they have come to: symbol -> column."""
+    if not networks_of(workspace.config):
+        return {}
+    bars = {symbol: bars_so_far(workspace, home, stored[symbol]) for symbol, home in homes.items()}
+    return train_networks(workspace.config, bars, networks_home(next(iter(homes.values()))), _WAIT_S)
+
+
+def _train_symbol(config: Config, bars: Bars, home: Path, networks: Mapping[str, WalkForwardResult]) -> None:
     walk, learned = walk_forward(config), columns(config)
     stacked = configured.stack(config)
-    found = {}
-    for column, table in zip(learned, training_tables(config, bars, learned), strict=True):
+    by_rows = [column for column in learned if column.name not in networks]
+    tables = zip(by_rows, training_tables(config, bars, by_rows) if by_rows else (), strict=True)
+    results = dict(networks)
+    for column, table in tables:
         place = home / "models" / column.name
         continue_walk(walk, table, column.algorithm, place, seed=column.seed)
-        walked = kept_result(walk, table, column.algorithm, place, seed=column.seed)
-        found[column.name] = _refined(config, walked, home / "stages" / column.name)
-    keep_ground(walked, home)
+        results[column.name] = kept_result(walk, table, column.algorithm, place, seed=column.seed)
+    found = {column.name: _refined(config, results[column.name], home / "stages" / column.name) for column in learned}
+    keep_ground([results[column.name] for column in learned], home)
     if stacked is not None:
         label = configured.stack_label(config)
         inputs = [found[name] for name in configured.stack_inputs(config)]
@@ -100,12 +115,18 @@ def _train_symbol(config: Config, bars: Bars, home: Path) -> None:
         continue_walk(stacked.walk, table, stacked.algorithm, place, seed=config.stack.seed)
 
 
-def keep_ground(walked: WalkForwardResult, home: Path) -> None:
-    """Write where the features lay that the newest model learned from."""
-    spoke = [fold for fold in walked.folds if fold.entry.promoted]
+def keep_ground(walked: Sequence[WalkForwardResult], home: Path) -> None:
+    """Write where the features lay that the newest model of the first column by features learned from.
+
+    Of networks alone it is what the first of them read of the home's own symbol.
+    """
+    one = next((result for result in walked if not isinstance(result, CoinResult)), walked[0])
+    names = one.own_channels if isinstance(one, CoinResult) else one.table.feature_names
+    spoke = [fold for fold in one.folds if fold.entry.promoted]
     if spoke:
-        rows = walked.table.features[spoke[-1].learned_rows]
-        Ground.of(walked.table.feature_names, rows).save(home / GROUND_FILE)
+        places = [one.table.feature_names.index(name) for name in names]
+        rows = one.table.features[spoke[-1].learned_rows]
+        Ground.of(names, rows if len(places) == rows.shape[1] else rows[:, places]).save(home / GROUND_FILE)
 
 
 def _refined(config: Config, walked: WalkForwardResult, folder: Path) -> ScoreColumn:

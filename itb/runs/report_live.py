@@ -21,11 +21,10 @@ from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
 from itb.live.notify.mailroom import Mailroom
 from itb.live.run.lived import Lived, read_lived
-from itb.live.scores.desk import ScoreDesk
-from itb.live.scores.speaking import SpeakingColumn
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.runs.graded import build_grader
+from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import kept_models, models_home
 from itb.runs.live_parts import journal_of, paper_cash, stored_bars, usable_cash
 from itb.runs.live_strategies import LiveStrategy, live_strategies
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.market.bars import Bars, FloatArray
+    from itb.runs.live_models import LiveModels
     from itb.runs.workspace import Workspace
 
 _KINDS = ("", "-paper", "-practice", "-paper-on-practice")
@@ -114,15 +114,21 @@ def _lanes(
     if not ticks:
         return []
     config = workspace.config
-    whole = bars_so_far(workspace, models_home(config, symbol, folder / "models"), stored[symbol])
+    whole = _bars(workspace, folder, symbol, stored)
     begins = min([*ticks, *(time for (_, name), time in lived.first_order.items() if name == symbol)])
     start, stop = (int(whole.open_time.searchsorted(time)) for time in (begins, max(ticks) + 1))
     if stop - start < 1 or whole.open_time[start] != begins:
         raise BarsError(f"{whole.label}: no bar {utc(begins)}, where the bot began; `itb data download` fetches it")
     models = kept_models(config, symbol, folder / "models")
-    first = max(0, start - max(_HISTORY, 0 if models is None else models.features.warmup + 1))
+    first = max(0, start - max(_HISTORY, 0 if models is None else models.reach + 1))
     bars, warm = whole.slice(first, stop), start - first
-    scores, apart = ({}, []) if models is None else _scores(lived, symbol, bars, warm, models)
+    scores, apart = dict[str, ArrayScores](), list[ScoreApart]()
+    if models is not None:
+        windows = {symbol: GrowingBars(bars)}
+        for other in {name for files in models.columns for name in files.coins} - {symbol}:
+            beside = _bars(workspace, folder, other, stored)
+            windows[other] = GrowingBars(beside.between(int(bars.open_time[0]), int(bars.close_time[-1])))
+        scores, apart = _scores(lived, windows, bars, warm, models)
     chosen = live_strategies(workspace, bars)
     found = []
     for one in chosen:
@@ -137,21 +143,22 @@ def _lanes(
     return found
 
 
+def _bars(workspace: Workspace, folder: Path, symbol: str, stored: Mapping[str, Bars | None]) -> Bars:
+    return bars_so_far(workspace, models_home(workspace.config, symbol, folder / "models"), stored[symbol])
+
+
 def _scores(
-    lived: Lived, symbol: str, bars: Bars, warm: int, models: Any
+    lived: Lived, windows: Mapping[str, GrowingBars], bars: Bars, warm: int, models: LiveModels
 ) -> tuple[dict[str, ArrayScores], list[ScoreApart]]:
     """Let the bot's own models score the bars at once, and list where it said something else."""
     episodes = Episodes(lambda _episode: None)
-    columns = [SpeakingColumn(files, models.features.names, episodes) for files in models.columns]
-    desk = ScoreDesk(GrowingBars(bars), models.features, columns, models.derived, episodes=episodes, check=0)
+    desk = score_desk(models, windows[bars.symbol], Networks.of(models, windows, episodes), episodes)
     known = {
         name: ArrayScores(name, bars.open_time, desk.column(name), source.low, source.high)
         for name, source in desk.sources.items()
     }
-    times = bars.open_time[warm:].tolist()
-    apart = [
-        one for name, source in known.items() for one in _apart(name, times, source.batch()[warm:], lived.ticks[symbol])
-    ]
+    times, ticks = bars.open_time[warm:].tolist(), lived.ticks[bars.symbol]
+    apart = [one for name, source in known.items() for one in _apart(name, times, source.batch()[warm:], ticks)]
     return known, apart
 
 

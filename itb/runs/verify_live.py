@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from itb.indicators.score import ArrayScores
 from itb.laws.live_parity import Compared, ScoreApart, Within, compare, scores_apart
 from itb.laws.places import OnPaper, OnPractice
 from itb.laws.stepped import Place, SteppedRun
-from itb.live.episodes import Episodes
+from itb.live.bars.bar import rows_of
+from itb.live.episodes import Episode, Episodes
 from itb.live.host.growing import GrowingBars
 from itb.live.scores.desk import ScoreDesk, rows_cause
-from itb.live.scores.speaking import SpeakingColumn
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id
+from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import models_of
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
@@ -119,7 +121,7 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     scored = score_columns(workspace, market) if chosen.reads_scores else None
     models = None if scored is None else models_of(scored, config, folder)
     start = _start(market.bars, days, 0 if scored is None else scored.first_score(chosen.columns))
-    needed = 0 if models is None else models.features.warmup + 1 + config.live.self_check
+    needed = 0 if models is None else models.reach + 1 + config.live.self_check
     first = max(0, start - max(_HISTORY, needed))
     bars, warm = market.bars.slice(first, None), start - first
     if warm < max(1, needed):
@@ -128,7 +130,8 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     venue = Venue(costs=costs, instrument=instrument(config, market.bars))
     test = Backtest(chosen.strategy, chosen.parameters, config.backtest.cash, venue, stepping=config.backtest.engine)
     known = {} if scored is None else _known(scored, bars, first)
-    return _Replayer(workspace, test, bars, warm, known).replay(models)
+    others = () if scored is None else tuple(Beside(one.bars, int(bars.open_time[first])) for one in scored.others)
+    return _Replayer(workspace, test, bars, warm, known, others).replay(models)
 
 
 def _start(bars: Bars, days: float, first_score: int) -> int:
@@ -144,6 +147,24 @@ def _known(scored: ScoredMarket, bars: Bars, first: int) -> dict[str, ArrayScore
     }
 
 
+class Beside:
+    """Another symbol's bars, which a network reads as well: they grow with those that are replayed."""
+
+    def __init__(self, bars: Bars, start_ms: int) -> None:
+        self._bars, self._start = bars, start_ms
+        self.begin(start_ms)
+
+    def begin(self, until_ms: int) -> None:
+        """Begin a replay: bars before a time are history."""
+        self.window = GrowingBars(self._bars.between(self._start, until_ms))
+        self._waiting = deque(rows_of(self._bars.between(until_ms, None)))
+
+    def grow(self, open_time: int) -> None:
+        """Let in all bars up to a time."""
+        while self._waiting and self._waiting[0].open_time <= open_time:
+            self.window.append(self._waiting.popleft())
+
+
 @dataclass(frozen=True, eq=False)
 class _Replayer:
     """Runs one symbol's bars three times and compares."""
@@ -153,12 +174,15 @@ class _Replayer:
     bars: Bars
     warm: int
     known: Mapping[str, ArrayScores]
+    others: tuple[Beside, ...] = ()
 
     def replay(self, models: LiveModels | None) -> Replay:
         bars, warm = self.bars, self.warm
         told: list[str] = []
         window = GrowingBars(bars.head(warm))
-        desk = None if models is None else _desk(models, window, Episodes(lambda episode: told.append(episode.text)))
+        for one in self.others:
+            one.begin(int(bars.open_time[warm]))
+        desk = None if models is None else self._desk(models, window, lambda episode: told.append(episode.text))
         self.workspace.report(0, 3, f"{bars.symbol}: backtest")
         backtest = self.test.run(bars, self.known, int(bars.open_time[warm]))
         sources: Mapping[str, Any] = {} if desk is None else desk.sources
@@ -190,12 +214,22 @@ class _Replayer:
         def passed(bar: Bar) -> None:
             nonlocal count
             if window is not None:
+                for one in self.others:
+                    one.grow(bar.open_time)
                 window.append(bar)
             count += 1
             if not count % 100:
                 self.workspace.report(count, total, f"{self.bars.symbol}: {name}")
 
         return SteppedRun(_MEMORY, self.test, self.bars, scores, place, warm=self.warm, passed=passed).run()
+
+    def _desk(self, models: LiveModels, window: GrowingBars, tell: Callable[[Episode], None]) -> ScoreDesk:
+        windows = {one.window.symbol: one.window for one in self.others} | {window.symbol: window}
+        episodes = Episodes(tell)
+        desk = score_desk(models, window, Networks.of(models, windows, episodes), episodes)
+        for column in desk.columns:
+            column.check()
+        return desk
 
     def _scores_apart(self, models: LiveModels, said: Mapping[str, FloatArray]) -> list[ScoreApart]:
         """List the scores that differ from the walk-forward's, with what differs in their features."""
@@ -204,12 +238,17 @@ class _Replayer:
         for name, live in said.items():
             ours, theirs = self.known[name].batch()[self.warm :], live[self.warm :]
             rows = np.flatnonzero(~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs))))
-            causes = {int(times[row]): self._cause(models, int(row) + self.warm) for row in rows[:_EXPLAINED]}
+            by_rows = not any(files.coins and files.models.name == name for files in models.columns)
+            causes = {
+                int(times[row]): self._cause(models, int(row) + self.warm, by_rows=by_rows) for row in rows[:_EXPLAINED]
+            }
             rest = dict.fromkeys((int(times[row]) for row in rows[_EXPLAINED:]), _worst(causes.values()))
             found += scores_apart(name, times, ours, theirs, {**causes, **rest})
         return found
 
-    def _cause(self, models: LiveModels, row: int) -> str:
+    def _cause(self, models: LiveModels, row: int, *, by_rows: bool) -> str:
+        if not by_rows:
+            return "model"
         whole = models.features.compute(self.bars.head(row + 1))[-1:]
         window = models.features.compute(self.bars.slice(row - models.features.warmup, row + 1))[-1:]
         cause = rows_cause(window, whole)
@@ -220,13 +259,6 @@ def _worst(causes: Any) -> str:
     """Of many differences only the first are looked at: the rest counts as the worst of them."""
     told = list(causes)
     return next((cause for cause in told if cause != "feature rounding"), told[0] if told else "unknown")
-
-
-def _desk(models: LiveModels, window: GrowingBars, episodes: Episodes) -> ScoreDesk:
-    columns = [SpeakingColumn(files, models.features.names, episodes) for files in models.columns]
-    for column in columns:
-        column.check()
-    return ScoreDesk(window, models.features, columns, models.derived, episodes=episodes, check=0)
 
 
 def _rows(one: Replay) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,10 @@ _ORDER_STEPS: Mapping[type, str] = {
 
 @dataclass
 class Chronicle:
-    """Writes an event log; whoever wants to hear more adds a listener to ``fills`` or ``changes``."""
+    """Writes an event log; ``said`` gives what was said of the newest bar of a symbol: a signal is written with it."""
 
     log: EventLog
+    said: Callable[[str], Mapping[str, float]] = lambda _symbol: {}
     _open: dict[tuple[str, str], int] = field(default_factory=dict)
     _late: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -62,6 +63,7 @@ class Chronicle:
         self.log.write(
             Kind.SIGNAL, time=event.time, account=account.name, strategy=intent.strategy, symbol=intent.symbol,
             side=side, bar=intent.bar_time, price=intent.reference_price, reason=reason,
+            scores=dict(self.said(intent.symbol)),
         )  # fmt: skip
 
     def _order(self, account: Account, event: ev.Event) -> None:

@@ -153,7 +153,7 @@ class Engine:
         seconds = time.perf_counter() - since
         await self._settle()
         self.steps += 1
-        ticked = Ticked(step, seconds, {symbol: self._scores(symbol) for symbol in fresh}, late)
+        ticked = Ticked(step, seconds, {symbol: self.said(symbol) for symbol in fresh}, late)
         for listener in self.listeners.ticked:
             listener(ticked)
         for after in self.listeners.after:
@@ -165,7 +165,7 @@ class Engine:
         times = self.windows[symbol].open_time
         return not len(times) or open_time > int(times[-1])
 
-    def _scores(self, symbol: str) -> dict[str, float]:
+    def said(self, symbol: str) -> dict[str, float]:
         """Give what was said of the newest bar, nothing where nobody asked yet."""
         desk = self.desks.get(symbol)
         if desk is None or desk.scored < len(self.windows[symbol]):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Engine
     from itb.live.run.health import HealthBoard
-    from itb.live.scores.speaking import SpeakingColumn
+    from itb.live.scores.desk import Column
 
 
 @dataclass
@@ -218,7 +218,7 @@ class Pilot:
         return f"stopping, asked by {by}; {what}"
 
 
-def _model(symbol: str, column: SpeakingColumn, bars: GrowingBars) -> ModelLine:
+def _model(symbol: str, column: Column, bars: GrowingBars) -> ModelLine:
     entries = column.timeline.entries
     speaking = column.entry_at(int(bars.open_time[-1])) if len(bars) else None
     return ModelLine(

@@ -6,16 +6,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
-
-from itb.live.scores.speaking import SpeakingColumn
 
 if TYPE_CHECKING:
     from itb.indicators.feature_set import FeatureSet, ModelInput
     from itb.live.episodes import Episodes
+    from itb.live.scores.speaking import ColumnFiles, LateModel
     from itb.market.bars import Bars, FloatArray, IntArray
+    from itb.mlmodels.algorithm import FloatMatrix
+    from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
 
 Cause: TypeAlias = Literal["same", "feature rounding", "features", "model", "late model"]
 _ROUNDING = 1e-5  # of a feature's value: some last bits of float32
@@ -29,6 +30,34 @@ class Window(Protocol):
     def __len__(self) -> int: ...
     def until(self, stop: int, n: int) -> Bars: ...
     def place(self, open_time: int) -> int: ...
+
+
+class Column(Protocol):
+    """A score column that models speak in: :class:`itb.live.scores.speaking.SpeakingColumn`, or a network's share.
+
+    One that does not ``needs_rows`` is a function of bars, which it reads by itself, and looks back by itself.
+    """
+
+    needs_rows: ClassVar[bool]
+
+    @property
+    def files(self) -> ColumnFiles: ...
+    @property
+    def column(self) -> str: ...
+    @property
+    def timeline(self) -> ModelTimeline: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def late(self) -> list[LateModel]: ...
+    def check(self) -> None: ...
+    def is_whole(self) -> bool: ...
+    def entry_at(self, open_time: int) -> TimelineEntry | None: ...
+    def refresh(self, last_scored: int, bar_ms: int, /) -> None: ...
+    def score(self, open_time: int, row: FloatMatrix, /) -> float: ...
+    def batch(self, open_time: IntArray, rows: FloatMatrix, /) -> FloatArray: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +105,7 @@ class ScoreDesk:
         self,
         window: Window,
         features: FeatureSet,
-        columns: Sequence[SpeakingColumn],
+        columns: Sequence[Column],
         derived: Sequence[Derived] = (),
         *,
         episodes: Episodes,
@@ -98,7 +127,7 @@ class ScoreDesk:
             self._score_history()
 
     @property
-    def columns(self) -> tuple[SpeakingColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """The columns that models speak in."""
         return self._columns
 
@@ -165,7 +194,7 @@ class ScoreDesk:
         found: dict[str, float] = {}
         for column in self._columns:
             row = rows[-1:] if not column.files.inputs else _row(found, column.files.inputs)
-            found[column.column] = column.score(now, row) if is_whole else np.nan
+            found[column.column] = column.score(now, row) if is_whole or not column.needs_rows else np.nan
         self.newest = rows[-1:]
         for name, value in found.items():
             self.said[name].append(value)
@@ -212,12 +241,12 @@ class ScoreDesk:
             at = place - again + back
             then, files = self._rows[len(self._rows) - again + back], self._spoke[len(self._spoke) - again + back]
             for number, column in enumerate(self._columns):
-                if column.files.inputs:
-                    continue  # it follows from the columns that it reads
+                if column.files.inputs or not column.needs_rows:
+                    continue  # it follows from the columns that it reads, or looks back by itself
                 self._compare_one(column, files[number], at, time, rows[back : back + 1], then)
 
     def _compare_one(
-        self, column: SpeakingColumn, file: str | None, at: int, time: int, row: ModelInput, then: ModelInput
+        self, column: Column, file: str | None, at: int, time: int, row: ModelInput, then: ModelInput
     ) -> None:
         said = self.said[column.column][at]
         entry = column.entry_at(time)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from itb.errors import ModelError
+from itb.live.scores.desk import SelfCheck
+from itb.live.scores.speaking import LateModel
 from itb.market.bars import utc
 from itb.mlmodels.deep.model import PanelModel, load_panel_model
 from itb.mlmodels.deep.models import DEEP
@@ -22,10 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.live.episodes import Episodes
-    from itb.live.scores.desk import Window
-    from itb.market.bars import FloatArray
+    from itb.live.scores.desk import Cause, Window
+    from itb.live.scores.speaking import ColumnFiles
+    from itb.market.bars import FloatArray, IntArray
+    from itb.mlmodels.algorithm import FloatMatrix
 
 Runtime = Literal["torch", "onnx"]
+
+_KEPT = 1_000  # newest bars whose scores are remembered; what was said before is said again by the same model
+_MODELS = 3  # the one that speaks, the next one, and one more
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +47,28 @@ class Tick:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What was said of one time: by which model (empty: none), of which input (its checksum), for whom."""
+
+    file: str
+    read: int
+    scores: dict[str, float]
+
+
 @dataclass
 class PanelDesk:
     """Scores of every symbol for one column, from the timeline in ``folder`` and bars that grow.
 
     ``windows`` are the growing bars of each symbol that the network learned from. A bar's scores are computed once, at
-    the first question about it: whoever delivers bars must have delivered those of all symbols by then (a bar that
-    comes later counts as missing, as it does in a backtest where it is). ``tell`` hears each forward pass. History is
-    scored at the start, at once. A model takes over at the bar its timeline names; a file that is not whole is told
-    once and left alone. ``expires_after_ms``: a model fitted longer ago says nothing (0: it speaks on). ``runtime``
-    computes; that of ONNX differs from the backtest in the last digits of single precision.
+    the first question about it: whoever delivers bars must have delivered those of all symbols by then. A symbol whose
+    bar comes later counts as missing in the others' scores, as it does in a backtest where it is, and gets its own by
+    another pass. ``tell`` hears each forward pass. History is scored at the start, at once. A model takes over at the
+    bar its timeline names; a file that is not whole is told once and left alone. ``expires_after_ms``: a model fitted
+    longer ago says nothing (0: it speaks on). ``runtime`` computes; that of ONNX differs from the backtest in the last
+    digits of single precision. :meth:`look_back` computes the ``check`` bars before the newest again.
 
-    Raises :class:`itb.errors.ModelError` at the start where a model that may speak is missing, altered, or learned from
-    other symbols.
+    Raises :class:`itb.errors.ModelError` where there is no timeline.
     """
 
     windows: Mapping[str, Window]
@@ -60,42 +78,69 @@ class PanelDesk:
     tell: Callable[[Tick], None] = lambda _tick: None
     expires_after_ms: int = 0
     runtime: Runtime = "torch"
-    said: dict[int, dict[str, float]] = field(default_factory=dict, init=False)
+    check: int = 0
+    late: list[LateModel] = field(default_factory=list, init=False)
+    checked: SelfCheck = field(default_factory=SelfCheck, init=False)
 
     def __post_init__(self) -> None:
-        self._stamp = self._look()
+        self._turn = threading.RLock()
         self._models: dict[str, PanelModel] = {}
+        self._said: dict[int, _Pass] = {}
         self.timeline = ModelTimeline.load(self.folder / "timeline.json")
+        self._stamp = self._look()
         self.column = self.timeline.column
-        for entry in self.timeline.entries:
-            if entry.promoted:
-                self._model(entry)
-        self._score_history()
+        try:
+            self._score_history()
+        except Exception as error:  # noqa: BLE001  a model may fail in any way, and must not stop the rest
+            self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
 
-    def sources(self, symbol: str) -> Mapping[str, PanelScores]:
-        """Give the column as a source that this symbol's feed can carry."""
-        return {self.column: PanelScores(self, symbol, self.timeline.low, self.timeline.high)}
+    def check_models(self) -> None:
+        """Read every model that speaks or may; raise :class:`itb.errors.ModelError` for one that cannot.
+
+        It is missing, altered, or learned from other symbols.
+        """
+        promoted = [entry for entry in self.timeline.entries if entry.promoted]
+        for entry in promoted:
+            check_model(self.folder / entry.file)
+        for entry in promoted[-1:]:
+            self._model(entry)
 
     def at(self, symbol: str, open_time: int) -> float:
-        """Give a symbol's score of the bar that opened at a time; NaN where it has none."""
-        if open_time not in self.said:
-            self.refresh()
-            self._score(open_time)
-        return self.said[open_time].get(symbol, np.nan)
+        """Give a symbol's score of the bar that opened at a time, as it was said then; NaN where it has none.
+
+        From any thread: who asks first computes, the others wait.
+        """
+        with self._turn:
+            said = self._said.get(open_time)
+            if said is None:
+                said = self._said[open_time] = self._score(open_time)
+                while len(self._said) > _KEPT:
+                    del self._said[next(iter(self._said))]
+            elif symbol not in said.scores and self.windows[symbol].place(open_time) >= 0:
+                said.scores[symbol] = self._score(open_time).scores.get(symbol, np.nan)
+            return said.scores.get(symbol, np.nan)
 
     def refresh(self) -> None:
         """Take a timeline that was continued: all of it or nothing."""
-        stamp = self._look()
-        if stamp == self._stamp:
-            return
-        key = f"{self.column}: refresh"
-        try:
-            timeline = self._continued()
-        except (ModelError, OSError) as error:
-            self.episodes.trouble(key, str(error))
-            return
-        self._stamp, self.timeline = stamp, timeline
-        self.episodes.well(key)
+        with self._turn:
+            stamp = self._look()
+            if stamp == self._stamp:
+                return
+            key = f"{self.column}: refresh"
+            try:
+                timeline = self._continued()
+            except (ModelError, OSError) as error:
+                self.episodes.trouble(key, str(error))
+                return
+            self._tell_late(timeline.entries[len(self.timeline.entries) :])
+            self._stamp, self.timeline = stamp, timeline
+            self.episodes.well(key)
+
+    def look_back(self) -> None:
+        """Compute the scores of the bars before the newest again, and compare them with what was said."""
+        with self._turn:
+            for time in sorted(self._said)[-self.check - 1 : -1] if self.check else ():
+                self._compare(time)
 
     def _continued(self) -> ModelTimeline:
         timeline = ModelTimeline.load(self.folder / "timeline.json")
@@ -106,29 +151,51 @@ class PanelDesk:
                 self._model(entry)
         return timeline
 
+    def _tell_late(self, new: tuple[TimelineEntry, ...]) -> None:
+        newest = max(self._said, default=None)
+        for entry in new:
+            if entry.promoted and newest is not None and entry.speaks_from <= newest:
+                count = (newest - entry.speaks_from) // self.timeframe_ms + 1
+                self.late.append(LateModel(self.column, entry.file, entry.speaks_from, count))
+                told = f"the model that speaks from {utc(entry.speaks_from)} on came {count} bars late"
+                self.episodes.trouble(f"{self.column}: late", f"{self.column}: {told}")
+            elif entry.promoted:
+                self.episodes.well(f"{self.column}: late")
+
     # -- scoring
 
-    def _score(self, open_time: int) -> None:
-        self.said[open_time] = {}
+    def _score(self, open_time: int) -> _Pass:
+        self.refresh()
+        nobody = _Pass("", 0, dict.fromkeys(self.windows, np.nan))
         entry = self.timeline.entry_at(open_time)
         if entry is None:
-            return
+            return nobody
         if self._has_expired(entry, open_time):
             told = f"{self.column}: the model fitted at {utc(entry.known_at)} has expired; train a new one"
             self.episodes.trouble(f"{self.column}: expired", told)
-            return
+            return nobody
         self.episodes.well(f"{self.column}: expired")
         key = f"{self.column}: model"
         try:
-            model = self._model(entry)
-            panel = self._panel(model, open_time, open_time)
-            scores = model.scores(panel, range(len(panel) - 1, len(panel)))[0]
+            said = self._pass(entry, open_time)
         except Exception as error:  # noqa: BLE001  a model may fail in any way, and must not stop the rest
             self.episodes.trouble(key, f"{self.column}: {type(error).__name__}: {error}")
-            return
-        self.episodes.well(key)
-        self.said[open_time] = dict(zip(panel.symbols, scores.tolist(), strict=True))
-        self.tell(Tick(self.column, open_time, self.said[open_time], entry.file))
+            return nobody
+        if not np.isfinite(list(said.scores.values())).any():
+            self.episodes.trouble(key, f"{self.column}: the model gives no number: no score")
+        else:
+            self.episodes.well(key)
+        told_scores = {symbol: said.scores.get(symbol, np.nan) for symbol in self.windows}
+        self.tell(Tick(self.column, open_time, told_scores, entry.file))
+        return said
+
+    def _pass(self, entry: TimelineEntry, open_time: int) -> _Pass:
+        """Let the model look once: its scores of the symbols whose bar is there."""
+        model = self._model(entry)
+        panel = self._panel(model, open_time, open_time)
+        scores = model.scores(panel, range(len(panel) - 1, len(panel)))[0].tolist()
+        known = {symbol: scores[coin] for coin, symbol in enumerate(panel.symbols) if panel.there[-1, coin]}
+        return _Pass(entry.file, zlib.crc32(panel.cells.tobytes()), known)
 
     def _score_history(self) -> None:
         times = sorted({int(time) for window in self.windows.values() for time in window.open_time[: len(window)]})
@@ -137,19 +204,23 @@ class PanelDesk:
         last = times[-1]
         begins = [entry.speaks_from for entry in self.timeline.entries if entry.promoted]
         cuts = sorted({times[0], *(begin for begin in begins if times[0] < begin <= last), last + self.timeframe_ms})
+        found: dict[int, _Pass] = {}
         for start, stop in pairwise(cuts):
             entry = self.timeline.entry_at(start)
             if entry is None:
                 continue
             model = self._model(entry)
-            panel = self._panel(model, start, stop - self.timeframe_ms)
+            begin = max(start, times[0] + model.part.warmup * self.timeframe_ms)  # before, no window is whole
+            if begin >= stop:
+                continue
+            panel = self._panel(model, begin, stop - self.timeframe_ms)
             rows = range(model.part.warmup, len(panel))
             for row, scores in zip(rows, model.scores(panel, rows).tolist(), strict=True):
                 time = int(panel.open_time[row])
                 if not self._has_expired(entry, time):
-                    self.said[time] = dict(zip(panel.symbols, scores, strict=True))
+                    found[time] = _Pass("", 0, dict(zip(panel.symbols, scores, strict=True)))
         for time in times:
-            self.said.setdefault(time, {})
+            self._said[time] = found.get(time, _Pass("", 0, dict.fromkeys(self.windows, np.nan)))
 
     def _panel(self, model: PanelModel, first: int, last: int) -> Panel:
         """Give the bars that decide the scores from ``first`` to ``last``."""
@@ -161,7 +232,30 @@ class PanelDesk:
             bars[symbol] = window.until(stop, rows)
         return Panel.of(bars, model.part.reading, span=(begin, last))
 
+    def _compare(self, time: int) -> None:
+        then, entry = self._said[time], self.timeline.entry_at(time)
+        if entry is None or not then.file:
+            return
+        if entry.file != then.file:
+            self.checked.add("late model", np.nan)
+            return
+        now = self._pass(entry, time)
+        before = np.array([then.scores[symbol] for symbol in now.scores if symbol in then.scores])
+        after = np.array([value for symbol, value in now.scores.items() if symbol in then.scores])
+        cause: Cause = "features" if now.read != then.read else "model"
+        if np.array_equal(before, after, equal_nan=True):
+            cause = "same"
+        self.checked.add(cause, float(np.max(np.abs(before - after), initial=0.0)))
+        key = f"{self.column}: self-check"
+        if cause == "model":
+            self.episodes.trouble(
+                key, f"{self.column}: other scores were said of {utc(time)} than are now (cause: model)"
+            )
+        elif cause == "same":
+            self.episodes.well(key)
+
     def _model(self, entry: TimelineEntry) -> PanelModel:
+        """Load a model once; those that will not speak any more are forgotten."""
         if entry.file not in self._models:
             model = load_panel_model(check_model(self.folder / entry.file)[1], DEEP)
             if model.symbols != tuple(sorted(self.windows)):
@@ -170,35 +264,77 @@ class PanelDesk:
                     f"{', '.join(sorted(self.windows))}; trade the symbols it was trained with, or train again"
                 )
             self._models[entry.file] = OnnxModel.of(model) if self.runtime == "onnx" else model
+            while len(self._models) > _MODELS:
+                del self._models[next(iter(self._models))]
         return self._models[entry.file]
 
     def _has_expired(self, entry: TimelineEntry, open_time: int) -> bool:
         return 0 < self.expires_after_ms < open_time - entry.known_at
 
-    def _look(self) -> tuple[int, int]:
+    def _look(self) -> tuple[int, int, int]:
         found = (self.folder / "timeline.json").stat()
-        return found.st_mtime_ns, found.st_size
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-@dataclass(frozen=True, eq=False)
-class PanelScores:
-    """One symbol's column of a desk, as ``MLScore`` reads it."""
+@dataclass(eq=False)
+class PanelColumn:
+    """One symbol's share of a panel's desk, as the symbol's own desk asks it beside the columns of other models."""
 
     desk: PanelDesk
     symbol: str
-    low: float
-    high: float
+    files: ColumnFiles
+
+    needs_rows: ClassVar[bool] = False
 
     @property
     def column(self) -> str:
         """Name of the score."""
         return self.desk.column
 
-    def batch(self) -> FloatArray:
-        """Give what was said about every bar of this symbol so far."""
-        window = self.desk.windows[self.symbol]
-        return np.array([self.at(int(time)) for time in window.open_time[: len(window)]], dtype=np.float64)
+    @property
+    def timeline(self) -> ModelTimeline:
+        """Which model speaks when."""
+        return self.desk.timeline
 
-    def at(self, open_time: int) -> float:
-        """Score the bar that has just closed, or give what was said about an earlier one."""
+    @property
+    def low(self) -> float:
+        """The lowest score that is declared."""
+        return self.desk.timeline.low
+
+    @property
+    def high(self) -> float:
+        """The highest score that is declared."""
+        return self.desk.timeline.high
+
+    @property
+    def late(self) -> list[LateModel]:
+        """Models that came late, told with the first symbol alone: it is one for all."""
+        return self.desk.late if self.symbol == min(self.desk.windows) else []
+
+    def check(self) -> None:
+        """Read every model that speaks or may; raise :class:`itb.errors.ModelError` for one that cannot."""
+        self.desk.check_models()
+
+    def is_whole(self) -> bool:
+        """Tell whether :meth:`check` finds nothing; what it finds is a trouble, and costs this column its scores."""
+        try:
+            self.check()
+        except ModelError as error:
+            self.desk.episodes.trouble(f"{self.column}: model", f"{self.column}: {error}")
+            return False
+        return True
+
+    def entry_at(self, open_time: int) -> TimelineEntry | None:
+        """Give the refit that speaks at a bar."""
+        return self.desk.timeline.entry_at(open_time)
+
+    def refresh(self, _last_scored: int, _bar_ms: int) -> None:
+        """Take nothing: the panel's desk looks for new models before a pass, once for all symbols."""
+
+    def score(self, open_time: int, _row: FloatMatrix) -> float:
+        """Give the score of a bar that has just closed, or what was said about an earlier one."""
         return self.desk.at(self.symbol, open_time)
+
+    def batch(self, open_time: IntArray, _rows: FloatMatrix) -> FloatArray:
+        """Give the scores of many bars."""
+        return np.array([self.desk.at(self.symbol, time) for time in open_time.tolist()], dtype=np.float64)

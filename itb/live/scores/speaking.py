@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class ColumnFiles:
 
     ``inputs`` are score columns (a stack reads them); empty reads the features. ``expires_after_ms``: a model that was
     fitted longer ago says nothing; 0: it speaks until another one does. ``coin``: whose scores these are, needed where
-    a pool's models scale coin by coin.
+    a pool's models scale coin by coin. ``coins`` are the symbols whose bars a network reads in place of features.
     """
 
     models: Path
@@ -40,6 +40,7 @@ class ColumnFiles:
     algorithm: Algorithm | None = None
     expires_after_ms: int = 0
     coin: str = ""
+    coins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class SpeakingColumn:
     feature_names: tuple[str, ...]
     episodes: Episodes
     late: list[LateModel] = field(default_factory=list)
+
+    needs_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._stamp = self._look()

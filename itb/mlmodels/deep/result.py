@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CoinResult(WalkForwardResult):
-    """One coin's share of a panel's walk-forward; ``curves``: how each refit's training went, judged by ``watch``."""
+    """``symbol``'s share of a panel's walk-forward; ``curves``: how each refit's training went, judged by ``watch``."""
 
+    symbol: str = ""
     curves: tuple[tuple[Epoch, ...], ...] = ()
     watch: Watch = "loss"
 
@@ -44,6 +45,11 @@ class CoinResult(WalkForwardResult):
     def class_sources(self) -> tuple[WalkForwardScores, ...]:
         """None: networks give estimates."""
         return ()
+
+    @property
+    def own_channels(self) -> tuple[str, ...]:
+        """The channels of this coin among those of all."""
+        return tuple(name for name in self.table.feature_names if name.startswith(f"{self.symbol} "))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +120,7 @@ class PanelResult:
             fingerprint=self.fingerprint,
             fitted=self.fitted,
             algorithm=None,
+            symbol=self.panel.symbols[coin],
             curves=tuple(fold.curve for fold in self.folds),
             watch=self.algorithm.judge,
         )

@@ -45,6 +45,16 @@ _RECENT = 64
 
 
 @dataclass(frozen=True, eq=False)
+class Refit:
+    """A refit that was judged: its model's manifest (empty: none could be fitted) and the scores of its block."""
+
+    fold: PanelFold
+    manifest: str
+    test: Table
+    is_new: bool
+
+
+@dataclass(frozen=True, eq=False)
 class PanelWalk:
     """The walk-forward of one network over one panel; ``label`` names what ``targets`` hold, ``column`` the scores.
 
@@ -63,7 +73,7 @@ class PanelWalk:
     def run(self, folder: Path, progress: Progress | None = None) -> PanelResult:
         """Train, score and keep; raise :class:`itb.errors.ModelError` when there is nothing to learn from."""
         torch_for(self.algorithm.name)
-        blocks = self._blocks()
+        blocks = self.blocks()
         home = folder / f"{self.column}-{self.fingerprint[:12]}"
         home.mkdir(parents=True, exist_ok=True)
         sweep_drafts(home)
@@ -73,34 +83,16 @@ class PanelWalk:
         scores = np.full(panel.there.shape, np.nan)
         folds, speaking, latest, fitted = [], "", "", 0
         for block in blocks:
-            kept = self._stored(home, block)
-            if kept is None:
-                self._fit(home, block, latest, len(blocks), progress)
-                fitted += 1
-                kept = self._stored(home, block)
-            if kept is None:
-                raise ModelError(f"{home}: refit {block.number} vanished while running. Run again to resume.")
-            told, test = kept
-            verdict = self._judge(home, block, told, speaking)
-            if verdict.promoted:
-                speaking = told["manifest"]
-                scores[block.test_start : block.test_stop] = test
+            refit = self.refit(home, block, latest, speaking, total=len(blocks), progress=progress)
+            fitted += refit.is_new
+            if refit.fold.entry.promoted:
+                speaking = refit.manifest
+                scores[block.test_start : block.test_stop] = refit.test
             elif speaking:
-                scores[block.test_start : block.test_stop] = self._model(home, speaking).scores(panel, _test(block))
-            latest = told["manifest"] or latest
-            entry = self._entry(block, told, verdict)
-            timeline = timeline.appended(entry)
-            folds.append(
-                PanelFold(
-                    block,
-                    entry,
-                    range(*told["rows"]),
-                    told["until"],
-                    told["note"],
-                    tuple(told["importance"]),
-                    tuple(Epoch(**one) for one in told["curve"]),
-                )
-            )
+                scores[block.test_start : block.test_stop] = self.model(home, speaking).scores(panel, self.test(block))
+            latest = refit.manifest or latest
+            timeline = timeline.appended(refit.fold.entry)
+            folds.append(refit.fold)
         path = home / "timeline.json"
         if not (path.exists() and ModelTimeline.load(path).begins_with(timeline)):  # live retraining may have gone on
             timeline.save(path)
@@ -134,10 +126,11 @@ class PanelWalk:
             "versions": {"itb": version("itb"), "torch": version("torch"), **library_versions()},
         }
 
-    def _blocks(self) -> tuple[Block, ...]:
+    def blocks(self, ahead: int = 0) -> tuple[Block, ...]:
+        """Cut the times of the raster, and ``ahead`` more to come, into refits."""
         walk = self.walk
         blocks = walk_forward_blocks(
-            len(self.panel),
+            len(self.panel) + ahead,
             mode=walk.mode,
             train_bars=walk.train_bars,
             refit_every=walk.refit_every,
@@ -155,6 +148,36 @@ class PanelWalk:
 
     # -- one refit
 
+    def refit(
+        self,
+        home: Path,
+        block: Block,
+        latest: str,
+        speaking: str,
+        *,
+        total: int = 1,
+        progress: Progress | None = None,
+    ) -> Refit:
+        """Fit what an earlier run has not fitted, and judge it against the model that is ``speaking``.
+
+        ``latest`` is the newest model, which fine-tuning goes on from; both are names of manifests, empty for none.
+        """
+        kept = self._stored(home, block)
+        is_new = kept is None
+        if kept is None:
+            self._fit(home, block, latest, total, progress)
+            kept = self._stored(home, block)
+        if kept is None:
+            raise ModelError(f"{home}: refit {block.number} vanished while running. Run again to resume.")
+        told, test = kept
+        entry = self._entry(block, told, self._judge(home, block, told, speaking))
+        return Refit(_fold(block, entry, told), told["manifest"], test, is_new)
+
+    def fold(self, home: Path, block: Block, entry: TimelineEntry) -> tuple[PanelFold, Table]:
+        """Give what is kept of a refit that was judged, and the scores that it gave then: as far as bars reached."""
+        told, test = self._read(home, block)
+        return _fold(block, entry, told), test
+
     def _fit(self, home: Path, block: Block, latest: str, total: int, progress: Progress | None) -> None:
         lesson = self._lesson(block)
         told: dict[str, Any] = {
@@ -166,7 +189,7 @@ class PanelWalk:
             "importance": [0.0] * len(self.panel.channels),
             "curve": [],
         }
-        arrays = {"test": np.full((block.test_stop - block.test_start, len(self.panel.symbols)), np.nan)}
+        arrays = {"test": np.full((len(self.test(block)), len(self.panel.symbols)), np.nan)}
         if len(lesson.rows) < max(self.walk.min_train_rows, 2) or not len(lesson.tail):
             told["note"] = f"only {len(lesson.rows)} rows with a known label, {self.walk.min_train_rows} are needed"
         else:
@@ -177,7 +200,7 @@ class PanelWalk:
                     progress(block.number * epochs + done, total * epochs, f"training {self.column}")
 
             draft = home / "folds" / f"{block.number:05d}.training"
-            start = self._model(home, latest) if latest and part.fine_tune_epochs else None
+            start = self.model(home, latest) if latest and part.fine_tune_epochs else None
             taught = teach(part, lesson, self.seed, start=start, draft=draft, told=heard)
             model, note = calibrated(taught.model, lesson)
             manifest = self._manifest(block, lesson, note)
@@ -189,7 +212,7 @@ class PanelWalk:
             }
             recent = range(max(block.fit_bar - _RECENT + 1, part.warmup), block.fit_bar + 1)
             arrays = {
-                "test": model.scores(self.panel, _test(block)),
+                "test": model.scores(self.panel, self.test(block)),
                 "recent": model.scores(self.panel, recent),
                 "held": model.scores(self.panel, self._held(block)),
             }
@@ -235,17 +258,21 @@ class PanelWalk:
     def _stored(self, home: Path, block: Block) -> tuple[dict[str, Any], Table] | None:
         """Give the kept result of a refit, or ``None`` if there is none that can be trusted."""
         try:
-            arrays, metadata = load_tensors(self._path(home, block).read_bytes())
-            told = json.loads(metadata["refit"]) | {"arrays": arrays}
-            if told["number"] != block.number or len(arrays["test"]) != block.test_stop - block.test_start:
+            told, test = self._read(home, block)
+            if told["number"] != block.number or len(test) != len(self.test(block)):
                 return None
             if told["manifest"]:
                 check_model(home / "models" / told["manifest"])
         except (OSError, ModelError, KeyError, ValueError):
             return None
-        return told, np.asarray(arrays["test"], dtype=np.float64)
+        return told, test
 
-    def _model(self, home: Path, manifest: str) -> PanelModel:
+    def _read(self, home: Path, block: Block) -> tuple[dict[str, Any], Table]:
+        arrays, metadata = load_tensors(self._path(home, block).read_bytes())
+        return json.loads(metadata["refit"]) | {"arrays": arrays}, np.asarray(arrays["test"], dtype=np.float64)
+
+    def model(self, home: Path, manifest: str) -> PanelModel:
+        """Load a model by the name of its manifest."""
         return load_panel_model(check_model(home / "models" / manifest)[1], DEEP)
 
     def _judge(self, home: Path, block: Block, told: dict[str, Any], speaking: str) -> Verdict:
@@ -254,7 +281,7 @@ class PanelWalk:
         recent, held = told["arrays"]["recent"], told["arrays"]["held"]
         rows = self._held(block)
         labels = self.targets.known(0, block.fit_bar)[rows.start : rows.stop]
-        earlier = self._model(home, speaking).scores(self.panel, rows) if speaking and len(rows) else None
+        earlier = self.model(home, speaking).scores(self.panel, rows) if speaking and len(rows) else None
         there = self.panel.there[block.fit_bar - len(recent) + 1 : block.fit_bar + 1]
         return self.walk.promotion.decide(
             Evidence(
@@ -276,17 +303,30 @@ class PanelWalk:
 
     def _entry(self, block: Block, told: dict[str, Any], verdict: Verdict) -> TimelineEntry:
         times = self.panel.open_time
-        manifest = told["manifest"]
+        manifest, first = told["manifest"], int(times[0])
         return TimelineEntry(
             trained_until=int(times[range(*told["rows"])[-1]]) if manifest else int(times[block.fit_bar]),
             known_at=int(times[block.fit_bar]),
-            speaks_from=int(times[block.test_start]),
+            speaks_from=first + block.test_start * self.panel.timeframe.ms,
             file=f"models/{manifest}" if manifest else "",
             promoted=verdict.promoted,
             reason=verdict.reason,
             rows=len(range(*told["rows"])),
         )
 
+    def test(self, block: Block) -> range:
+        """Give the rows of a block that there are bars for."""
+        last = len(self.panel)
+        return range(min(block.test_start, last), min(block.test_stop, last))
 
-def _test(block: Block) -> range:
-    return range(block.test_start, block.test_stop)
+
+def _fold(block: Block, entry: TimelineEntry, told: dict[str, Any]) -> PanelFold:
+    return PanelFold(
+        block,
+        entry,
+        range(*told["rows"]),
+        told["until"],
+        told["note"],
+        tuple(told["importance"]),
+        tuple(Epoch(**one) for one in told["curve"]),
+    )

@@ -7,11 +7,11 @@ import pytest
 
 from itb.datafeeds.synthetic import SyntheticMarket
 from itb.errors import ModelError
-from itb.indicators.score import ScoreSource
 from itb.live.bars.bar import rows_of
 from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
-from itb.live.scores.panel import PanelDesk
+from itb.live.scores.panel import PanelColumn, PanelDesk
+from itb.live.scores.speaking import ColumnFiles
 from itb.mlmodels.deep.model import PanelModel
 from itb.mlmodels.deep.panel import Panel
 from itb.mlmodels.labels import FutureReturn
@@ -22,6 +22,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 HOUR_MS = 3_600_000
 WARM = 520
+NO_ROW = np.empty((1, 0), dtype=np.float32)  # a network reads bars by itself
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +58,16 @@ class Live:
         self.waiting = {symbol: list(rows_of(one.between(self.until, None))) for symbol, one in bars.items()}
         episodes = Episodes(self.troubles.append)
         self.desk = PanelDesk(self.windows, folder, episodes, HOUR_MS, tell=self.ticks.append, **more)
-        self.sources = {symbol: self.desk.sources(symbol)["r_resnet1d"] for symbol in bars}
+        files = ColumnFiles(folder, coins=tuple(bars))
+        self.columns = {symbol: PanelColumn(self.desk, symbol, files) for symbol in bars}
 
-    def step(self):
+    def step(self, without=()):
         """Deliver the bars of the next timestamp, then ask for every score."""
         time, self.until = self.until, self.until + HOUR_MS
         for symbol, rows in self.waiting.items():
-            if rows and rows[0].open_time == time:
+            if symbol not in without and rows and rows[0].open_time == time:
                 self.windows[symbol].append(rows.pop(0))
-        return time, {symbol: source.at(time) for symbol, source in self.sources.items()}
+        return time, {symbol: column.score(time, NO_ROW) for symbol, column in self.columns.items()}
 
 
 def test_live_scores_are_those_of_the_backtest_bit_for_bit(bars, walked):
@@ -73,10 +75,9 @@ def test_live_scores_are_those_of_the_backtest_bit_for_bit(bars, walked):
     for _ in range(len(walked.panel) - WARM):
         live.step()
     for coin, symbol in enumerate(walked.panel.symbols):
-        source = live.sources[symbol]
-        assert isinstance(source, ScoreSource)
-        place = walked.panel.place(bars[symbol].open_time)
-        np.testing.assert_array_equal(source.batch(), walked.scores[place, coin])
+        times = bars[symbol].open_time
+        said = live.columns[symbol].batch(times, NO_ROW)
+        np.testing.assert_array_equal(said, walked.scores[walked.panel.place(times), coin])
     assert live.troubles == []
 
 
@@ -132,13 +133,58 @@ def test_a_damaged_model_stops_a_start_but_not_a_running_bot(bars, walked, tmp_p
     assert len(live.ticks) == 1
     shutil.copy(walked.folder / "timeline.json", folder)
     next(folder.glob("models/*.safetensors")).write_bytes(b"torn")
+    column = Live(bars, folder).columns["BTC/USDT"]
+    assert not column.is_whole()
     with pytest.raises(ModelError, match="the model was altered"):
+        column.check()
+    (folder / "timeline.json").unlink()
+    with pytest.raises(ModelError, match=r"timeline\.json: cannot be read"):
         Live(bars, folder)
 
 
 def test_other_symbols_are_refused_at_the_start(bars, walked):
+    live = Live({"BTC/USDT": bars["BTC/USDT"]}, walked.folder)
     with pytest.raises(ModelError, match="its models read BTC/USDT, ETH/USDT, SOL/USDT, bars are there of BTC/USDT"):
-        Live({"BTC/USDT": bars["BTC/USDT"]}, walked.folder)
+        live.columns["BTC/USDT"].check()
+
+
+def test_a_bar_that_comes_later_gets_its_own_score_and_changes_no_other(bars, walked):
+    live = Live(bars, walked.folder)
+    time, said = live.step(without=["SOL/USDT"])
+    assert np.isnan(said["SOL/USDT"])
+    live.windows["SOL/USDT"].append(live.waiting["SOL/USDT"].pop(0))
+    later = {symbol: column.score(time, NO_ROW) for symbol, column in live.columns.items()}
+    coin, row = walked.panel.symbols.index("SOL/USDT"), int(walked.panel.place(np.array([time]))[0])
+    assert later == {**said, "SOL/USDT": walked.scores[row, coin]}
+    assert said["BTC/USDT"] != walked.scores[row, 0]
+    _, said = live.step()
+    assert said["BTC/USDT"] == walked.scores[row + 1, 0]
+
+
+def test_looking_back_finds_what_was_said_and_names_a_late_bar(bars, walked):
+    live = Live(bars, walked.folder, check=1)
+    live.step()
+    live.step()
+    live.desk.look_back()
+    assert live.desk.checked.counts == {"same": 1}
+    live.step(without=["SOL/USDT"])
+    live.windows["SOL/USDT"].append(live.waiting["SOL/USDT"].pop(0))
+    live.step()
+    live.desk.look_back()
+    assert live.desk.checked.counts == {"same": 1, "features": 1}
+    assert live.desk.checked.largest > 0
+    assert live.troubles == []
+
+
+def test_scores_are_forgotten_after_a_while_and_said_again_alike(bars, walked, monkeypatch):
+    monkeypatch.setattr("itb.live.scores.panel._KEPT", 5)
+    live = Live(bars, walked.folder)
+    told = dict(live.step() for _ in range(12))
+    passes = len(live.ticks)
+    for time, said in told.items():
+        again = {symbol: column.score(time, NO_ROW) for symbol, column in live.columns.items()}
+        np.testing.assert_equal(again, said)
+    assert len(live.ticks) == passes + len(told)  # the newest five had gone as well when the first came back
 
 
 def test_a_model_that_has_expired_says_nothing(bars, walked):

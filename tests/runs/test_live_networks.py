@@ -1,0 +1,174 @@
+"""A network live: the scores of the walk-forward, bar by bar, for all symbols at once, also while it trains on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from itb.config import load_config
+from itb.live.bars.bar import rows_of
+from itb.live.bars.kept import KeptBars
+from itb.live.episodes import Episodes
+from itb.live.host.growing import GrowingBars
+from itb.live.run.drifting import Ground
+from itb.mlmodels.timeline import ModelTimeline
+from itb.runs.live import Launch, bot_folder, live
+from itb.runs.live_desks import Networks, score_desk
+from itb.runs.live_models import LiveModels, live_models
+from itb.runs.live_panels import networks_home
+from itb.runs.live_training import BARS_FILE, GROUND_FILE, train_on
+from itb.runs.market import load_market
+from itb.runs.model import score_columns
+from itb.runs.practice import Rehearsal
+from itb.runs.rehearsal import find_exchange
+from itb.runs.report_live import report_live
+from itb.runs.scored import ScoredMarket
+from itb.runs.verify_live import verify_live
+from itb.runs.workspace import Workspace
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+NETWORK = "algorithm='resnet1d', steps=6, blocks=1, filters=4, epochs=1, batch_rows=64, fine_tune_epochs=1"
+SETTINGS = (
+    "data.timeframe=1m", "data.symbols=['BTC/USDT', 'ETH/USDT']", "synthetic.bars=500",
+    "walkforward={train=300, refit_every=40, min_train_rows=50, workers=1}",
+    "label={kind='future_return', horizon=4, alias='r'}",
+    "strategy={score='r_resnet1d', buy_threshold=0.00001, sell_threshold=-0.00001}",
+)  # fmt: skip
+ALONE = (f"model={{{NETWORK}}}",)
+STACKED = (
+    f"models=[{{algorithm='linear'}}, {{{NETWORK}}}]",
+    "features=[{family='series', inputs=['log_return'], lags=[0, 1]}]",
+    "stack={algorithm='linear', train=60, refit_every=40, min_train_rows=30}", "strategy.score=r_stack",
+)  # fmt: skip
+LAUNCH = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=40), bars=32)
+
+
+def workspace(project: Path, *more: str) -> Workspace:
+    settings = [*SETTINGS, f"runs.root={project / 'runs'}", *more]
+    return Workspace(load_config(None, settings, folder=project, environ={}))
+
+
+def over_all(place: Workspace, symbol: str, until_ms: int) -> ScoredMarket:
+    """The walk-forward over all bars before a time."""
+    seen = replace(place, window=(0, until_ms), judges_nothing=True)
+    return score_columns(seen, load_market(seen, symbol, run_id="1", command="walkforward"))
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, list[dict[str, Any]]]]:
+    """A bot that has lived, with a shadow of another trigger; and what it told."""
+    project = tmp_path_factory.mktemp("project")
+    place = workspace(project, *ALONE, "live.shadows=[{called='bolder', buy_threshold=-0.9, sell_threshold=-1.0}]")
+    try:
+        live(place, LAUNCH, lambda _line: None)
+        file = bot_folder(place, LAUNCH) / "events.jsonl"
+        yield place, [json.loads(line) for line in file.read_text().splitlines()]
+    finally:
+        for told in project.glob("runs/live/*"):
+            found = find_exchange(told)
+            if found is not None:
+                found.stop()
+
+
+def test_a_bot_says_what_the_walk_forward_over_all_of_its_bars_says(lived) -> None:
+    place, events = lived
+    ticks = [event for event in events if event["event"] == "TICK"]
+    assert len(ticks) == LAUNCH.bars * len(SYMBOLS)
+    for symbol in SYMBOLS:
+        (walked,) = over_all(place, symbol, ticks[-1]["bar"] + 60_000).walked
+        said = dict(zip(walked.table.open_time.tolist(), walked.scores.tolist(), strict=True))
+        mine = {tick["bar"]: tick["scores"]["r_resnet1d"] for tick in ticks if tick["symbol"] == symbol}
+        assert mine == {time: said[time] for time in mine}
+    (kept,) = bot_folder(place, LAUNCH).glob("models/networks-*/models/*/timeline.json")
+    refits = [event for event in events if event["event"] == "MODEL" and event["what"] == "refit"]
+    assert [refit["symbol"] for refit in refits] == [" ".join(SYMBOLS)]
+    timeline = ModelTimeline.load(kept)
+    assert timeline.begins_with(walked.timeline)
+    assert refits[0]["known_at"] == timeline.entries[-1].known_at
+    assert not [event for event in events if event["event"] in {"DEGRADED", "HALTED"}]
+
+
+def test_shadows_trade_other_triggers_by_the_same_scores(lived) -> None:
+    place, events = lived
+    fills = {name: [event for event in events if event["event"] == "FILL" and event["account"] == name]
+             for name in ("main", "bolder")}  # fmt: skip
+    assert {event["symbol"] for event in fills["bolder"]} == set(SYMBOLS)
+    assert len(fills["main"]) != len(fills["bolder"])
+    (start,) = [event for event in events if event["event"] == "START"]
+    assert {name: one["buy_threshold"] for name, one in start["strategies"].items()} == {
+        "main": 0.00001,
+        "bolder": -0.9,
+    }
+    bought = [event for event in events if event["event"] == "SIGNAL" and event["side"] == "buy"]
+    assert {event["account"] for event in bought} == {"main", "bolder"}
+    for event in bought:
+        assert event["scores"]["r_resnet1d"] >= start["strategies"][event["account"]]["buy_threshold"]
+    report = report_live(place, bot_folder(place, LAUNCH).name)
+    assert (report.data["scores_apart"], report.data["differences"]) == (0, [])
+    assert report.data["fills"]["same"] == len(fills["main"]) > 0
+
+
+def test_networks_and_a_stack_on_them_learn_on_as_over_all_bars(tmp_path: Path) -> None:
+    """Trained until a bar, then trained on as the child does: the files and scores of one run over all bars."""
+    place = workspace(tmp_path, *STACKED)
+    bars = {symbol: load_market(place, symbol, run_id="1", command="walkforward").bars for symbol in SYMBOLS}
+    times = bars["BTC/USDT"].open_time
+    models = {symbol: live_models(place, symbol, int(times[430]), tmp_path / "bot") for symbol in SYMBOLS}
+    for stop in (445, 490):
+        for symbol, one in models.items():
+            kept = KeptBars(one.home / BARS_FILE, symbol, bars[symbol].timeframe, tuple(bars[symbol].columns))
+            kept.add(rows_of(bars[symbol].head(stop)))
+        train_on(place, {symbol: one.home for symbol, one in models.items()})
+    assert set(Ground.load(models["ETH/USDT"].home / GROUND_FILE).usual) == {"log_return", "log_return_lag_1"}
+    said = columns_said(models, {symbol: one.head(490) for symbol, one in bars.items()})
+    for symbol in SYMBOLS:
+        scored = over_all(place, symbol, int(times[490]))
+        assert list(said[symbol]) == ["r_linear", "r_resnet1d", "r_stack"]
+        for name, values in said[symbol].items():
+            expected = scored.scores[name].batch()
+            from_here = slice(len(expected) - 60, None)
+            np.testing.assert_array_equal(values[from_here], expected[from_here], err_msg=name)
+            assert np.isfinite(values[from_here]).all()
+
+
+def columns_said(models: Mapping[str, LiveModels], bars: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """What desks that begin now say of all bars."""
+    windows = {symbol: GrowingBars(one) for symbol, one in bars.items()}
+    episodes = Episodes(lambda episode: pytest.fail(episode.text))
+    networks = Networks.of(models["BTC/USDT"], windows, episodes)
+    desks = {symbol: score_desk(one, windows[symbol], networks, episodes) for symbol, one in models.items()}
+    return {symbol: {name: desk.column(name) for name in desk.said} for symbol, desk in desks.items()}
+
+
+def test_a_network_is_kept_once_for_all_symbols(tmp_path: Path) -> None:
+    place = workspace(tmp_path, *ALONE)
+    models = {symbol: live_models(place, symbol, None, tmp_path / "bot") for symbol in SYMBOLS}
+    (folder,) = {one.columns[0].models.resolve() for one in models.values()}
+    assert folder.parent.parent == networks_home(models["BTC/USDT"].home).resolve()
+    assert {one.reach for one in models.values()} == {6}
+    for symbol, one in models.items():
+        assert all(name.startswith(f"{symbol} ") for name in one.features.names)
+        assert set(Ground.load(one.home / GROUND_FILE).usual) == set(one.features.names)
+    before = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    shutil.rmtree(models["ETH/USDT"].home)
+    live_models(place, "ETH/USDT", None, tmp_path / "bot")
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
+
+
+@pytest.mark.parametrize("models", [ALONE, STACKED], ids=["network", "stack"])
+def test_backtest_paper_and_practice_agree_on_every_bar(tmp_path: Path, models: tuple[str, ...]) -> None:
+    said = verify_live(workspace(tmp_path, *models, "live.self_check=0"), days=0.04)
+    assert not said.found
+    for told in said.data["symbols"].values():
+        assert told["equal"]
+        assert told["scores"]["apart"] == 0
+        assert told["scores"]["compared"] == told["bars"] * (1 if models is ALONE else 3) > 0
