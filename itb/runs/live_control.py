@@ -65,8 +65,9 @@ class Bot:
             try:
                 cockpit = self.far()
                 cockpit.status()
-            except NotRunningError:
-                pass  # it is just starting or stopping
+            except NotRunningError:  # it is just starting or stopping
+                if not self.journal and not (self.folder / JOURNAL).exists():
+                    raise NotRunningError(f"{self.name} is starting: nothing to see yet; ask again shortly") from None
             else:
                 return cockpit
         return JournalCockpit(self.name, self.journal or self.folder / JOURNAL)

@@ -187,6 +187,13 @@ def test_where_no_bot_ever_ran_it_is_said(itb: Itb) -> None:
     assert itb("status") == (2, "", "itb: there is no bot yet in runs/live. `itb live` starts one\n")
 
 
+def test_a_bot_that_has_written_nothing_yet_is_told_to_be_starting(itb: Itb, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with InstanceLock(folder / "lock"):
+        told = itb("status")
+    assert told == (2, "", "itb: bot-paper is starting: nothing to see yet; ask again shortly\n")
+
+
 def test_watching_shows_events_and_ends_with_the_bot(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
