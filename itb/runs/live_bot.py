@@ -49,7 +49,7 @@ from itb.runs.live_parts import (
     venue_account,
 )
 from itb.runs.live_refits import Refit, Refits
-from itb.runs.live_reload import check_following
+from itb.runs.live_reload import Lanes, check_following
 from itb.runs.live_staff import Staff
 from itb.runs.live_strategies import live_shadows, live_strategies, settings_told
 from itb.runs.live_training import GROUND_FILE
@@ -208,10 +208,10 @@ class Bot:
             self.next_life = self.workspace, replace(self.launch, is_paper=True)
             self._end.set()
 
-    def reload(self) -> None:
+    def reload(self, held: Mapping[Lanes, Decimal]) -> None:
         """Read the config again, and begin a life by it; raise :class:`itb.errors.ConfigError` for one that cannot."""
         following = self.launch.reload()
-        check_following(self.config, following.config, is_real=self.launch.mode == "live")
+        check_following(self.config, following.config, held, is_real=self.launch.mode == "live")
         self.next_life = following, self.launch
         self._end.set()
 

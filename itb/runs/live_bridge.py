@@ -18,10 +18,13 @@ from itb.strategies.protections.locks import locks
 from itb.strategies.trader import Trader
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from itb.config import Config
     from itb.live.notify.message import Drawing
     from itb.live.run.account import Lane
     from itb.live.run.event_log import EventLog
+    from itb.runs.live_reload import Lanes
 
 _STUDIES = 5
 _PICTURE_BARS = 168
@@ -38,7 +41,8 @@ class LiveBridge(Pilot):
     log
         Its event log.
     reload
-        Reads the config anew and begins a new life by it; raises :class:`itb.errors.ItbError` for one that cannot be.
+        Reads the config anew and begins a new life by it, given what is held now; raises :class:`itb.errors.ItbError`
+        for one that cannot be.
     grades
         Says how what was sent turned out.
     protections
@@ -47,7 +51,7 @@ class LiveBridge(Pilot):
 
     settings: Config = field(kw_only=True)
     log: EventLog = field(kw_only=True)
-    reload: Callable[[], None] = field(kw_only=True)
+    reload: Callable[[Mapping[Lanes, Decimal]], None] = field(kw_only=True)
     grades: Callable[[], str] = field(kw_only=True)
     protections: Mapping[str, Any] = field(kw_only=True, default_factory=dict)
 
@@ -84,7 +88,7 @@ class LiveBridge(Pilot):
 
     def reload_config(self, by: str) -> str:
         """Read the config again and work by it from the next bar on."""
-        self.reload()
+        self.reload(self.main.dealer.book.positions)
         return f"asked by {by}: the config was read and is sound; the bot goes on with it in a moment"
 
     def block(self, by: str, symbol: str) -> str:

@@ -14,6 +14,7 @@ from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
 from itb.live.run.account import Account, Lane, allotments, books_of
 from itb.live.run.tranches import Turn
 from itb.runs.live_parts import paper_account, paper_cash
+from itb.runs.live_reload import left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +63,9 @@ class Staff:
                 market = LiveMarket(GrowingBars(self.histories[symbol]), engine.desks[symbol].sources)
                 lane.host = LiveHost(one.strategy, one.settings, broker, {symbol: market}, hosting)
                 account.lanes.append(lane)
+        if gone := left_behind(account.dealer.book.positions, split):
+            told = f"nobody watches {gone}: put both back into the config"
+            engine.board.trouble(f"{account.name}: left behind", told)
 
     def shadow(self, name: str, chosen: tuple[LiveStrategy, ...], folder: Path) -> Account:
         """Open an account on paper for a variant that is only watched; its journal lies in the bot's folder."""

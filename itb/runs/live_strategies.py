@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from itb.market.bars import Bars
     from itb.runs.workspace import Workspace
 
+ALONE = "main"
+"""What the one strategy of ``[strategy]`` is called where ``[[live.strategies]]`` name no others."""
+
 
 @dataclass(frozen=True)
 class LiveStrategy:
@@ -35,7 +38,7 @@ def live_strategies(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy,
     """
     parts = workspace.config.live.strategies
     if not parts:
-        return (_chosen(workspace, markets, "main", 1.0),)
+        return (_chosen(workspace, markets, ALONE, 1.0),)
     left = 1 - sum(part.allocation for part in parts)
     silent = sum(part.allocation == 0 for part in parts)
     return tuple(

@@ -66,6 +66,18 @@ def test_a_stop_that_cancels_leaves_what_protects_a_position_where_it_rests(root
     assert [(str(order.phase), order.cancel) for order in stops] == [("open", "")]
 
 
+def test_a_position_that_another_config_would_leave_to_nobody_is_kept_or_told(root: Path) -> None:
+    live(place(root), PRACTICE, lambda _line: None)
+    folder = bot_folder(place(root), PRACTICE)
+    ((lane, held),) = book_of(folder).positions.items()
+    renamed = "live.strategies=[{called='other'}]"
+    bot = Bot(place(root), Launch(reload=lambda: place(root, renamed)), root, {}, None, lambda _line: None)
+    with pytest.raises(ConfigError, match=f"{held:f} {lane[1]} of {lane[0]} would be left to nobody: close it first"):
+        bot.reload({lane: held})
+    live(place(root, renamed), PRACTICE, lambda _line: None)
+    assert f"nobody watches {held:f} {lane[1]} of {lane[0]}" in (folder / "events.jsonl").read_text()
+
+
 def test_what_ends_a_bot_is_written_and_all_of_it_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_self: Any, ticked: Any) -> None:
         raise ZeroDivisionError("on purpose")
@@ -119,7 +131,7 @@ def test_a_config_that_cannot_be_worked_by_is_refused_while_the_bot_goes_on(
     workspace = place(root)
     bot = Bot(workspace, Launch(reload=lambda: place(root, changed)), root, {}, None, lambda _line: None)
     with pytest.raises(ConfigError, match=told):
-        bot.reload()
+        bot.reload({})
     assert bot.next_life is None
 
 
@@ -165,7 +177,7 @@ def test_a_new_config_that_nothing_can_be_trained_by_gives_way_to_the_one_before
         async def _after(self, step: Any) -> None:
             await super()._after(step)
             if len(bots) == 1 and self.is_up and step.open_time % 300_000 == 0:
-                self.reload()
+                self.reload({})
 
     monkeypatch.setattr(live_bot, "Bot", Seen)
     told: list[str] = []
@@ -195,7 +207,7 @@ def test_people_hear_why_a_bot_has_ended(root: Path, monkeypatch: pytest.MonkeyP
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(Chronicle, "tick", fail)
-    monkeypatch.setattr(live_audience, "build_herald", lambda *_: Recorder())
+    monkeypatch.setattr(live_audience, "build_herald", lambda *_, **__: Recorder())
     with pytest.raises(ItbError, match="on purpose"):
         live(place(root, "outputs=[{kind='alerts'}]"), PRACTICE, lambda _line: None)
     assert told[-1] == "herald gone"
