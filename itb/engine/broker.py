@@ -130,13 +130,13 @@ class LeanBroker(BackBroker):
     def buy(  # type: ignore[override]  # the rest of the arguments passes through by name
         self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any
     ) -> Any:
-        """Queue a buy order; arguments as in backtrader."""
+        """Queue a buy order; arguments as in backtrader, and ``replaces``: an order that it takes the place of."""
         return self._queue(LightBuy, BuyOrder, owner, data, size, price, plimit, **kwargs)
 
     def sell(  # type: ignore[override]  # as above
         self, owner: Any, data: Any, size: Any, price: Any = None, plimit: Any = None, **kwargs: Any
     ) -> Any:
-        """Queue a sell order; arguments as in backtrader."""
+        """Queue a sell order; arguments as in backtrader, and ``replaces``: an order that it takes the place of."""
         return self._queue(LightSell, SellOrder, owner, data, size, price, plimit, **kwargs)
 
     def _queue(
@@ -145,7 +145,9 @@ class LeanBroker(BackBroker):
         fields = {"owner": owner, "data": data, "size": size, "price": price, "pricelimit": plimit}
         fields |= {name: asked.pop(name, default) for name, default in _DEFAULTS.items()}
         special = {name: asked.pop(name) for name in _STOCK_ONLY if name in asked}
-        oco, check = asked.pop("oco", None), asked.pop("_checksubmit", True)
+        oco, check, replaced = asked.pop("oco", None), asked.pop("_checksubmit", True), asked.pop("replaces", None)
+        if replaced is not None:
+            self.cancel(replaced)
         if fields["valid"] is None and not any(value is not None and value is not False for value in special.values()):
             order = make_order(light, fields)
         else:

@@ -195,14 +195,14 @@ class Desk:
             self._record(ev.ExitWanted(self.clock(), plan, reason))
 
     def reprice(self, plan: str, price: Decimal, reason: str = "", leg: str = "") -> None:
-        """Give a plan a new price: a chase its limit, a bracket its stop, or its target if ``leg`` says so."""
+        """Give a plan a new price: its stop, or the ``leg`` that is named; an entry at 0 is to take the market's."""
         state = self.book.plan_states[plan]
-        before = state.target if leg == "target" else state.price
+        before = {"target": state.target, "entry": state.entry_price}.get(leg, state.price)
         if before != price or state.dropped:
             self._record(ev.Repriced(self.clock(), plan, price, reason, leg))
 
     def drop(self, plan: str, leg: str) -> None:
-        """Let a bracket go on without its stop or its target, until it has a new price."""
+        """Let a plan go on without its stop, its target or what is left of its entry, until it has a new price."""
         if leg not in self.book.plan_states[plan].dropped:
             self._record(ev.Dropped(self.clock(), plan, leg))
 

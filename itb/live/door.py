@@ -39,7 +39,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Reprice:
-    """Give a plan a new price; a bracket's target if ``leg`` says so."""
+    """Give a plan a new price: its stop, or the ``leg`` that is named; an entry at 0 is to take the market's."""
 
     plan: str
     price: Decimal
@@ -49,7 +49,7 @@ class Reprice:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Let a bracket go on without its stop or its target."""
+    """Let a plan go on without its stop, its target or what is left of its entry."""
 
     plan: str
     leg: str

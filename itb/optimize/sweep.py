@@ -155,6 +155,7 @@ def unsupported(settings: ThresholdSettings, venue: Venue, protections: Sequence
     """Say what of the settings, the venue or the protections vectorbt cannot do exactly, whatever the bars are."""
     protects = bool(settings.stop_loss or settings.take_profit)
     causes = {
+        "limit entry": (settings.entry == "limit", "whether an order that rests fills depends on the bars after it"),
         "trailing stop": (settings.trailing_stop > 0, "vectorbt trails inside the bar, itb at its close"),
         "time exit": (settings.max_bars > 0, "vectorbt has no exit after a number of bars"),
         "protections": (bool(protections), "they look at trades as they ended, which vectorbt does not know yet"),

@@ -30,6 +30,8 @@ class Coin:
         self.place = place
         self._book: TradeBook | None = None
         self._working: dict[int, float] = {}
+        self._resting: dict[int, float] = {}
+        self.entry: Any = None  # a limit order that rests to open the position
         self._is_only = len(strategy.datas) == 1
 
     @property
@@ -81,37 +83,65 @@ class Coin:
     @property
     def is_engaged(self) -> bool:
         """Whether it is held or an order of it is on its way: it takes one of ``max_open_trades``."""
-        return self.is_waiting or bool(self.held)
+        return self.is_waiting or self.entry is not None or bool(self.held)
 
     @property
     def reserved(self) -> float:
-        """Quote that its entries on their way will take."""
-        return sum(self._working.values())
+        """Quote that its entries on their way, or at rest, will take."""
+        return sum(self._working.values()) + sum(self._resting.values())
 
     def entries_allowed(self, side: int = 1, *, is_reversal: bool = False) -> bool:
         """Whether no protection forbids to enter it now; see :meth:`itb.strategies.base.Strategy.entries_allowed`."""
         return self._strategy.passes_protections(self, side, is_reversal=is_reversal)
 
     def send(self, qty: float, reason: str, *, reserve: float = 0.0, **kwargs: Any) -> Any:
-        """Send a market order: ``qty`` above 0 buys, below 0 sells; ``reserve`` is the quote that it will take."""
+        """Send a market order: ``qty`` above 0 buys, below 0 sells; ``reserve`` is the quote that it will take.
+
+        With ``exectype`` and ``price`` it is a limit order that opens a position: :attr:`entry` until it has ended.
+        """
         strategy = self._strategy
         send = strategy.buy if qty > 0 else strategy.sell
         order = send(data=self.data, size=abs(qty), reason=reason, **kwargs)
+        is_resting = order.exectype != bt.Order.Market
         if order.alive():
-            self._working[order.ref] = reserve
+            (self._resting if is_resting else self._working)[order.ref] = reserve
+            self.entry = order if is_resting else self.entry
         return order
+
+    def replace_entry(self, qty: float, price: float | None, *, reserve: float, protect: Any) -> None:
+        """Let another order take the place of the entry that rests: a limit at ``price``, or the market's."""
+        before, self.entry = self.entry, None
+        self._resting.pop(before.ref, None)
+        kind = {} if price is None else {"exectype": bt.Order.Limit, "price": price}
+        since = before.info["since"]
+        self.send(qty, "entry", reserve=reserve, protect=protect, since=since, replaces=before, **kind)
+
+    def cancel_entry(self) -> None:
+        """End the entry that rests; what it brought stays."""
+        self._strategy.cancel(self.entry)
 
     def notify_order(self, order: Any) -> list[Trade]:
         """Book the fills of an order of it; give the trades that they ended."""
         if not order.alive():
             self._working.pop(order.ref, None)
+            self._resting.pop(order.ref, None)
+            self.entry = None if order == self.entry else self.entry
         elif order.exectype == bt.Order.Market:  # perhaps one that an earlier life sent
             self._working.setdefault(order.ref, 0.0)
+        elif self.entry is None and self._is_left_entry(order):
+            self.entry = order
         book = self._own_book()
         ended = len(book.closed)
         for bit in order.executed.iterpending():
             book.add(self._fill(order, bit))
         return list(book.closed[ended:])
+
+    @staticmethod
+    def _is_left_entry(order: Any) -> bool:
+        """Whether it is an entry that an earlier life of the program left at rest."""
+        info = order.info or {}
+        is_entry = order.exectype == bt.Order.Limit and info.get("reason") == "entry"
+        return is_entry and order.owner is None and "since" in info
 
     def _fill(self, order: Any, bit: Any) -> Fill:
         """Describe an execution: as the venue booked it where it says so, else as backtrader does."""

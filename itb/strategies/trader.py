@@ -14,6 +14,7 @@ from itb.engine.cerebro import NEVER
 from itb.engine.lines import first_at_least
 from itb.engine.orders import Protection
 from itb.strategies.base import Strategy
+from itb.strategies.entering import EntrySettings, pursue
 from itb.strategies.sizing import Sizer, Sizing
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TradeSettings:
-    """How a strategy holds what its flags ask for; fractions are fractions, lengths are bars, 0 switches a part off.
+class TradeSettings(EntrySettings):
+    """How a strategy enters and holds what its flags ask for; fractions are fractions, lengths are bars, 0 is off.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ class TradeSettings:
     protection_from: Literal["fill", "next_bar"] = "fill"
 
     def __post_init__(self) -> None:
-        _ = self.sizer, Protection(self.stop_loss, self.take_profit)
+        super().__post_init__()
+        _ = self.sizer, self.protection
         if not 0 <= self.trailing_stop < 1:
             raise ValueError(f"trailing_stop must be a fraction of the price in [0, 1), was {self.trailing_stop}")
         if self.max_bars < 0 or self.cooldown_bars < 0:
@@ -70,6 +72,13 @@ class TradeSettings:
             )
         if self.protection_from not in ("fill", "next_bar"):
             raise ValueError(f'protection_from must be "fill" or "next_bar", was {self.protection_from!r}')
+        if self.entry == "limit" and self.protection_from == "next_bar":
+            raise ValueError('entry = "limit" needs protection_from = "fill": a limit fills inside of a bar')
+
+    @property
+    def protection(self) -> Protection:
+        """The stop and the target of an entry."""
+        return Protection(self.stop_loss, self.take_profit)
 
     @property
     def sizer(self) -> Sizer:
@@ -96,6 +105,9 @@ class Trader(Strategy):
     orders and fills at the open, before any stop of that bar. With ``allow_short`` the opposite flag closes and
     reverses in one go. Where both flags are up, the one whose turn it is counts: to buy while nothing is held, to sell
     while long. Protections hold entries back, never exits: a bar whose flag asks for an entry is always looked at.
+
+    An entry by limit order rests until it fills, its time is over or the opposite flag comes; with such entries a
+    reversal leaves first, and enters the other side at a later bar whose flag still asks for it.
 
     On several feeds each symbol is decided on at its own bars, and all trade one account: first every exit is sent,
     then entries in the order of the feeds, each sized from ``equity_share`` of the equity and from the cash that is
@@ -131,13 +143,21 @@ class Trader(Strategy):
         """Leave or trail what is held; give the side to enter (0 for none) and what was left for it."""
         held = coin.held
         bullish, bearish = self.flags(coin)
+        if coin.entry is not None:
+            if bearish if coin.entry.isbuy() else bullish:
+                coin.cancel_entry()
+            else:
+                self._pursue(coin)
+        if not held and coin.is_engaged:
+            return 0, 0.0
         if not held:
             side = 1 if bullish else -1 if bearish and self.settings.allow_short else 0
             return (side if side and coin.now >= self._cool_from(coin) and coin.entries_allowed(side) else 0), 0.0
         if bearish if held > 0 else bullish:
             self._leave(coin, held, "signal")
             side = -1 if held > 0 else 1
-            if (held < 0 or self.settings.allow_short) and coin.entries_allowed(side, is_reversal=True):
+            reverses = self.settings.entry == "market" and (held < 0 or self.settings.allow_short)
+            if reverses and coin.entries_allowed(side, is_reversal=True):
                 return side, held
         elif self.settings.max_bars and coin.now >= self._expiry(coin):
             self._leave(coin, held, "time")
@@ -151,7 +171,7 @@ class Trader(Strategy):
         Raises ``ValueError`` where something is held or on its way already, or shorts are not allowed.
         """
         coin = next((one for one in self.coins if symbol in {"", one.symbol}), None)
-        if coin is None or coin.held or coin.is_waiting:
+        if coin is None or coin.is_engaged:
             raise ValueError(f"{symbol}: a position or an order is there already, or it is not traded here")
         if side < 0 and not self.settings.allow_short:
             raise ValueError("side must be long: this strategy does not allow shorts")
@@ -164,14 +184,15 @@ class Trader(Strategy):
         if not left and not self.has_room():
             self.blocked["max_open_trades"] += 1
             return
-        close = coin.data.close[0]
+        close, settings = coin.data.close[0], self.settings
         rule, venue = self.size_rule, coin.venue
         fee = venue.costs.taker_fee
-        cost = rule.unit_cost(close, fee)
+        dearest = settings.dearest(close, side)
+        cost = rule.unit_cost(dearest, fee)
         free = math.inf if len(self.coins) == 1 else self.free_cash() + abs(left) * close * (1 - fee)
         quantity = rule.quantity(
             equity=self.broker.getvalue() * self.equity_share,
-            close=close,
+            close=dearest,
             fee=fee,
             closes=coin.data.close.get(size=rule.lookback),
             bar_ms=self.bar_ms,
@@ -182,9 +203,16 @@ class Trader(Strategy):
         if is_short_of_cash and venue.refusal(quantity, close):
             self.blocked["cash"] += 1
         elif quantity > 0:
-            protect = Protection(self.settings.stop_loss, self.settings.take_profit)
-            now = protect if self.settings.protection_from == "fill" else None
-            coin.send(side * quantity, "entry", reserve=quantity * cost, protect=now)
+            now = settings.protection if settings.protection_from == "fill" else None
+            price = settings.limit_price(close, side)
+            resting = {} if price is None else {"exectype": bt.Order.Limit, "price": price, "since": coin.now}
+            coin.send(side * quantity, "entry", reserve=quantity * cost, protect=now, **resting)
+
+    def _pursue(self, coin: Coin) -> None:
+        """Go on with an entry that rests."""
+        free = self.free_cash() + coin.reserved
+        if pursue(coin, self.settings, self.bar_ms, free=free, protect=self.settings.protection):
+            self.blocked["cash"] += 1
 
     def _leave(self, coin: Coin, held: float, reason: str) -> None:
         if coin.send(-held, reason).alive():  # a refused exit leaves the protection where it is
@@ -291,6 +319,8 @@ class Trader(Strategy):
     def _next_of(self, coin: Coin, bar: int) -> int:
         """First bar of ``coin`` after ``bar`` where something may be decided on it."""
         held, ahead = coin.held, self._ahead[coin.place]
+        if coin.entry is not None:
+            return bar + 1
         if not held:
             cools = self.settings.cooldown_bars
             ready = int(np.searchsorted(ahead.times, self._cool_from(coin))) - 1 if cools else bar

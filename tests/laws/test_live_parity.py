@@ -101,6 +101,23 @@ def test_bars_at_which_nothing_happens_cost_no_request() -> None:
     assert exchange.requests < 10
 
 
+@pytest.mark.parametrize("asked", [
+    {"entry_offset_bps": 4, "entry_bars": 4, "stop_loss": 0.003, "take_profit": 0.002},
+    {"entry_offset_bps": 2, "entry_bars": 2, "entry_timeout": "market", "trailing_stop": 0.002},
+    {"entry_offset_bps": 6, "entry_bars": 0, "entry_reprice": False, "stop_loss": 0.004, "max_bars": 20},
+    {"entry_offset_bps": -5, "entry_bars": 1},
+])  # fmt: skip
+def test_limit_entries_rest_follow_and_run_out_of_time_alike(asked: dict[str, Any]) -> None:
+    bars = SyntheticMarket(330, "1m", seed=9).bars()["BTC/USDT"]
+    chosen = {"entry": "limit", "buy_threshold": 0.85, "sell_threshold": 0.1, **asked}
+    backtest, paper, practice, _ = three(Backtest(MLThreshold, chosen, venue=Venue(instrument=BTC)), bars)
+    assert (paper.apart, practice.apart) == (None, None)
+    assert paper == practice
+    assert len(backtest.fills) > 8
+    if asked["entry_bars"] != 1:
+        assert {"completed", "canceled"} <= {order.status for order in backtest.orders if order.kind == "limit"}
+
+
 # ---- the comparison can fail, and says why
 
 

@@ -16,6 +16,7 @@ from itb.live.host.broker_account import Allotment
 from itb.live.host.broker_mirror import Mirror, Ticket
 from itb.live.host.broker_orders import Orders
 from itb.live.host.broker_wishes import Wishes
+from itb.live.orders.bracket import Bracket
 from itb.live.orders.events import Event
 from itb.live.orders.moves import plan_key
 
@@ -171,14 +172,19 @@ class LiveBroker(bt.BrokerBase):
         return self._want(owner, data, -abs(size), price, plimit, **kwargs)
 
     def _want(
-        self, owner: Any, data: Any, size: float, price: Any, plimit: Any, *, oco: Any = None, **asked: Any
-    ) -> Any:
+        self, owner: Any, data: Any, size: float, price: Any, plimit: Any, *, oco: Any = None, replaces: Any = None,
+        **asked: Any,
+    ) -> Any:  # fmt: skip
         if asked.pop("trailamount", None) or asked.pop("trailpercent", None):
             raise ValueError(f"{data.bars.symbol}: trailing orders are no venue's; use trailing_stop or move_stop")
         order = self.orders.make(owner, data, size, price, plimit, **asked)
         if self._is_refused(order):
+            if replaces is not None:
+                self.cancel(replaces)
             return order
         ticket = Ticket(order)
+        if replaces is not None:
+            return self._replace(ticket, replaces)
         if order.parent is not None or not order.transmit:
             self._collect(ticket)
             return order
@@ -189,6 +195,29 @@ class LiveBroker(bt.BrokerBase):
         self._follow(ticket)
         self._send(ticket.command)
         return order
+
+    def _replace(self, ticket: Ticket, replaced: Any) -> Any:
+        """Let an order take the place of an entry that rests: for what is left of that once its end is witnessed."""
+        before = self._ticket_of(replaced)
+        if before is None or not self._is_worked(before):
+            self.orders.refuse(
+                ticket.order, "only an entry that was sent with protect= and still rests can be replaced"
+            )
+            return ticket.order
+        ticket.command = self.wishes.replacing(ticket, before)
+        self._follow(ticket)
+        self._send(ticket.command)
+        return ticket.order
+
+    def _ticket_of(self, order: Any) -> Ticket | None:
+        return next((one for one in self.mirror.all_tickets() if one.order.ref == order.ref), None)
+
+    def _is_worked(self, ticket: Ticket) -> bool:
+        """Whether a plan works the order, so that the plan is told what becomes of it."""
+        if ticket.role not in {"entry", "part"}:
+            return False
+        plan, state = self.mirror.book.plans.get(ticket.plan), self.mirror.book.orders.get(ticket.key)
+        return plan is None or state is None or plan.owns(state.intent)
 
     def _collect(self, ticket: Ticket) -> None:
         """Keep the parts of backtrader's bracket until the last one is there."""
@@ -210,11 +239,11 @@ class LiveBroker(bt.BrokerBase):
         mirror, command = self.mirror, ticket.command
         if isinstance(command, Close):
             mirror.exits[ticket.plan] = ticket
-        elif ticket.role:
-            mirror.expected[ticket.plan, ticket.role].append(ticket)
-        else:
+        elif ticket.key:
             mirror.tickets[ticket.key] = ticket
-        if isinstance(command, Begin):
+        else:
+            mirror.expected[ticket.plan, ticket.role].append(ticket)
+        if isinstance(command, Begin) and isinstance(command.plan, Bracket):
             mirror.plans[command.plan.intent.symbol] = plan_key(command.plan)
 
     def _is_refused(self, order: Any) -> bool:
@@ -255,8 +284,8 @@ class LiveBroker(bt.BrokerBase):
 
     def cancel(self, order: Any) -> bool:
         """Want an order to end; it has ended when a notice says so."""
-        ticket = next((one for one in self.mirror.all_tickets() if one.order is order), None)
-        if ticket is None or not order.alive():
+        ticket = self._ticket_of(order)
+        if ticket is None or not ticket.order.alive():
             return False
         if self._staged is not None and ticket.command in self._staged:
             self._staged.remove(ticket.command)
@@ -265,6 +294,8 @@ class LiveBroker(bt.BrokerBase):
             ticket.is_dropped = True
             if ticket.plan not in self.mirror.exits:
                 self._send(Drop(ticket.plan, ticket.role))
+        elif self._is_worked(ticket):
+            self._send(Drop(ticket.plan, "entry"))
         elif ticket.key:
             self._send(Cancel(ticket.key))
         return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
-from itb.live.orders.bracket import MOVED
+from itb.live.orders.bracket import MOVED, Bracket
 from itb.live.orders.moves import role_of
 from itb.live.orders.state import EXACT, OrderState, Phase, total
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from itb.live.host.feed import LiveFeed
     from itb.live.orders.intent import Intent
 
+_ENTERING = frozenset(("entry", "part"))
 _AT_VENUE = frozenset((Phase.OPEN, Phase.FILLED, Phase.CANCELED, Phase.EXPIRED))
 
 
@@ -107,6 +108,8 @@ class Mirror:
             self.exits[intent.plan] = ticket
         if state.phase in _AT_VENUE:
             self._orders.accept(order)
+        else:
+            self._orders.notify(order)
 
     # -- news
 
@@ -122,6 +125,8 @@ class Mirror:
         if isinstance(event, ev.Funded):
             self._fund(event.payment)
         self.book.apply(event)
+        if isinstance(event, ev.Dropped | ev.ExitWanted):
+            self._let_go(event.plan)
         if before is None or not self.is_ours(before.intent):
             return
         ticket, now = self.tickets.get(before.intent.key), self.book.orders[before.intent.key]
@@ -170,17 +175,31 @@ class Mirror:
         for trade in now.fills[len(before.fills) :]:
             booked = self.account.book(trade, now.intent.reason, 0 if ticket is None else ticket.order.ref)
             if ticket is not None:
-                is_last = now.phase is Phase.FILLED and trade is now.fills[-1]
+                is_last = now.phase is Phase.FILLED and trade is now.fills[-1] and not self._goes_on(now.intent)
                 self._orders.execute(ticket.order, booked, self.account, is_last=is_last)
 
+    def _goes_on(self, intent: Intent) -> bool:
+        """Whether another order follows for what is left of this one, as far as its plan can say by now."""
+        plan, role = self.book.plans.get(intent.plan), role_of(intent)
+        instrument = self._allotment.venues[intent.symbol].instrument
+        if plan is None or instrument is None or role not in {"entry", "exit", "part"}:
+            return False
+        state, legs = self.book.state_of(intent.plan), self.book.legs_of(intent.plan)
+        if isinstance(plan, Bracket) and role == "exit":
+            return plan.is_leaving(state, legs, instrument)
+        return plan.owns(intent) and plan.is_entering(state, legs, instrument)
+
     def _settle(self, ticket: Ticket, state: OrderState) -> None:
-        """End backtrader's order as the journal's order ended; an exit may go on with another one."""
+        """End backtrader's order as the journal's order ended; another one may follow for what is left of it."""
         del self.tickets[state.intent.key]
-        order = ticket.order
+        order, waiting = ticket.order, self.expected[ticket.plan, ticket.role]
+        self._let_go(ticket.plan)
         if not order.alive():
             self.forget(ticket)
         elif ticket.role == "exit":
             return
+        elif ticket.role in _ENTERING and not waiting and self._goes_on(state.intent):
+            waiting.append(ticket)  # the next part is its own
         elif ticket.role == "target" and state.reason == MOVED and not ticket.is_dropped:
             self.expected[ticket.plan, ticket.role].append(ticket)  # it comes back beside the stop
         elif state.phase in {Phase.REJECTED, Phase.REFUSED}:
@@ -189,6 +208,16 @@ class Mirror:
             self._orders.refuse(order, "the account could not pay for it", is_unpaid=True)
         else:
             self._orders.end(order, is_expired=state.reason == "timeout")
+
+    def _let_go(self, plan: str) -> None:
+        """End orders that were to take the place of an entry of which nothing is left, or that nobody wants."""
+        for role in _ENTERING:
+            waiting = self.expected.get((plan, role))
+            orders = [self.book.orders[key] for key in self.book.legs.get(plan, ())] if waiting else []
+            own = [order for order in orders if role_of(order.intent) == role]
+            if waiting and own and all(one.is_settled for one in own) and not self._goes_on(own[-1].intent):
+                while waiting:
+                    self._orders.end(waiting.popleft().order)
 
     def finish_plans(self) -> None:
         """Let go of plans that are done, and end orders that had nothing left to do."""

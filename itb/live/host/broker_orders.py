@@ -73,7 +73,7 @@ class Orders:
         limit = intent.price if intent.kind == "stop_limit" else None
         return self.make(
             None, data, intent.sign * float(left), _number(price), _number(limit), exectype=_EXECTYPES[intent.kind],
-            reason=intent.reason,
+            reason=intent.reason, since=intent.bar_time,
         )  # fmt: skip
 
     def accept(self, order: Any) -> None:

@@ -50,7 +50,7 @@ class Wishes:
                 f"p{intent.seq}", intent, stop_loss=protect.stop_loss, take_profit=protect.take_profit,
                 covers_all=True, rests=self._allotment.pairs,
             )  # fmt: skip
-            ticket.key = leg_of(bracket, "entry", intent).key
+            ticket.plan, ticket.role, ticket.key = plan_key(bracket), "entry", leg_of(bracket, "entry", intent).key
             return Begin(bracket)
         ticket.key, ticket.group = intent.key, intent.oco
         return Ask(intent)
@@ -64,11 +64,17 @@ class Wishes:
             target_price=None if target is None else exact(target.order.created.price),
             covers_all=True, rests=self._allotment.pairs,
         )  # fmt: skip
-        main.key = leg_of(plan, "entry", intent).key
+        main.plan, main.role, main.key = plan_key(plan), "entry", leg_of(plan, "entry", intent).key
         for ticket, role in ((stop, "stop"), (target, "target")):
             if ticket is not None:
                 ticket.plan, ticket.role = plan_key(plan), role
         return Begin(plan)
+
+    def replacing(self, ticket: Ticket, before: Ticket) -> Command:
+        """Say what an order asks for that takes the place of an entry: its limit, or the market's price."""
+        ticket.plan, ticket.role = before.plan, before.role
+        price = ticket.order.created.price if KINDS[ticket.order.exectype] == "limit" else 0.0
+        return Reprice(ticket.plan, exact(price), reason_of(ticket.order), "entry")
 
     def _bracket(self, plan: str, protect: Protection | None) -> Bracket:
         """Give the plan that a larger position belongs to; it protects all of it alike."""

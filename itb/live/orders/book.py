@@ -321,8 +321,10 @@ class Book:
     def _repriced(self, event: ev.Repriced) -> None:
         state = self.plan_states[event.plan]
         dropped = state.dropped - {event.leg or "stop"}
-        if event.leg == "target":
-            self.plan_states[event.plan] = replace(state, target=event.price, dropped=dropped)
+        if event.leg:
+            name = "target" if event.leg == "target" else "entry_price"
+            changed: dict[str, Any] = {name: event.price, "dropped": dropped}
+            self.plan_states[event.plan] = replace(state, **changed)
             return
         entries = sum(role_of(self.orders[key].intent) == "entry" for key in self.legs.get(event.plan, ()))
         self.plan_states[event.plan] = replace(

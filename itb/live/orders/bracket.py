@@ -19,14 +19,17 @@ from itb.live.orders.moves import (
     Stuck,
     leg_of,
     opposite,
+    plan_key,
     refused_exits,
     role_of,
 )
 from itb.live.orders.state import EXACT, OrderState, Phase, total
+from itb.live.orders.working import WHOLE, Slicing, Work
 from itb.market.instrument import Instrument
 
 TRIES = 5
 MOVED = "the stop moves"
+_WORKED = "worked/entry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Bracket:
     On spot a resting stop locks the coins. So an exit, by signal or target, cancels what rests, waits for the witness
     of its end and of its executions, and only then sells what is left: never a second sell while one may be alive.
     Protection is sized by all of the position: more entries (legs ``entry``, ``add``) and exits of a part make it anew.
+    Its own entry is worked: it follows new prices while it rests, and is cut into parts where it is large, as is the
+    exit of all.
 
     Parameters
     ----------
@@ -57,6 +62,8 @@ class Bracket:
         stop always rests.
     adopts
         Whether there is no entry to be sent: the position is there, and ``entry`` says whose it is.
+    slicing
+        How entry and exit are cut where they are large.
     """
 
     name: str
@@ -68,6 +75,7 @@ class Bracket:
     covers_all: bool = False
     rests: bool = False
     adopts: bool = False
+    slicing: Slicing = WHOLE
     kind: Literal["bracket"] = "bracket"
 
     @property
@@ -84,20 +92,54 @@ class Bracket:
 
     def moves(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
         """Decide what to do next: nothing while anything is in doubt."""
-        if not self.adopts and "entry" not in legs:
-            return [] if state.exit_reason else [leg_of(self, "entry", self.entry)]
+        if not self.adopts and not self._own(legs):
+            return self._enter(state, legs, instrument, now)
         exits = legs.get("exit", ())
         if any(not order.is_settled for order in exits):
             return []
         closing = self._next_exit(state, exits)
         if closing is None:
-            return self._protect(state, legs, instrument, now)
+            entering = self._enter(state, legs, instrument, now)
+            is_growing = bool(entering or _unsettled(legs, "entry", "add"))
+            return [*entering, *self._protect(state, legs, instrument, now, is_growing=is_growing)]
         reason, qty = closing
         ending = ("stop", "target") if qty is not None else ("entry", "add", "stop", "target")
         unsettled = _unsettled(legs, *ending)
         if unsettled:
             return [EndOrder(order.intent.key, reason) for order in unsettled if not order.cancel]
         return self._close(closing, state, legs, instrument, now)
+
+    # -- the entry
+
+    def owns(self, intent: Intent) -> bool:
+        """Whether an order is one of those that the plan's own entry is worked by."""
+        if intent.leg == f"{self.name}/{_WORKED}":
+            return True
+        return (intent.leg, intent.seq, intent.bar_time) == (f"{self.name}/entry", 1, self.entry.bar_time)
+
+    def _own(self, legs: Legs) -> list[OrderState]:
+        return [order for order in legs.get("entry", ()) if self.owns(order.intent)]
+
+    def _work(self, state: PlanState, legs: Legs) -> Work:
+        is_over = self.adopts or bool(state.exit_reason) or "entry" in state.dropped
+        return Work(self.entry, self._own(legs), self.slicing, state.entry_price, is_over)
+
+    def is_entering(self, state: PlanState, legs: Legs, instrument: Instrument) -> bool:
+        """Whether another order is to follow for the entry, now that the last one is settled."""
+        return self._work(state, legs).next(instrument) is not None
+
+    def _enter(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
+        work = self._work(state, legs)
+        ending, following = work.ending(), work.next(instrument)
+        if ending is not None:
+            return [ending]
+        if following is None or not work.is_due(now):
+            return []
+        if not work.orders:
+            return [leg_of(self, "entry", following)]
+        return [leg_of(self, _WORKED, replace(following, asked_at=now, oco=""), len(work.orders) + 1)]
+
+    # -- the exit
 
     @staticmethod
     def _next_exit(state: PlanState, exits: Sequence[OrderState]) -> tuple[str, Decimal | None] | None:
@@ -117,8 +159,19 @@ class Bracket:
         exits = legs.get("exit", ())
         if refused_exits(legs) - state.forgiven >= TRIES:
             return [Stuck(f"{self.name}: {TRIES} exits were refused, last because {exits[-1].reason}")]
-        qty = held if qty is None else min(qty, held)
+        if qty is not None:
+            qty = min(qty, held)
+        else:
+            parted = Work(self.entry, exits, self.slicing)
+            if not parted.is_due(now):
+                return []
+            whole = EXACT.add(held, total(order.filled for order in exits if order.intent.reason == reason))
+            qty = self.slicing.part(whole, held, self.entry.worst_price, instrument, plan_key(self))
         return [leg_of(self, "exit", self._reducing("market", qty, reason, now), len(exits) + 1)]
+
+    def is_leaving(self, state: PlanState, legs: Legs, instrument: Instrument) -> bool:
+        """Whether another order is to follow for the exit of all."""
+        return bool(state.exit_reason) and self._sellable(state, legs, instrument) is not None
 
     def _reducing(
         self, kind: OrderKind, qty: Decimal, reason: str, now: int, *, price: Decimal | None = None
@@ -126,7 +179,7 @@ class Bracket:
         return replace(
             self.entry, side=opposite(self.entry.side), kind=kind, qty=qty, price=price if kind == "limit" else None,
             stop_price=price if kind == "stop" else None, reduces=True, reason=reason, asked_at=now, max_age_ms=0,
-            timeout_ms=0,
+            timeout_ms=0, oco="",
         )  # fmt: skip
 
     # -- protection
@@ -136,7 +189,7 @@ class Bracket:
         if "stop" in state.dropped:
             return None
         newer = legs.get("entry", ())[state.price_entries :]
-        if state.price is not None and not any(order.fills for order in newer):
+        if state.price is not None and not any(order.fills for order in newer if not self.owns(order.intent)):
             return state.price
         return self.stop_price or self._off(legs, instrument, -self.entry.sign * self.stop_loss)
 
@@ -147,8 +200,13 @@ class Bracket:
 
     def _off(self, legs: Legs, instrument: Instrument, distance: float) -> Decimal | None:
         """Give the price at a distance (a fraction) from the newest entry's average price."""
-        fills = next((order.fills for order in reversed(legs.get("entry", ())) if order.fills), ())
-        if not distance or not fills:
+        newest = next((order for order in reversed(legs.get("entry", ())) if order.fills), None)
+        if newest is None:
+            return None
+        fills = newest.fills
+        if self.owns(newest.intent):
+            fills = tuple(fill for order in self._own(legs) for fill in order.fills)
+        if not distance:
             return None
         worth = total(EXACT.multiply(fill.qty, fill.price) for fill in fills)
         # In floats, as a backtest computes it: the same tick, also where the exact price lies on one.
@@ -165,11 +223,13 @@ class Bracket:
             wanted["target"] = target
         return wanted
 
-    def _protect(self, state: PlanState, legs: Legs, instrument: Instrument, now: int) -> list[Move]:
+    def _protect(
+        self, state: PlanState, legs: Legs, instrument: Instrument, now: int, *, is_growing: bool
+    ) -> list[Move]:
         wanted, held = self._wanted(state, legs, instrument), self._sellable(state, legs, instrument)
         resting = _unsettled(legs, "stop", "target")
         if resting:
-            return self._fit(resting, wanted, held, is_growing=bool(_unsettled(legs, "entry", "add")))
+            return self._fit(resting, wanted, held, is_growing=is_growing)
         if held is None or not wanted:
             return []
         stops, number = legs.get("stop", ()), max(len(legs.get("stop", ())), len(legs.get("target", ()))) + 1
@@ -214,7 +274,9 @@ class Bracket:
         """Whether nothing is left to do."""
         if any(not order.is_settled for orders in legs.values() for order in orders):
             return False
-        return bool(legs or state.exit_reason or self.adopts) and self._sellable(state, legs, instrument) is None
+        is_begun = bool(legs or state.exit_reason or self.adopts or "entry" in state.dropped)
+        is_empty = self._sellable(state, legs, instrument) is None
+        return is_begun and is_empty and not self.is_entering(state, legs, instrument)
 
 
 def _unsettled(legs: Legs, *roles: str) -> list[OrderState]:

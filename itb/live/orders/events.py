@@ -146,7 +146,7 @@ class ExitWanted:
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """A plan has a new price: a chase its limit, a bracket its stop (or the ``leg`` that is named)."""
+    """A plan has a new price: a bracket's stop, or the ``leg`` that is named (an entry at 0: the market's)."""
 
     time: int
     plan: str
@@ -157,7 +157,7 @@ class Repriced:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A bracket goes on without its stop or its target (``leg``), until it has a new price."""
+    """A plan goes on without its stop, its target or what is left of its entry (``leg``), until it has a new price."""
 
     time: int
     plan: str

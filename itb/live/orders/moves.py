@@ -46,9 +46,10 @@ class PlanState:
 
     ``reductions`` are parts of the position to be closed, each with its reason; ``exit_reason`` closes it all.
     ``price`` replaces the plan's own, for as long as none but its first ``price_entries`` entries are executed;
-    ``target`` is a bracket's other price, ``dropped`` names its legs that are not wanted any more. ``forgiven`` exits
-    were refused before somebody asked for the exit again. ``position`` is what the plan's strategy holds of its symbol,
-    whoever brought it (:meth:`itb.live.orders.book.Book.state_of`).
+    ``target`` is a bracket's other price, ``entry_price`` the limit of its entry (0: the market's), ``dropped`` names
+    its legs that are not wanted any more. ``forgiven`` exits were refused before somebody asked for the exit again.
+    ``position`` is what the plan's strategy holds of its symbol, whoever brought it
+    (:meth:`itb.live.orders.book.Book.state_of`).
     """
 
     exit_reason: str = ""
@@ -57,6 +58,7 @@ class PlanState:
     price_reason: str = ""
     price_entries: int = 0
     target: Decimal | None = None
+    entry_price: Decimal | None = None
     dropped: frozenset[str] = frozenset()
     forgiven: int = 0
     position: Decimal = Decimal(0)
