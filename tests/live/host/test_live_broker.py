@@ -37,6 +37,15 @@ SETTINGS: list[dict[str, Any]] = [
     {"buy_threshold": 0.7, "sell_threshold": 0.05, "take_profit": 0.003},
     {"buy_threshold": 0.7, "sell_threshold": 0.05, "take_profit": 0.003, "stop_loss": 0.004, "trailing_stop": 0.002},
     {"buy_threshold": 0.9, "sell_threshold": 0.02, "trailing_stop": 0.002, "sizing": "volatility_target"},
+    {
+        "buy_threshold": 0.7,
+        "sell_threshold": 0.05,
+        "stop_loss": 0.002,
+        "entry": "limit",
+        "entry_offset_bps": 4,
+        "entry_bars": 4,
+        "entry_timeout": "market",
+    },
 ]
 
 
@@ -69,6 +78,11 @@ def settings_of(draw: st.DrawFn) -> dict[str, Any]:
         "max_bars": draw(st.integers(0, 15)),
         "cooldown_bars": draw(st.integers(0, 4)),
         "sizing": draw(st.sampled_from(["percent_of_equity", "fixed_notional"])),
+        "entry": draw(st.sampled_from(["market", "limit"])),
+        "entry_offset_bps": draw(st.sampled_from([-4.0, 2.0, 6.0])),
+        "entry_bars": draw(st.integers(0, 4)),
+        "entry_reprice": draw(st.booleans()),
+        "entry_timeout": draw(st.sampled_from(["cancel", "market"])),
         "fraction": draw(st.sampled_from([0.1, 0.95])),
         "protections": draw(
             st.sampled_from([(), (Cooldown(5), StopLossGuard(lookback=20, trade_limit=2, stop_duration=10))])
@@ -130,7 +144,7 @@ def lives_of(test: Backtest, bars: Bars, scores: Any, file: Path, seed: int) -> 
             return run, lives
 
 
-@pytest.mark.parametrize(("seed", "asked"), [(1, 5), (2, 3)])
+@pytest.mark.parametrize(("seed", "asked"), [(1, 5), (2, 3), (8, 7)])
 def test_a_bot_that_is_killed_again_and_again_trades_as_one_that_was_not(
     seed: int, asked: int, journal_file: Path
 ) -> None:
