@@ -86,6 +86,8 @@ class SteppedRun:
         The first bar whose decisions count.
     history
         How many bars before the first step the strategy gets, all of them if 0.
+    keep
+        How many bars, orders and trades stay in memory at least, as in a running bot; all of them if 0.
     reach
         Called with the name of each fail point.
     passed
@@ -102,6 +104,7 @@ class SteppedRun:
         *,
         warm: int,
         history: int = 0,
+        keep: int = 0,
         reach: Callable[[str], None] = pass_by,
         passed: Callable[[Bar], None] = lambda _bar: None,
     ) -> None:
@@ -115,12 +118,12 @@ class SteppedRun:
         pairs = isinstance(self.dealer.gateway, TakesPairs)
         cash = Decimal(repr(test.cash))
         self.broker = LiveBroker(
-            Allotment("main", cash, {bars.symbol: test.venue}, pairs=pairs, worth_of=lambda _currency: 1.0),
+            Allotment("main", cash, {bars.symbol: test.venue}, pairs=pairs, worth_of=lambda _currency: 1.0, keep=keep),
             Door(self.dealer),
         )
         self.troubles: list[Episode] = []
         first = place.first()
-        market = LiveMarket(GrowingBars(bars.slice(max(0, first - history) if history else 0, first)), scores)
+        market = LiveMarket(GrowingBars(bars.slice(max(0, first - history) if history else 0, first), keep), scores)
         hosting = Hosting(trouble=self.troubles.append)
         self.host = LiveHost(test.strategy, test.settings, self.broker, {bars.symbol: market}, hosting)
         steps = (Step(row.open_time, {bars.symbol: row}) for row in rows_of(bars)[first:])

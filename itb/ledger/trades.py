@@ -95,6 +95,9 @@ class TradeBook:
     that fill's price and carried, so that the sum of all ``pnl`` and :meth:`adrift` is what the account gained, to the
     last bit of rounding.
 
+    With ``keep`` only the newest closed trades stay, so many at least and less than twice as many; ``ended`` counts all
+    of them and ``profit`` is the sum of what they brought.
+
     >>> book = TradeBook("BTC/USDT")
     >>> book.add(Fill(3, 180_000, 1, "BTC/USDT", 2.0, 100.0, 0.2, 0.2, reason="entry"))
     >>> book.open.qty, book.closed
@@ -106,15 +109,19 @@ class TradeBook:
 
     __slots__ = (
         "_closed", "_direction", "_entered", "_entry", "_entry_gross", "_entry_notional", "_exit_gross",
-        "_exit_notional", "_fees", "_flow", "_funding", "_open", "_position", "dust", "symbol",
+        "_exit_notional", "_fees", "_flow", "_funding", "_keep", "_open", "_position", "dust", "ended", "profit",
+        "symbol",
     )  # fmt: skip
 
-    def __init__(self, symbol: str, dust: float = 0.0) -> None:
+    def __init__(self, symbol: str, dust: float = 0.0, keep: int = 0) -> None:
         if not dust >= 0:
             raise ValueError(f"dust must be a quantity of at least 0, was {dust}")
         self.symbol = symbol
         self.dust = dust
+        self._keep = keep
         self._closed: list[Trade] = []
+        self.ended = 0
+        self.profit = 0.0
         self._open: OpenTrade | None = None
         self._position = 0.0
         self._flow = 0.0  # quote in and out since the last trade ended, and what was carried from it
@@ -130,6 +137,10 @@ class TradeBook:
     def closed(self) -> Sequence[Trade]:
         """Closed trades, oldest first (the book's own list: it grows)."""
         return self._closed
+
+    def closed_after(self, ended: int) -> Sequence[Trade]:
+        """Give the trades that closed after the first ``ended``, as far as they are kept."""
+        return self._closed[max(0, len(self._closed) - (self.ended - ended)) :]
 
     @property
     def last_exit_time(self) -> int | None:
@@ -228,7 +239,11 @@ class TradeBook:
     def _end(self, fill: Fill) -> None:
         rest = self._position * fill.price
         price = self._exit_notional / self._exit_gross
-        self._closed.append(self._trade(fill.bar, fill.open_time, price, self._flow + rest, fill.reason))
+        trade = self._trade(fill.bar, fill.open_time, price, self._flow + rest, fill.reason)
+        self._closed.append(trade)
+        self.ended, self.profit = self.ended + 1, self.profit + trade.pnl
+        if self._keep and len(self._closed) >= 2 * self._keep:
+            del self._closed[: -self._keep]
         self._flow = -rest
         self._entry = None
         self._begin_sums()

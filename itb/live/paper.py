@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from itb.live.gateways.matching import PriceBar
+from itb.live.journal import checkpoint
 from itb.live.orders.book import Book
 
 if TYPE_CHECKING:
@@ -23,14 +24,13 @@ def resume(venue: BarVenue, journal: Journal) -> int | None:
     From that bar on, bars pass at the venue and are given to the strategies; those before are history. What the bar did
     already it does not do again, and a decision that the journal has is not taken again.
     """
-    book, newest = Book(), None
-    for event in journal.events():
-        book.apply(event)
-        newest = event.time
+    newest = journal.newest()
     if newest is None:
         return None
-    venue.remember(book, newest)
-    return bar_after(newest, venue.bar_ms)
+    book = Book(keep=venue.keep)
+    number, _ = checkpoint.load(journal, book)
+    venue.remember(book.replay(journal.events(after=number)), newest.time, journal.last_trade())
+    return bar_after(newest.time, venue.bar_ms)
 
 
 def bar_after(newest: int, bar_ms: int) -> int:

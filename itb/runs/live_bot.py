@@ -41,6 +41,7 @@ from itb.runs.live_parts import (
     bar_plan,
     exchange_line,
     journal_of,
+    kept_bars,
     paper_account,
     paper_cash,
     paper_goes_on,
@@ -312,7 +313,7 @@ class Bot:
     def _engine(self, main: Account, instruments: Mapping[str, Instrument], histories: Mapping[str, Bars]) -> Engine:
         """Put accounts, strategies and scores together."""
         gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
-        windows = {symbol: GrowingBars(bars) for symbol, bars in histories.items()}
+        windows = {symbol: GrowingBars(bars, kept_bars(bars)) for symbol, bars in histories.items()}
         check, board = self.settings.self_check, self.board
         networks = Networks.of(next(iter(self.models.values())), windows, Episodes(board.hear), check)
         desks = {

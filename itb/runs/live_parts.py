@@ -19,7 +19,7 @@ from itb.live.gateways.paper import BarPaper
 from itb.live.journal.store import Journal
 from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
-from itb.live.orders.machine import Machine
+from itb.live.orders.machine import KEPT, Machine
 from itb.live.orders.rules import Rules
 from itb.live.paper import bar_after, resume
 from itb.live.run.account import Account
@@ -42,7 +42,7 @@ _MARGIN_MS = 3_000
 _POLL_MS, _IDLE_MS, _BACKOFF_MS = 3_000, 60_000, 60_000
 _RETRY_MS, _RETRY_MOST_MS, _AGREE_MS = 250, 30_000, 3_000
 _LOCKSTEP_BAR_S = 0.005  # longest sleep between two looks where market time stands until it is answered
-_LEAST_HISTORY = 100
+_LEAST_HISTORY, _LEAST_KEPT = 100, 1_000
 JOURNAL = "journal.sqlite"
 
 
@@ -87,6 +87,11 @@ def bar_plan(config: Config, models: Mapping[str, LiveModels], speed: float, *, 
     )
     patience = Patience(speed=speed or frame.ms / 1000 / _LOCKSTEP_BAR_S)
     return BarPlan(rules, barrier, max(section.history, needed, _LEAST_HISTORY), patience)
+
+
+def kept_bars(history: Bars) -> int:
+    """Give how many bars a running bot keeps in memory at least: as many as a start reads, so that it looks as far."""
+    return max(len(history), _LEAST_KEPT)
 
 
 def exchange_line(config: Config, launch: Launch, practice: PracticeProcess | None) -> Line:
@@ -191,7 +196,7 @@ def paper_account(
         base, quote = symbol.split(":")[0].split("/")
         balances.setdefault(base, Decimal(0))
         balances[quote] = cash
-    venue = BarVenue(tuple(instruments.values()), balances, config.costs, bar_ms=config.data.timeframe.ms)
+    venue = BarVenue(tuple(instruments.values()), balances, config.costs, bar_ms=config.data.timeframe.ms, keep=KEPT)
     for symbol, bars in histories.items():
         venue.quote(symbol, Decimal(repr(float(bars.close[-1]))))
     journal = Journal(file)
@@ -216,10 +221,10 @@ def paper_goes_on(config: Config, folder: Path) -> int | None:
     """
     journal = Journal(journal_of(config, folder))
     try:
-        newest = max((event.time for event in journal.events()), default=None)
+        newest = journal.newest()
     finally:
         journal.close()
-    return None if newest is None else bar_after(newest, config.data.timeframe.ms)
+    return None if newest is None else bar_after(newest.time, config.data.timeframe.ms)
 
 
 def paper_cash(config: Config, lanes: int) -> Decimal:

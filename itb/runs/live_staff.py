@@ -60,7 +60,9 @@ class Staff:
                     most_orders=settings.most_orders,
                     limit_s=settings.decide_within.ms / 1000,
                 )
-                market = LiveMarket(GrowingBars(self.histories[symbol]), engine.desks[symbol].sources)
+                market = LiveMarket(
+                    GrowingBars(self.histories[symbol], engine.windows[symbol].keep), engine.desks[symbol].sources
+                )
                 lane.host = LiveHost(one.strategy, one.settings, broker, {symbol: market}, hosting)
                 account.lanes.append(lane)
         if gone := left_behind(account.dealer.book.positions, split):

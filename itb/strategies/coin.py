@@ -130,11 +130,13 @@ class Coin:
             self._working.setdefault(order.ref, 0.0)
         elif self.entry is None and self._is_left_entry(order):
             self.entry = order
+        if self._strategy.p.history is not None:  # somebody else keeps the books
+            return []
         book = self._own_book()
-        ended = len(book.closed)
+        ended = book.ended
         for bit in order.executed.iterpending():
             book.add(self._fill(order, bit))
-        return list(book.closed[ended:])
+        return list(book.closed_after(ended))
 
     @staticmethod
     def _is_left_entry(order: Any) -> bool:

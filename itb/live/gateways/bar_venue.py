@@ -29,6 +29,8 @@ class BarVenue(MatchingEngine):
         See :class:`itb.live.gateways.matching.MatchingEngine`.
     bar_ms
         Length of a bar.
+    keep
+        How many orders and executions stay in memory at least, the newest ones and all that are open (0 = all).
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class BarVenue(MatchingEngine):
         costs: Costs | None = None,
         *,
         bar_ms: int,
+        keep: int = 0,
     ) -> None:
         super().__init__(instruments, balances, costs, matching="next_open")
-        self.bar_ms = bar_ms
+        self.bar_ms, self.keep = bar_ms, keep
         self._costs = costs or Costs()
         self._reducing: set[str] = set()
         self._volume = 0.0
@@ -53,10 +56,11 @@ class BarVenue(MatchingEngine):
             self._reducing.add(order.order_id)
         return order
 
-    def remember(self, book: Book, until: int) -> None:
-        """Take up what an earlier life did, as its journal says; ``until`` is the time of the journal's newest event.
+    def remember(self, book: Book, until: int, last_trade: int) -> None:
+        """Take up what an earlier life did, as its journal says.
 
-        What was on its way when that life ended arrived: nobody else can say.
+        ``until`` is the time of the journal's newest event, ``last_trade`` the highest number of an execution. What was
+        on its way when that life ended arrived: nobody else can say.
         """
         self.now = until
         self.totals.update(book.balances)
@@ -68,7 +72,24 @@ class BarVenue(MatchingEngine):
             twin = ids.get(order.intent.pair, "")
             self._take_up(_venue_order(order), twin, reduces=order.intent.reduces)
         self.trades = sorted((t for o in arrived for t in o.fills), key=lambda trade: int(trade.trade_id))
-        self._trade_ids = count(1 + max((int(trade.trade_id) for trade in self.trades), default=0))
+        self._trade_ids = count(1 + last_trade)
+
+    def let_go(self) -> None:
+        """Forget what ended long ago."""
+        if not self.keep:
+            return
+        if len(self.trades) >= 2 * self.keep:
+            del self.trades[: -self.keep]
+        if len(self.orders) < 2 * self.keep + len(self.open):
+            return
+        for order_id in list(self.orders)[: -self.keep]:
+            if order_id not in self.open:
+                order = self.orders.pop(order_id)
+                self._reducing.discard(order_id)
+                self._makers.discard(order_id)
+                self._twins.pop(order_id, None)
+                if self._by_client.get(order.client_id) == order_id:
+                    del self._by_client[order.client_id]
 
     def _take_up(self, order: VenueOrder, twin: str, *, reduces: bool) -> None:
         self.orders[order.order_id] = order

@@ -150,4 +150,6 @@ class BarPaper(PaperGateway):
             part(symbol, bar)
         now = (engine.orders[order.order_id] for order in was_open)
         changed = tuple(order for old, order in zip(was_open, now, strict=True) if order != old)
-        return Changed(changed, tuple(engine.trades[before:]))
+        trades = tuple(engine.trades[before:])
+        engine.let_go()
+        return Changed(changed, trades)

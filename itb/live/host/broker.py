@@ -54,7 +54,7 @@ class LiveBroker(bt.BrokerBase):
         self._door = door
         self._heard: queue.SimpleQueue[Sequence[Event] | Failure] = queue.SimpleQueue()
         self.startingcash = self.startingvalue = float(allotment.cash)
-        self.orders = Orders(self, allotment.venues)
+        self.orders = Orders(self, allotment.venues, allotment.keep)
         self.shields = LiveShields(self)
         self._staged: list[Command] | None = None
         self._is_alive = False
@@ -80,18 +80,18 @@ class LiveBroker(bt.BrokerBase):
         return next(iter(self.allotment.venues.values()))
 
     @property
-    def log(self) -> list[Execution]:
-        """Executions of this life."""
+    def log(self) -> Sequence[Execution]:
+        """Executions of this life, as far as they are kept."""
         return self.orders.log
 
     @property
-    def sent(self) -> list[Any]:
-        """Orders of this life, backtrader's."""
+    def sent(self) -> Sequence[Any]:
+        """Orders of this life, backtrader's, as far as they are kept."""
         return self.orders.sent
 
     @property
-    def rejected(self) -> list[Rejection]:
-        """Orders of this life that were refused."""
+    def rejected(self) -> Sequence[Rejection]:
+        """Orders of this life that were refused, as far as they are kept."""
         return self.orders.rejected
 
     def order_id(self, order: Any) -> int:

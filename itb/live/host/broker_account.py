@@ -45,6 +45,8 @@ class Allotment:
         is refused here; else the venue says so.
     max_age_ms
         An entry that could not be sent this long after its bar's close is dropped (0 = never).
+    keep
+        How many closed trades of each symbol, and orders of this life, stay in memory at least (0 = all).
     """
 
     strategy: str
@@ -54,6 +56,7 @@ class Allotment:
     worth_of: Callable[[str], float | None] = _unknown
     shares_account: bool = False
     max_age_ms: int = 0
+    keep: int = 0
 
 
 class Booked(NamedTuple):
@@ -80,7 +83,7 @@ class Subaccount:
         self.fee_account = 0.0
         self.sizes: dict[str, Decimal] = dict.fromkeys(bars, Decimal(0))
         self.positions = {symbol: Position() for symbol in bars}
-        self.histories = {symbol: TradeBook(symbol, allotment.venues[symbol].dust) for symbol in bars}
+        self.histories = {symbol: TradeBook(symbol, allotment.venues[symbol].dust, allotment.keep) for symbol in bars}
 
     @property
     def cash(self) -> float:
@@ -92,11 +95,12 @@ class Subaccount:
         bars = self._bars[symbol]
         opened = bars.timeframe.floor(time)
         times = bars.open_time
-        if not len(times) or opened > times[-1] or opened < times[0]:
-            edge = 0 if not len(times) else int(times[-1] if opened > times[-1] else times[0])
-            place = len(times) - 1 if len(times) and opened > times[-1] else 0
+        left = times.left()
+        if not len(left) or opened > left[-1] or opened < left[0]:
+            edge = 0 if not len(left) else int(left[-1] if opened > left[-1] else left[0])
+            place = len(times) - 1 if len(left) and opened > left[-1] else times.first
             return place + (opened - edge) // bars.timeframe.ms, opened
-        place = int(times.searchsorted(opened, "right")) - 1
+        place = times.searchsorted(opened, "right") - 1
         return place, int(times[place])
 
     def book(self, trade: VenueTrade, reason: str, order_id: int) -> Booked:

@@ -48,7 +48,7 @@ class Mirror:
 
     def __init__(self, allotment: Allotment, feeds: Mapping[str, LiveFeed], orders: Orders) -> None:
         self._allotment, self._feeds, self._orders = allotment, feeds, orders
-        self.book = Book()
+        self.book = Book(keep=allotment.keep)
         self.account = Subaccount(allotment, {symbol: feed.bars for symbol, feed in feeds.items()})
         self.tickets: dict[str, Ticket] = {}  # by the journal's key
         self.expected: dict[tuple[str, str], deque[Ticket]] = defaultdict(deque)  # legs that a plan will ask for
@@ -65,9 +65,11 @@ class Mirror:
         self.tickets.pop(ticket.key, None)
         if self.exits.get(ticket.plan) is ticket:
             del self.exits[ticket.plan]
-        line = self.expected[ticket.plan, ticket.role]
-        if ticket in line:
-            line.remove(ticket)
+        place = ticket.plan, ticket.role
+        if ticket in self.expected.get(place, ()):
+            self.expected[place].remove(ticket)
+            if not self.expected[place]:
+                del self.expected[place]
 
     def resting(self, plan: str, role: str) -> Ticket | None:
         """Give the ticket of a plan's leg that is at the venue or on its way."""
@@ -152,7 +154,7 @@ class Mirror:
         ticket, role = self.tickets.get(intent.key), role_of(intent)
         if ticket is None and role == "exit":
             ticket = self.exits.get(intent.plan)
-        if ticket is None and self.expected[intent.plan, role]:
+        if ticket is None and self.expected.get((intent.plan, role)):
             ticket = self._awaited(self.expected[intent.plan, role], intent)
         if ticket is None:
             self._stand_in(self.book.orders[intent.key])
@@ -229,3 +231,5 @@ class Mirror:
                 self.forget(ticket)
                 if ticket.order.alive():
                     self._orders.end(ticket.order)
+            for place in [place for place, line in self.expected.items() if not line]:
+                del self.expected[place]

@@ -31,19 +31,28 @@ _DEFAULTS = {"exectype": None, "valid": None, "tradeid": 0, "parent": None, "tra
 
 
 class Orders:
-    """Makes orders and writes on them; each change is kept as a notice for the strategy."""
+    """Makes orders and writes on them; each change is kept as a notice for the strategy.
 
-    def __init__(self, broker: bt.BrokerBase, venues: Mapping[str, Venue]) -> None:
+    With ``keep`` only the newest of what was sent, executed and refused stay.
+    """
+
+    def __init__(self, broker: bt.BrokerBase, venues: Mapping[str, Venue], keep: int = 0) -> None:
         self._broker, self._venues = broker, venues
-        self.sent: list[Any] = []
-        self.log: list[Execution] = []
-        self.rejected: list[Rejection] = []
+        self.sent: deque[Any] = deque(maxlen=keep or None)
+        self.log: deque[Execution] = deque(maxlen=keep or None)
+        self.rejected: deque[Rejection] = deque(maxlen=keep or None)
         self.notices: deque[Any] = deque()
         self._numbers: dict[int, int] = {}
+        self._numbered, self._keep = 0, keep
 
     def number(self, order: Any) -> int:
         """Count of the order within this life, from 1."""
-        return self._numbers.setdefault(order.ref, len(self._numbers) + 1)
+        found = self._numbers.get(order.ref)
+        if found is None:
+            found = self._numbers[order.ref] = self._numbered = self._numbered + 1
+            if self._keep and len(self._numbers) > 2 * self._keep:
+                del self._numbers[next(iter(self._numbers))]
+        return found
 
     def make(
         self, owner: Any, data: Any, size: float, price: float | None = None, plimit: float | None = None, **asked: Any

@@ -27,7 +27,7 @@ class Wishes:
 
     def __init__(self, allotment: Allotment, mirror: Mirror) -> None:
         self._allotment, self._mirror = allotment, mirror
-        self._counts: dict[tuple[str, int], int] = {}
+        self._counts: dict[str, tuple[int, int]] = {}  # the newest bar of a symbol, and its orders so far
 
     def word(self, ticket: Ticket, oco: Any = None) -> Command:
         """Say what an order asks for; ``oco`` is the order whose execution ends it."""
@@ -112,7 +112,9 @@ class Wishes:
     def _intent(self, order: Any, leg: str, *, reduces: bool, oco: Any = None) -> Intent:
         data = order.data
         opened, symbol = int(data.bars.open_time[len(data) - 1]), data.bars.symbol
-        number = self._counts[symbol, opened] = self._counts.get((symbol, opened), 0) + 1
+        newest, count = self._counts.get(symbol, (0, 0))
+        number = count + 1 if newest == opened else 1
+        self._counts[symbol] = opened, number
         kind: Any = KINDS[order.exectype]
         limit = order.created.pricelimit if kind == "stop_limit" else order.created.price
         leader = next((one for one in self._mirror.all_tickets() if oco is not None and one.order is oco), None)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import backtrader as bt
-import numpy as np
 
 from itb.engine.feed import bt_timeframe
 from itb.engine.lines import day_numbers
@@ -108,5 +107,5 @@ class LiveFeed(bt.feed.DataBase):
         lines = self.lines
         lines.open[0], lines.high[0], lines.low[0], lines.close[0], lines.volume[0] = opened, high, low, close, volume
         lines.openinterest[0] = 0.0
-        lines.datetime[0] = float(day_numbers(np.asarray(self.bars.open_time[index : index + 1]))[0])
+        lines.datetime[0] = float(day_numbers(self.bars.open_time[index : index + 1])[0])
         return True

@@ -15,6 +15,7 @@ from itb.live.host.broker import LiveBroker
 from itb.live.host.feed import Act, Inbox, LiveFeed, Stop, Wake
 from itb.live.host.growing import GrowingBars, frame_of
 from itb.live.host.guard import Guard, decide, guarded
+from itb.live.host.memory import let_go, needed
 from itb.strategies.base import Strategy
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class LiveHost:
         self._cerebro.addstrategy(guarded(strategy, self.guard), **settings)
         self._thread: threading.Thread | None = None
         self._current: tuple[Step, float] | None = None
+        self._keep = max((market.bars.keep for market in markets.values()), default=0)
         self.steps = 0
         self.why_ended = ""
 
@@ -189,5 +191,7 @@ class LiveHost:
             return
         (step, began), self._current = self._current, None
         self.steps += 1
+        if self._keep and self.steps % self._keep == 0:
+            let_go(self.strategy, needed(self.strategy, self._keep))
         if self.hosting.decided is not None:
             self.hosting.decided(Decided(step, self.guard.clock() - began, self.guard.may_decide))

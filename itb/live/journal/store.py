@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text
+from sqlalchemy import BigInteger, Connection, Engine, cast, create_engine, delete, event, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import JournalError
@@ -145,6 +145,11 @@ class Journal:
         with self._connection.begin():
             wanted = select(AttemptRow.client_id).where(AttemptRow.order_key == key).limit(1)
             return self._connection.execute(wanted).scalar() is not None
+
+    def last_trade(self) -> int:
+        """Give the highest number that an execution has, where a venue counts them; 0 where there is none."""
+        with self._connection.begin():
+            return self._connection.execute(select(func.max(cast(ExecutionRow.trade_id, BigInteger)))).scalar() or 0
 
     def save(self, layout: str, body: str) -> None:
         """Write what all events so far came to, in place of what was written before."""

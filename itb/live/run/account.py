@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from itb.live.door import Door
 from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
+from itb.live.orders.machine import KEPT
 from itb.live.paper import live_bar
 from itb.live.run.tranches import Turn, give_turns
 
@@ -209,6 +210,7 @@ def allotments(
             {symbol: venues[symbol]},
             pairs=pairs,
             max_age_ms=max_age_ms,
+            keep=KEPT,
             shares_account=len(names) * len(symbols) > 1,
         )
         for name, share in names.items()

@@ -50,6 +50,8 @@ class Chronicle:
     def _signal(self, account: Account, event: ev.Event) -> None:
         """Write what a strategy wants: orders that follow from a plan are no wish of their own."""
         if isinstance(event, ev.ExitWanted):
+            if event.plan not in account.dealer.book.plans:
+                return
             intent = account.dealer.book.plans[event.plan].intent
             side, reason = opposite(intent.side), event.reason
         elif isinstance(event, ev.Planned):
@@ -93,8 +95,8 @@ class Chronicle:
             qty=trade.qty, price=trade.price, fee=trade.fee, fee_currency=trade.fee_currency, id=trade.trade_id,
         )  # fmt: skip
         book, place = lane.books.histories[lane.symbol], (account.name, f"{lane.name} {lane.symbol}")
-        if len(book.closed) > self._open.get(place, 0):
-            self._open[place] = len(book.closed)
+        if book.ended > self._open.get(place, 0):
+            self._open[place] = book.ended
             last = book.closed[-1]
             self.log.write(
                 Kind.TRADE_CLOSE, time=trade.time, account=account.name, strategy=lane.name, symbol=last.symbol,
@@ -111,7 +113,7 @@ class Chronicle:
     def begin(self, account: Account) -> None:
         """Take what was closed in earlier lives as told."""
         for lane in account.lanes:
-            self._open[account.name, f"{lane.name} {lane.symbol}"] = len(lane.books.histories[lane.symbol].closed)
+            self._open[account.name, f"{lane.name} {lane.symbol}"] = lane.books.histories[lane.symbol].ended
 
     def tick(self, ticked: Ticked) -> None:
         """Write a timestamp and its scores."""

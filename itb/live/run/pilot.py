@@ -247,10 +247,10 @@ def _position(lane: Lane, prices: dict[str, float]) -> PositionLine | None:
 
 def _strategy(name: str, account: Account, prices: dict[str, float]) -> StrategyLine:
     lanes = [lane for lane in account.lanes if account.is_shadow or lane.name == name]
-    closed = [trade for lane in lanes for trade in lane.books.histories[lane.symbol].closed]
+    books = [lane.books.histories[lane.symbol] for lane in lanes]
     known = all(lane.symbol in prices for lane in lanes)
     worth = sum(lane.worth(prices[lane.symbol]) for lane in lanes) if known else None
     return StrategyLine(
-        name, None if worth is None else exact(worth), len(closed), exact(sum(trade.pnl for trade in closed)),
-        account.is_shadow,
+        name, None if worth is None else exact(worth), sum(book.ended for book in books),
+        exact(sum(book.profit for book in books)), account.is_shadow,
     )  # fmt: skip

@@ -41,7 +41,7 @@ class Teller:
     def follow(self, account: Account) -> None:
         """Tell of decisions to enter and to leave from now on."""
         for lane in account.lanes:
-            self._closed[lane.name, lane.symbol] = len(lane.books.histories[lane.symbol].closed)
+            self._closed[lane.name, lane.symbol] = lane.books.histories[lane.symbol].ended
         heard = [0]
 
         def hear(events: Sequence[ev.Event]) -> None:
@@ -100,9 +100,9 @@ class Teller:
         reason = "" if known is None else known.intent.reason
         self.tell(of_execution(trade, reason, in_quote))
         book, place = lane.books.histories[lane.symbol], (lane.name, lane.symbol)
-        for ended in book.closed[self._closed.get(place, 0) :]:
+        for ended in book.closed_after(self._closed.get(place, 0)):
             self.tell(of_trade(ended, trade.time))
-        self._closed[place] = len(book.closed)
+        self._closed[place] = book.ended
 
     def change(self, change: Change) -> None:
         """Tell of a trouble that began or is over."""

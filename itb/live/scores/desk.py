@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from itb.live.rest import Rest, Tail
+
 if TYPE_CHECKING:
     from itb.indicators.feature_set import FeatureSet, ModelInput
     from itb.live.episodes import Episodes
@@ -26,7 +28,9 @@ class Window(Protocol):
     """Bars that grow: what :class:`itb.live.host.growing.GrowingBars` offers."""
 
     @property
-    def open_time(self) -> IntArray: ...
+    def keep(self) -> int: ...
+    @property
+    def open_time(self) -> Rest[int]: ...
     def __len__(self) -> int: ...
     def until(self, stop: int, n: int) -> Bars: ...
     def place(self, open_time: int) -> int: ...
@@ -117,7 +121,9 @@ class ScoreDesk:
         self._window, self._features, self._columns = window, features, tuple(columns)
         self._derived, self._episodes, self._check, self._enrich = tuple(derived), episodes, check, enrich
         names = [column.column for column in columns] + [name for one in derived for name in one.names]
-        self.said: dict[str, list[float]] = {name: [] for name in names}
+        looked_at = [check, *(one.warmup + 1 for one in derived)]
+        keep = max(window.keep, *looked_at) if window.keep else 0
+        self.said: dict[str, Tail[float]] = {name: Tail(keep=keep) for name in names}
         self.check = SelfCheck()
         self._turn = threading.Lock()
         self._spoke: deque[tuple[str | None, ...]] = deque(maxlen=check)
@@ -161,8 +167,9 @@ class ScoreDesk:
         return self.said[column][place] if place >= 0 else np.nan
 
     def column(self, column: str) -> FloatArray:
-        """Give all that was said, bar by bar."""
-        return np.array(self.said[column], dtype=np.float64)
+        """Give all that was said, bar by bar; NaN where it is not kept any more."""
+        said = self.said[column]
+        return np.array([np.nan] * said.first + said.left(), dtype=np.float64)
 
     # -- scoring
 

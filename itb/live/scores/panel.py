@@ -198,7 +198,7 @@ class PanelDesk:
         return _Pass(entry.file, zlib.crc32(panel.cells.tobytes()), known)
 
     def _score_history(self) -> None:
-        times = sorted({int(time) for window in self.windows.values() for time in window.open_time[: len(window)]})
+        times = sorted({int(time) for window in self.windows.values() for time in window.open_time.left()})
         if not times:
             return
         last = times[-1]
@@ -228,7 +228,7 @@ class PanelDesk:
         rows = (last - begin) // self.timeframe_ms + 1
         bars = {}
         for symbol, window in self.windows.items():
-            stop = int(np.searchsorted(window.open_time[: len(window)], last, side="right"))
+            stop = window.open_time.searchsorted(last, side="right")
             bars[symbol] = window.until(stop, rows)
         return Panel.of(bars, model.part.reading, span=(begin, last))
 

@@ -149,5 +149,5 @@ def test_the_dealer_books_funding_once_and_explains_all_money(journal_file: Path
     assert book.positions["random", PERP] == venue.qty == Decimal("-0.5")
     assert all(abs(book.balances[name] - total) < Decimal("1e-6") for name, total in held.items())
     assert money_explained(book, VenueTruth([], [], held, {"USDT": Decimal(1000)})) == []
-    assert Book(book.rules).replay(journal.events()).remembers() == book.remembers()
+    assert Book(book.rules, book.keep).replay(journal.events()).remembers() == book.remembers()
     journal.close()

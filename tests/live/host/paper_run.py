@@ -12,6 +12,7 @@ from itb.backtest.run import Backtest
 from itb.laws.live_parity import compare
 from itb.laws.places import OnPaper
 from itb.laws.stepped import SteppedRun
+from itb.live.bars.bar import Bar
 from itb.live.dealer import Dealer
 from itb.live.gateways.faults import FaultPlan, FaultyGateway
 from itb.live.journal.store import Journal, pass_by
@@ -38,10 +39,13 @@ class PaperRun(SteppedRun):
 
     def __init__(
         self, file: Path, test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, *,
-        history: int = 0, reach: Callable[[str], None] = pass_by, faults: FaultPlan | None = None,
+        history: int = 0, keep: int = 0, reach: Callable[[str], None] = pass_by, faults: FaultPlan | None = None,
+        passed: Callable[[Bar], None] = lambda _bar: None,
     ) -> None:  # fmt: skip
         place = FailingPaper(test, bars, warm, faults)
-        super().__init__(file, test, bars, scores, place, warm=warm, history=history, reach=reach)
+        super().__init__(
+            file, test, bars, scores, place, warm=warm, history=history, keep=keep, reach=reach, passed=passed
+        )
         self.venue = place.venue
 
 

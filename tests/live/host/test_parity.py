@@ -41,13 +41,15 @@ def market(bars: int, seed: int = 7) -> Bars:
     return SyntheticMarket(bars, "1m", seed=seed).bars()["BTC/USDT"]
 
 
-def live(test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, faults: BarFaults = NO_FAULTS) -> Any:
+def live(
+    test: Backtest, bars: Bars, scores: Mapping[str, Any], warm: int, faults: BarFaults = NO_FAULTS, keep: int = 0
+) -> Any:
     """Run the backtest's own strategy and venue on live steps; give the same kind of result."""
     venue = dataclasses.replace(test.venue, trading_start=warm)
     broker = VenueBroker(venue=venue)
     broker.setcash(test.cash)
     troubles: list[Any] = []
-    lived = LiveMarket(GrowingBars(bars.head(warm)), scores)
+    lived = LiveMarket(GrowingBars(bars.head(warm), keep), scores)
     host = LiveHost(test.strategy, test.settings, broker, {bars.symbol: lived}, Hosting(trouble=troubles.append))
     stage = Stage(
         BarRules(bars.timeframe, gaps="drop", give_up_ms=50_000), BarrierRules(bars.timeframe, fresh_ms=60_000), faults
