@@ -9,9 +9,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from itb.errors import ModelError
-from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model, score_rows
+from itb.mlmodels.algorithm import Algorithm, FloatMatrix, Model, complete_rows, score_rows
 from itb.mlmodels.algorithms import ALGORITHMS
+from itb.mlmodels.by_class import CLASS_NAMES, Chances, ClassModel
 from itb.mlmodels.coin_scales import CoinScales
 from itb.mlmodels.files import write_whole
 
@@ -77,6 +80,19 @@ class StoredModel:
                 f"{len(self.manifest.feature_names)} columns, as it was trained with"
             )
         return score_rows(self.model, self.read(features, coin))
+
+    def chances(self, features: FloatMatrix, coin: str = "") -> Chances:
+        """Give the chances to hold, to buy and to sell, a row for each (NaN where a feature is missing).
+
+        All NaN from a model that learned no such classes.
+        """
+        found = np.full((len(CLASS_NAMES), len(features)), np.nan)
+        if isinstance(self.model, ClassModel):
+            read = self.read(features, coin)
+            rows = np.flatnonzero(complete_rows(read))
+            if len(rows):
+                found[:, rows] = self.model.chances(np.ascontiguousarray(read[rows])).T
+        return found
 
 
 @cache

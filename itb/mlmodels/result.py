@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from itb.mlmodels.algorithm import complete_rows
 from itb.mlmodels.by_class import CLASS_NAMES, ClassModel
 from itb.mlmodels.fold import unpack_rows
 from itb.mlmodels.registry import load_model
@@ -86,12 +85,9 @@ class WalkForwardResult:
         for fold in self.folds:
             speaking = fold.entry.file if fold.entry.promoted else speaking
             stored = load_model(self.folder / speaking, self.algorithm) if speaking else None
-            model = None if stored is None else stored.model
-            if stored is not None and isinstance(model, ClassModel):
+            if stored is not None and isinstance(stored.model, ClassModel):
                 part = slice(fold.block.test_start, fold.block.test_stop)
-                features = stored.read(self.table.features[part], self.coin)
-                rows = np.flatnonzero(complete_rows(features))
-                chances[:, part.start + rows] = model.chances(np.ascontiguousarray(features[rows])).T
+                chances[:, part] = stored.chances(self.table.features[part], self.coin)
                 is_told = True
         if not is_told:
             return ()

@@ -15,7 +15,6 @@ from itb.errors import ModelError
 from itb.live.bars.gate import StartGate
 from itb.live.bars.pump import Sinks
 from itb.live.bars.timekeeper import Timekeeper
-from itb.live.episodes import Episodes, about
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_news import follow_orders
 from itb.live.gateways.ccxt_perpetuals import gateway_on
@@ -36,7 +35,7 @@ from itb.market.bars import OHLCV
 from itb.runs.live_audience import Audience
 from itb.runs.live_bridge import LiveBridge
 from itb.runs.live_clock import exchange_time
-from itb.runs.live_desks import Networks, score_desk
+from itb.runs.live_desks import score_desks
 from itb.runs.live_parts import (
     bar_plan,
     exchange_line,
@@ -314,12 +313,8 @@ class Bot:
         """Put accounts, strategies and scores together."""
         gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
         windows = {symbol: GrowingBars(bars, kept_bars(bars)) for symbol, bars in histories.items()}
-        check, board = self.settings.self_check, self.board
-        networks = Networks.of(next(iter(self.models.values())), windows, Episodes(board.hear), check)
-        desks = {
-            symbol: score_desk(self.models[symbol], window, networks, Episodes(about(symbol, board.hear)), check)
-            for symbol, window in windows.items()
-        }
+        before = {symbol: self.refits.before(symbol, bars) for symbol, bars in self._stored.items()}
+        networks, desks = score_desks(self.models, windows, before, self.board.hear, self.settings.self_check)
         whole = [column.is_whole() for desk in desks.values() for column in desk.columns]  # each tells what ails it
         if not any(whole):
             raise ModelError(f"no model is whole; remove {self.folder / 'models'} to train them anew")

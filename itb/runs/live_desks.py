@@ -6,17 +6,19 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from itb.live.episodes import Episodes, about
 from itb.live.scores.desk import ScoreDesk
 from itb.live.scores.panel import PanelColumn, PanelDesk
 from itb.live.scores.speaking import SpeakingColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from itb.live.bars.barrier import Step
-    from itb.live.episodes import Episodes
+    from itb.live.episodes import Episode
     from itb.live.host.growing import GrowingBars
     from itb.live.scores.desk import Column
+    from itb.market.bars import Bars
     from itb.runs.live_models import LiveModels
 
 
@@ -51,14 +53,44 @@ class Networks:
             await asyncio.to_thread(desk.look_back)
 
 
+def score_desks(
+    models: Mapping[str, LiveModels],
+    windows: Mapping[str, GrowingBars],
+    before: Mapping[str, Bars | None],
+    hear: Callable[[Episode], None],
+    check: int,
+) -> tuple[Networks, dict[str, ScoreDesk]]:
+    """Build the desks of all symbols, and those of the networks that speak for all of them."""
+    networks = Networks.of(next(iter(models.values())), windows, Episodes(hear), check)
+    desks = {
+        symbol: score_desk(
+            models[symbol], window, networks, Episodes(about(symbol, hear)), before=before[symbol], check=check
+        )
+        for symbol, window in windows.items()
+    }
+    return networks, desks
+
+
 def score_desk(
-    models: LiveModels, window: GrowingBars, networks: Networks, episodes: Episodes, check: int = 0
+    models: LiveModels,
+    window: GrowingBars,
+    networks: Networks,
+    episodes: Episodes,
+    *,
+    before: Bars | None,
+    check: int = 0,
 ) -> ScoreDesk:
-    """Build the desk of one symbol; models that cannot be read are told, and give no score."""
+    """Build the desk of one symbol; models that cannot be read are told, and give no score.
+
+    ``before`` are all bars so far: what follows from earlier scores goes on from those before the window.
+    """
     columns: list[Column] = []
     for files in models.columns:
         if files.coins:
             columns.append(PanelColumn(networks.desks[files.models.name], window.symbol, files))
         else:
             columns.append(SpeakingColumn(files, models.features.names, episodes))
-    return ScoreDesk(window, models.features, columns, models.derived, episodes=episodes, check=check)
+    return ScoreDesk(
+        window, models.features, columns, models.derived,
+        episodes=episodes, followers=models.following.followers(before), check=check,
+    )  # fmt: skip

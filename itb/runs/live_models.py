@@ -21,11 +21,12 @@ from itb.market.bars import utc
 from itb.mlmodels.deep.result import CoinResult
 from itb.mlmodels.files import write_whole
 from itb.runs.capsule import series_of
+from itb.runs.live_following import Following, followed, keep_tapes, read_following
 from itb.runs.live_panels import keep_network, networks_home, reach_of, rows_read
 from itb.runs.live_training import keep_ground
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
-from itb.runs.refine import stages_folder
+from itb.runs.refine import score_column, stages_folder
 from itb.runs.signals import checked_signals, signal_columns
 
 if TYPE_CHECKING:
@@ -46,14 +47,16 @@ _MODEL_SIDE = (
 
 @dataclass(frozen=True)
 class LiveModels:
-    """What the scores of one symbol are made from: features, the files of each learned column, signals on top.
+    """What the scores of one symbol are made from: features, the files of each learned column, what is made of them.
 
-    ``home`` is the folder of all of its files, but for networks, which lie beside it, once for all symbols.
-    ``reach`` is how many earlier bars decide a score, ``runtime`` what networks are computed by.
+    ``following`` are intervals and flags, ``derived`` signals. ``home`` is the folder of all of its files, but for
+    networks, which lie beside it, once for all symbols. ``reach`` is how many earlier bars decide a score, ``runtime``
+    what networks are computed by.
     """
 
     features: FeatureSet
     columns: tuple[ColumnFiles, ...]
+    following: Following
     derived: tuple[Derived, ...]
     home: Path
     reach: int = 0
@@ -121,7 +124,8 @@ def _read(config: Config, symbol: str, home: Path) -> LiveModels:
     features = rows_read(config, symbol, names) or parts.feature_set(config, names)
     return LiveModels(
         features,
-        _with_algorithms(config, files, kept),
+        _taught(config, files, kept),
+        read_following(config, kept["ranges"], home),
         _signals(config, kept["ranges"]),
         home,
         max(features.warmup, reach_of(config)),
@@ -177,6 +181,8 @@ def _keep(scored: ScoredMarket, config: Config, home: Path) -> None:
         "ranges": {name: _finite(source.low, source.high) for name, source in scored.scores.items()},
         "trained_until": int(scored.market.bars.close_time[-1]),
     }
+    wanted = followed(config, scored.scores)
+    keep_tapes([score_column(config, scored, walked) for walked in scored.walked if walked.column in wanted], home)
     keep_ground(scored.walked, home)
     write_whole(home / "columns.json", json.dumps(facts, indent=1).encode())
 
@@ -189,15 +195,22 @@ def _finite(low: float, high: float) -> list[float | None]:
     return [low if np.isfinite(low) else None, high if np.isfinite(high) else None]
 
 
-def _with_algorithms(
+def _taught(
     config: Config, files: tuple[ColumnFiles, ...], kept: Mapping[str, list[Mapping[str, str]]]
 ) -> tuple[ColumnFiles, ...]:
-    taught = {column.name: column.taught for column in columns(config)}
+    learned = {column.name: column for column in columns(config)}
     stacked = configured.stack(config)
-    return tuple(
-        replace(one, algorithm=taught.get(told["column"], None if stacked is None else stacked.algorithm))
-        for one, told in zip(files, kept["columns"], strict=True)
-    )
+    found = []
+    for one, told in zip(files, kept["columns"], strict=True):
+        column = learned.get(told["column"])
+        if column is None:  # the stack: no stage touches it, and it learns no classes
+            found.append(replace(one, algorithm=None if stacked is None else stacked.algorithm))
+            continue
+        is_calibrated = configured.calibration(config) is not None and column.taught.is_classifier
+        has_raw = configured.abstention(config) is not None or is_calibrated
+        has_classes = len(column.score_ranges) > 1
+        found.append(replace(one, algorithm=column.taught, has_raw=has_raw, has_classes=has_classes))
+    return tuple(found)
 
 
 def _signals(config: Config, ranges: Mapping[str, list[float | None]]) -> tuple[Derived, ...]:
@@ -221,11 +234,7 @@ def _signals(config: Config, ranges: Mapping[str, list[float | None]]) -> tuple[
 
 def refuse_unspoken(config: Config) -> None:
     """Say which parts of a config have no live side."""
-    for name, is_set in (
-        ("conformal", configured.conformal(config) is not None),
-        ("thresholds", configured.thresholds(config) is not None),
-        ("sources", bool(config.sources)),
-    ):
+    for name, is_set in (("sources", bool(config.sources)),):
         if is_set:
             told = "is not spoken live yet: leave it out, or trade by score columns and signals"
             raise ConfigError(config.complaint((name,), told))

@@ -125,11 +125,24 @@ class Refits:
         home = self.models[symbol].home
         return stored if read_kept(home / BARS_FILE) is None else bars_so_far(self.workspace, home, stored)
 
+    def before(self, symbol: str, stored: Bars | None) -> Bars | None:
+        """Give all bars so far, of which those before the history are what columns that follow scores go on from."""
+        home, models = self.models[symbol].home, self.models[symbol]
+        if models.following.since is None or (stored is None and read_kept(home / BARS_FILE) is None):
+            return None
+        return bars_so_far(self.workspace, home, stored)
+
     def reach(self, known: Mapping[str, Bars | None], now: float) -> int:
-        """How many bars a history must have at least, so that none is missing after those that are known."""
+        """How many bars a history must have at least.
+
+        None may be missing after those that are known, or after those whose scores a column follows from.
+        """
         frame = self.workspace.config.data.timeframe.ms
         ends = [int(bars.close_time[-1]) for bars in known.values() if bars is not None and len(bars)]
-        return 1 + max((int(now - end) // frame for end in ends), default=0) if self.is_on else 0
+        needed = [1 + int(now - end) // frame for end in ends] if self.is_on else []
+        followed = [models for models in self.models.values() if models.following.since is not None]
+        needed += [one.reach + 1 + int(now - (one.following.since or 0)) // frame for one in followed]
+        return max(needed, default=0)
 
     def begin(
         self,

@@ -23,8 +23,9 @@ from itb.mlmodels.continued import continue_walk, kept_result
 from itb.mlmodels.deep.result import CoinResult
 from itb.mlmodels.files import sweep_drafts, write_whole
 from itb.mlmodels.stages.column import ScoreColumn
+from itb.runs.live_following import followed, keep_tapes
 from itb.runs.live_panels import networks_home, networks_of, train_networks
-from itb.runs.model import walk_forward
+from itb.runs.model import score_ranges, walk_forward
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
@@ -106,13 +107,18 @@ def _train_symbol(config: Config, bars: Bars, home: Path, networks: Mapping[str,
         results[column.name] = kept_result(walk, table, column.algorithm, place, seed=column.seed)
     found = {column.name: _refined(config, results[column.name], home / "stages" / column.name) for column in learned}
     keep_ground([results[column.name] for column in learned], home)
+    wanted = followed(config, score_ranges(config))
     if stacked is not None:
         label = configured.stack_label(config)
         inputs = [found[name] for name in configured.stack_inputs(config)]
         target = next(one for one in found.values() if one.label_name == label.name)
         table = stacked.table(inputs, target, bars.timeframe, is_binary=label.is_binary)
-        place = home / "models" / f"{label.name}_stack"
-        continue_walk(stacked.walk, table, stacked.algorithm, place, seed=config.stack.seed)
+        place, seed = home / "models" / f"{label.name}_stack", config.stack.seed
+        continue_walk(stacked.walk, table, stacked.algorithm, place, seed=seed)
+        if place.name in wanted:
+            walked = kept_result(stacked.walk, table, stacked.algorithm, place, seed=seed)
+            found[place.name] = ScoreColumn.of(walked)
+    keep_tapes((column for name, column in found.items() if name in wanted), home)
 
 
 def keep_ground(walked: Sequence[WalkForwardResult], home: Path) -> None:

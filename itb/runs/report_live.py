@@ -128,7 +128,7 @@ def _lanes(
         for other in {name for files in models.columns for name in files.coins} - {symbol}:
             beside = _bars(workspace, folder, other, stored)
             windows[other] = GrowingBars(beside.between(int(bars.open_time[0]), int(bars.close_time[-1])))
-        scores, apart = _scores(lived, windows, bars, warm, models)
+        scores, apart = _scores(lived, windows, whole, bars, warm, models)
     chosen = live_strategies(workspace, bars)
     found = []
     for one in chosen:
@@ -148,11 +148,11 @@ def _bars(workspace: Workspace, folder: Path, symbol: str, stored: Mapping[str, 
 
 
 def _scores(
-    lived: Lived, windows: Mapping[str, GrowingBars], bars: Bars, warm: int, models: LiveModels
+    lived: Lived, windows: Mapping[str, GrowingBars], whole: Bars, bars: Bars, warm: int, models: LiveModels
 ) -> tuple[dict[str, ArrayScores], list[ScoreApart]]:
     """Let the bot's own models score the bars at once, and list where it said something else."""
     episodes = Episodes(lambda _episode: None)
-    desk = score_desk(models, windows[bars.symbol], Networks.of(models, windows, episodes), episodes)
+    desk = score_desk(models, windows[bars.symbol], Networks.of(models, windows, episodes), episodes, before=whole)
     known = {
         name: ArrayScores(name, bars.open_time, desk.column(name), source.low, source.high)
         for name, source in desk.sources.items()

@@ -131,7 +131,7 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     test = Backtest(chosen.strategy, chosen.parameters, config.backtest.cash, venue, stepping=config.backtest.engine)
     known = {} if scored is None else _known(scored, bars, first)
     others = () if scored is None else tuple(Beside(one.bars, int(bars.open_time[first])) for one in scored.others)
-    return _Replayer(workspace, test, bars, warm, known, others).replay(models)
+    return _Replayer(workspace, test, market.bars.head(first), bars, warm, known, others).replay(models)
 
 
 def _start(bars: Bars, days: float, first_score: int) -> int:
@@ -167,10 +167,11 @@ class Beside:
 
 @dataclass(frozen=True, eq=False)
 class _Replayer:
-    """Runs one symbol's bars three times and compares."""
+    """Runs one symbol's bars three times and compares; ``before`` are the bars before them."""
 
     workspace: Workspace
     test: Backtest
+    before: Bars
     bars: Bars
     warm: int
     known: Mapping[str, ArrayScores]
@@ -226,7 +227,7 @@ class _Replayer:
     def _desk(self, models: LiveModels, window: GrowingBars, tell: Callable[[Episode], None]) -> ScoreDesk:
         windows = {one.window.symbol: one.window for one in self.others} | {window.symbol: window}
         episodes = Episodes(tell)
-        desk = score_desk(models, window, Networks.of(models, windows, episodes), episodes)
+        desk = score_desk(models, window, Networks.of(models, windows, episodes), episodes, before=self.before)
         for column in desk.columns:
             column.check()
         return desk

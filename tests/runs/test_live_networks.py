@@ -145,7 +145,9 @@ def columns_said(models: Mapping[str, LiveModels], bars: Mapping[str, Any]) -> d
     windows = {symbol: GrowingBars(one) for symbol, one in bars.items()}
     episodes = Episodes(lambda episode: pytest.fail(episode.text))
     networks = Networks.of(models["BTC/USDT"], windows, episodes)
-    desks = {symbol: score_desk(one, windows[symbol], networks, episodes) for symbol, one in models.items()}
+    desks = {
+        symbol: score_desk(one, windows[symbol], networks, episodes, before=None) for symbol, one in models.items()
+    }
     return {symbol: {name: desk.column(name) for name in desk.said} for symbol, desk in desks.items()}
 
 

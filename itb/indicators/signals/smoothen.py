@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from itb.indicators.rolling import rolling_sum
 from itb.indicators.signals.signal import Columns, Range, Ranges, check_names
 from itb.market.bars import FloatArray
 
@@ -94,12 +93,16 @@ def _ratio(total: FloatArray, count: FloatArray, least: int) -> FloatArray:
 def _rolling_mean(values: FloatArray, window: float) -> FloatArray:
     size = int(window)
     known = ~np.isnan(values)
-    before = np.zeros(size - 1)
-    total, count = (
-        rolling_sum(np.concatenate([before, part]), size)[size - 1 :]
-        for part in (np.where(known, values, 0.0), known.astype(np.float64))
-    )
-    return _ratio(total, count, max(1, size // 2))
+    total = _window_sum(np.where(known, values, 0.0), size)
+    return _ratio(total, _window_sum(known.astype(np.float64), size), max(1, size // 2))
+
+
+def _window_sum(values: FloatArray, size: int) -> FloatArray:
+    """Add up each window from its oldest value on: so a bot that sees one window gets the bits of a whole run."""
+    total = np.zeros(len(values))
+    for lag in range(min(size, len(values)) - 1, -1, -1):
+        total[lag:] += values[: len(values) - lag]
+    return total
 
 
 def _exponential_mean(values: FloatArray, span: float) -> FloatArray:

@@ -15,6 +15,7 @@ from itb.live.rest import Rest, Tail
 if TYPE_CHECKING:
     from itb.indicators.feature_set import FeatureSet, ModelInput
     from itb.live.episodes import Episodes
+    from itb.live.scores.following import Follower
     from itb.live.scores.speaking import ColumnFiles, LateModel
     from itb.market.bars import Bars, FloatArray, IntArray
     from itb.mlmodels.algorithm import FloatMatrix
@@ -51,9 +52,7 @@ class Column(Protocol):
     @property
     def timeline(self) -> ModelTimeline: ...
     @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
+    def ranges(self) -> Mapping[str, tuple[float, float]]: ...
     @property
     def late(self) -> list[LateModel]: ...
     def check(self) -> None: ...
@@ -61,7 +60,8 @@ class Column(Protocol):
     def entry_at(self, open_time: int) -> TimelineEntry | None: ...
     def refresh(self, last_scored: int, bar_ms: int, /) -> None: ...
     def score(self, open_time: int, row: FloatMatrix, /) -> float: ...
-    def batch(self, open_time: IntArray, rows: FloatMatrix, /) -> FloatArray: ...
+    def say(self, open_time: int, row: FloatMatrix, /) -> Mapping[str, float]: ...
+    def say_all(self, open_time: IntArray, rows: FloatMatrix, /) -> Mapping[str, FloatArray]: ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class ScoreDesk:
 
     The window that features are computed on holds ``features.warmup`` bars before the rows that are wanted, by the
     code of the batch. ``enrich`` adds columns of other sources to a window. Columns are asked in order, so a stack
-    stands behind what it reads. The history is scored at once, at the start.
+    stands behind what it reads; then ``followers``, then ``derived``. The history is scored at once, at the start.
     """
 
     def __init__(
@@ -113,6 +113,7 @@ class ScoreDesk:
         derived: Sequence[Derived] = (),
         *,
         episodes: Episodes,
+        followers: Sequence[Follower] = (),
         check: int = 1,
         enrich: Callable[[Bars], Bars] = lambda bars: bars,
     ) -> None:
@@ -120,10 +121,17 @@ class ScoreDesk:
             raise ValueError(f"check must be 0 or more earlier bars, was {check}")
         self._window, self._features, self._columns = window, features, tuple(columns)
         self._derived, self._episodes, self._check, self._enrich = tuple(derived), episodes, check, enrich
-        names = [column.column for column in columns] + [name for one in derived for name in one.names]
+        self._followers = tuple(followers)
+        self._ranges: dict[str, tuple[float, float]] = {}
+        for speaking in self._columns:
+            self._ranges |= speaking.ranges
+        for follower in self._followers:
+            self._ranges |= follower.ranges
+        for made in self._derived:
+            self._ranges |= zip(made.names, made.ranges, strict=True)
         looked_at = [check, *(one.warmup + 1 for one in derived)]
         keep = max(window.keep, *looked_at) if window.keep else 0
-        self.said: dict[str, Tail[float]] = {name: Tail(keep=keep) for name in names}
+        self.said: dict[str, Tail[float]] = {name: Tail(keep=keep) for name in self._ranges}
         self.check = SelfCheck()
         self._turn = threading.Lock()
         self._spoke: deque[tuple[str | None, ...]] = deque(maxlen=check)
@@ -140,9 +148,7 @@ class ScoreDesk:
     @property
     def sources(self) -> Mapping[str, LiveScores]:
         """Give each column as a source that a feed can carry."""
-        ranges = {one.column: (one.low, one.high) for one in self._columns}
-        ranges |= {name: own for one in self._derived for name, own in zip(one.names, one.ranges, strict=True)}
-        return {name: LiveScores(self, name, *ranges[name]) for name in self.said}
+        return {name: LiveScores(self, name, *own) for name, own in self._ranges.items()}
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -180,7 +186,9 @@ class ScoreDesk:
         found: dict[str, FloatArray] = {}
         for column in self._columns:
             inputs = rows if not column.files.inputs else _side_by_side(found, column.files.inputs)
-            found[column.column] = column.batch(times, inputs)
+            found |= column.say_all(times, inputs)
+        for follower in self._followers:
+            found |= follower.begin(self._window.until(count, count), found)
         for one in self._derived:
             found |= one.compute(found)
         for name, said in self.said.items():
@@ -201,13 +209,26 @@ class ScoreDesk:
         found: dict[str, float] = {}
         for column in self._columns:
             row = rows[-1:] if not column.files.inputs else _row(found, column.files.inputs)
-            found[column.column] = column.score(now, row) if is_whole or not column.needs_rows else np.nan
+            can_speak = is_whole or not column.needs_rows
+            found |= column.say(now, row) if can_speak else dict.fromkeys(column.ranges, np.nan)
+        for follower in self._followers:
+            found |= self._follow(follower, place, found)
         self.newest = rows[-1:]
         for name, value in found.items():
             self.said[name].append(value)
         for one in self._derived:
             self._derive(one)
         self._remember(rows[-1:], [now])
+
+    def _follow(self, follower: Follower, place: int, found: Mapping[str, float]) -> Mapping[str, float]:
+        key = next(iter(follower.ranges))
+        try:
+            told = follower.step(self._window.until(place + 1, 1), found)
+            self._episodes.well(key)
+        except Exception as error:  # noqa: BLE001  a label of the user's own may raise anything
+            self._episodes.trouble(key, f"{', '.join(follower.ranges)}: {type(error).__name__}: {error}")
+            return dict.fromkeys(follower.ranges, np.nan)
+        return told
 
     def _derive(self, one: Derived) -> None:
         tails = {name: np.array(self.said[name][-(one.warmup + 1) :], dtype=np.float64) for name in one.inputs}

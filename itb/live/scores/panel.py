@@ -297,14 +297,9 @@ class PanelColumn:
         return self.desk.timeline
 
     @property
-    def low(self) -> float:
-        """The lowest score that is declared."""
-        return self.desk.timeline.low
-
-    @property
-    def high(self) -> float:
-        """The highest score that is declared."""
-        return self.desk.timeline.high
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The score with the lowest and the highest that is declared."""
+        return {self.column: (self.desk.timeline.low, self.desk.timeline.high)}
 
     @property
     def late(self) -> list[LateModel]:
@@ -335,6 +330,11 @@ class PanelColumn:
         """Give the score of a bar that has just closed, or what was said about an earlier one."""
         return self.desk.at(self.symbol, open_time)
 
-    def batch(self, open_time: IntArray, _rows: FloatMatrix) -> FloatArray:
+    def say(self, open_time: int, _row: FloatMatrix) -> Mapping[str, float]:
+        """Give the same by name."""
+        return {self.column: self.desk.at(self.symbol, open_time)}
+
+    def say_all(self, open_time: IntArray, _rows: FloatMatrix) -> Mapping[str, FloatArray]:
         """Give the scores of many bars."""
-        return np.array([self.desk.at(self.symbol, time) for time in open_time.tolist()], dtype=np.float64)
+        scores = [self.desk.at(self.symbol, time) for time in open_time.tolist()]
+        return {self.column: np.array(scores, dtype=np.float64)}

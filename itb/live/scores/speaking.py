@@ -10,9 +10,10 @@ import numpy as np
 
 from itb.errors import ModelError
 from itb.market.bars import FloatArray, IntArray, utc
+from itb.mlmodels.by_class import CLASS_NAMES
 from itb.mlmodels.coin_scales import check_coin
 from itb.mlmodels.registry import check_model
-from itb.mlmodels.stages.files import ScoreFiles
+from itb.mlmodels.stages.files import ScoreFiles, SpokenRows
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class ColumnFiles:
     ``inputs`` are score columns (a stack reads them); empty reads the features. ``expires_after_ms``: a model that was
     fitted longer ago says nothing; 0: it speaks until another one does. ``coin``: whose scores these are, needed where
     a pool's models scale coin by coin. ``coins`` are the symbols whose bars a network reads in place of features.
+    ``has_raw``: the model's own score is told beside the one after the stages; ``has_classes``: so are the chances to
+    hold, to buy and to sell.
     """
 
     models: Path
@@ -41,6 +44,8 @@ class ColumnFiles:
     expires_after_ms: int = 0
     coin: str = ""
     coins: tuple[str, ...] = ()
+    has_raw: bool = False
+    has_classes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,13 @@ class SpeakingColumn:
                 f"({', '.join(wanted[:3])} ...); restore the features it was trained with, or train again"
             )
         self.low, self.high = self.timeline.low, self.timeline.high
+        self.ranges: dict[str, tuple[float, float]] = {self.column: (self.low, self.high)}
+        if self.files.has_raw:
+            self.ranges[f"{self.column}_raw"] = self.low, self.high
+        if self.files.has_classes:
+            self.ranges |= {f"{self.column}_{name}": (0.0, 1.0) for name in CLASS_NAMES}
         if self.files.stages is not None and (self.files.stages / "calibration.json").exists():
-            self.low, self.high = 0.0, 1.0
+            self.low, self.high = self.ranges[self.column] = 0.0, 1.0
 
     def check(self) -> None:
         """Read every model that may still speak; raise :class:`itb.errors.ModelError` if one is missing or altered.
@@ -148,51 +158,77 @@ class SpeakingColumn:
 
     def score(self, open_time: int, row: FloatMatrix) -> float:
         """Score one bar's row (shape 1 x columns); NaN where nobody speaks or nothing can be trusted."""
-        entry = self.entry_at(open_time)
-        if entry is None:
-            return np.nan
-        limit = self.files.expires_after_ms
-        if limit and open_time - entry.known_at > limit:
-            told = f"{self.column}: the model fitted at {utc(entry.known_at)} has expired; train a new one"
-            self.episodes.trouble(f"{self.column}: expired", told)
-            return np.nan
-        self.episodes.well(f"{self.column}: expired")
-        if not np.isfinite(row).all():
-            names = [self._names[place] for place in np.flatnonzero(~np.isfinite(row[0]))]
-            told = f"{self.column}: {len(names)} inputs have no number, {names[0]} first: no score"
-            self.episodes.trouble(f"{self.column}: inputs", told)
-            return np.nan
-        self.episodes.well(f"{self.column}: inputs")
-        try:
-            score = float(self._scores.score(open_time, row)[0])
-            is_mute = np.isnan(score) and np.isnan(self._scores.raw(open_time, row)[0])  # else it was abstained from
-        except Exception as error:  # noqa: BLE001  a model file may fail in any way, and must not stop the rest
-            self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
-            return np.nan
-        wrong = ""
-        if is_mute:
-            wrong = "gives no number"
-        elif np.isinf(score) or score < self.low - _BESIDE or score > self.high + _BESIDE:
-            wrong = f"says {score:g}, declared is {self.low:g} to {self.high:g}"
-        if wrong:
-            self.episodes.trouble(f"{self.column}: model", f"{self.column}: the model {wrong}: no score")
-            return np.nan
-        self.episodes.well(f"{self.column}: model")
-        return score
+        return self.say(open_time, row)[self.column]
+
+    def say(self, open_time: int, row: FloatMatrix) -> dict[str, float]:
+        """Give the score of one bar's row, and what is told beside it: every name of ``ranges``."""
+        spoken = self._trusted(open_time, row)
+        if spoken is None:
+            return dict.fromkeys(self.ranges, np.nan)
+        return {name: float(values[0]) for name, values in self._named(spoken).items()}
 
     def batch(self, open_time: IntArray, rows: FloatMatrix) -> FloatArray:
         """Score many bars at once, each by the model that spoke then; the bits of :meth:`score`."""
-        found = np.full(len(open_time), np.nan)
+        return self.say_all(open_time, rows)[self.column]
+
+    def say_all(self, open_time: IntArray, rows: FloatMatrix) -> dict[str, FloatArray]:
+        """Give what :meth:`say` gives of many bars at once, bit for bit."""
+        found = {name: np.full(len(open_time), np.nan) for name in self.ranges}
         begins = sorted({entry.speaks_from for entry in (*self.timeline.entries, *self._stage_entries())})
         cuts = [0, *np.searchsorted(open_time, begins).tolist(), len(open_time)]
         for start, stop in pairwise(cuts):
             if start >= stop or self.entry_at(int(open_time[start])) is None:
                 continue
             try:
-                found[start:stop] = self._scores.score(int(open_time[start]), rows[start:stop])
-            except Exception as error:  # noqa: BLE001  as above
+                spoken = self._scores.say(int(open_time[start]), rows[start:stop])
+            except Exception as error:  # noqa: BLE001  a model file may fail in any way, and must not stop the rest
                 self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
+                continue
+            for name, values in self._named(spoken).items():
+                found[name][start:stop] = values
         return found
+
+    def _named(self, spoken: SpokenRows) -> dict[str, FloatArray]:
+        told = [spoken.score]
+        if self.files.has_raw:
+            told.append(spoken.raw)
+        if self.files.has_classes and spoken.chances is not None:
+            told.extend(spoken.chances)
+        return dict(zip(self.ranges, told, strict=True))
+
+    def _trusted(self, open_time: int, row: FloatMatrix) -> SpokenRows | None:
+        """Ask the model that speaks at a bar; ``None`` where nobody does or nothing can be trusted."""
+        entry = self.entry_at(open_time)
+        if entry is None:
+            return None
+        limit = self.files.expires_after_ms
+        if limit and open_time - entry.known_at > limit:
+            told = f"{self.column}: the model fitted at {utc(entry.known_at)} has expired; train a new one"
+            self.episodes.trouble(f"{self.column}: expired", told)
+            return None
+        self.episodes.well(f"{self.column}: expired")
+        if not np.isfinite(row).all():
+            names = [self._names[place] for place in np.flatnonzero(~np.isfinite(row[0]))]
+            told = f"{self.column}: {len(names)} inputs have no number, {names[0]} first: no score"
+            self.episodes.trouble(f"{self.column}: inputs", told)
+            return None
+        self.episodes.well(f"{self.column}: inputs")
+        try:
+            spoken = self._scores.say(open_time, row)
+        except Exception as error:  # noqa: BLE001  as above
+            self.episodes.trouble(f"{self.column}: model", f"{self.column}: {type(error).__name__}: {error}")
+            return None
+        score, raw = float(spoken.score[0]), float(spoken.raw[0])
+        wrong = ""
+        if np.isnan(raw):  # a score without a number is one that was abstained from
+            wrong = "gives no number"
+        elif np.isinf(score) or score < self.low - _BESIDE or score > self.high + _BESIDE:
+            wrong = f"says {score:g}, declared is {self.low:g} to {self.high:g}"
+        if wrong:
+            self.episodes.trouble(f"{self.column}: model", f"{self.column}: the model {wrong}: no score")
+            return None
+        self.episodes.well(f"{self.column}: model")
+        return spoken
 
     def _check(self, entries: Sequence[TimelineEntry]) -> None:
         manifests = [check_model(self.files.models / entry.file)[0] for entry in entries if entry.promoted]
@@ -201,7 +237,8 @@ class SpeakingColumn:
                 check_coin(manifest.coins, self.files.coin)
 
     def _score_files(self) -> ScoreFiles:
-        return ScoreFiles(self.files.models, self.files.stages, self.files.algorithm, self.files.coin)
+        files = self.files
+        return ScoreFiles(files.models, files.stages, files.algorithm, files.coin, by_class=files.has_classes)
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -61,14 +61,29 @@ def walk_policy(
     sides = np.zeros(scores.shape, dtype=np.int8)
     fits = []
     for start in range(0, len(scores), block):
-        first = max(0, start - lookback) if lookback else 0
-        past = slice(first, start)
-        is_known = (known_at[past] != NEVER) & (known_at[past] < start)
-        rule = policy.fit(scores[past], np.where(is_known, returns[past], np.nan))
+        rule = fit_before(policy, scores, returns, known_at, start, lookback)
         now = slice(start, min(start + block, len(scores)))
         sides[now] = rule.sides(scores[now])
-        fits.append(BlockFit(first, now.start, now.stop, rule))
+        fits.append(BlockFit(_first_seen(start, lookback), now.start, now.stop, rule))
     return PolicyWalk(sides, tuple(fits))
+
+
+def fit_before(
+    policy: ThresholdPolicy,
+    scores: Numbers,
+    returns: Numbers,
+    known_at: npt.NDArray[np.int64],
+    start: int,
+    lookback: int = 0,
+) -> SideRule:
+    """Fit a policy for the block that begins at row ``start``, on the rows before and the returns known by then."""
+    past = slice(_first_seen(start, lookback), start)
+    is_known = (known_at[past] != NEVER) & (known_at[past] < start)
+    return policy.fit(scores[past], np.where(is_known, returns[past], np.nan))
+
+
+def _first_seen(start: int, lookback: int) -> int:
+    return max(0, start - lookback) if lookback else 0
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_live_scores_are_those_of_the_backtest_bit_for_bit(bars, walked):
         live.step()
     for coin, symbol in enumerate(walked.panel.symbols):
         times = bars[symbol].open_time
-        said = live.columns[symbol].batch(times, NO_ROW)
+        said = live.columns[symbol].say_all(times, NO_ROW)[live.columns[symbol].column]
         np.testing.assert_array_equal(said, walked.scores[walked.panel.place(times), coin])
     assert live.troubles == []
 
