@@ -67,6 +67,10 @@ class LiveSection(Section):
         default=False,
         description="Trade on an exchange whose orders cannot be found by our own id: a lost answer then needs a look.",
     )
+    set_margin: bool = Field(
+        default=False,
+        description="Perpetuals: set one-way positions, isolated margin and a leverage of 1 where it is otherwise.",
+    )
     cash: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Money that it may use, in quote; not set: see below."
     )

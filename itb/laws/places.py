@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from itb.errors import GatewayError
 from itb.live.dealer import Dealer
+from itb.live.gateways.bar_perpetuals import BarPerpetuals
 from itb.live.gateways.bar_venue import BarVenue
 from itb.live.gateways.ccxt_bars import CcxtBars
 from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Account, Line, open_line
 from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.paper import BarPaper
+from itb.live.gateways.port import Settlement
 from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
@@ -25,7 +27,7 @@ from itb.live.practice.venue import Venue
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from itb.backtest.run import Backtest
     from itb.live.bars.bar import Bar
@@ -44,6 +46,18 @@ def _terms_of(test: Backtest) -> tuple[Instrument, dict[str, Decimal]]:
     return instrument, {instrument.base: Decimal(0), instrument.quote: Decimal(repr(test.cash))}
 
 
+class RatesOfBars:
+    """The funding that a backtest charges at its bars."""
+
+    def __init__(self, bars: Bars, funding: Mapping[int, float]) -> None:
+        self._rates = {int(bars.open_time[bar]): Decimal(repr(rate)) for bar, rate in funding.items()}
+
+    async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
+        """Give those after ``since``, up to ``until``."""
+        del symbol
+        return tuple(Settlement(time, rate) for time, rate in self._rates.items() if since < time <= until)
+
+
 class OnPaper:
     """Orders are filled here, by bars; ``warm`` is the first bar that passes in a first life."""
 
@@ -54,14 +68,16 @@ class OnPaper:
         """Make the venue, which goes on where the journal ends."""
         del loop
         bars, (instrument, balances) = self._bars, _terms_of(self._test)
-        venue = BarVenue((instrument,), balances, self._test.venue.costs, bar_ms=bars.timeframe.ms)
+        kind = BarPerpetuals if instrument.is_perpetual else BarVenue
+        venue = kind((instrument,), balances, self._test.venue.costs, bar_ms=bars.timeframe.ms)
         begun = resume(venue, journal)
         self._first = self._warm if begun is None else max(self._warm, int(bars.open_time.searchsorted(begun)))
         if begun is None:
             venue.now = int(bars.open_time[self._first])
         venue.quote(bars.symbol, Decimal(repr(float(bars.close[self._first - 1]))))
-        self._gateway = BarPaper(venue)
-        machine = Machine(Limits(), instruments={bars.symbol: instrument})
+        self._gateway = BarPaper(venue, RatesOfBars(bars, self._test.venue.funding))
+        limits = Limits(allow_short=instrument.is_perpetual)
+        machine = Machine(limits, instruments={bars.symbol: instrument})
         self._dealer = Dealer(
             self._gateway, journal, owner="test", clock=self._gateway.clock, machine=machine, reach=reach
         )

@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from itb.errors import JournalError
-from itb.live.gateways.port import VenueOrder, VenueTrade
+from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
 from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
+from itb.live.orders.funding import held_at, settled_at
 from itb.live.orders.intent import Intent
 from itb.live.orders.machine import Machine
 from itb.live.orders.moves import plan_key, refused_exits
@@ -241,6 +242,17 @@ class Desk:
     def pardon(self, symbol: str) -> None:
         """Forget the trades until now when protections are asked."""
         self._record(ev.Pardoned(self.clock(), symbol))
+
+    def fund(self, payments: Sequence[Funding]) -> None:
+        """Pass on what holders of perpetuals paid one another; told twice, it is one payment."""
+        for payment in payments:
+            if payment.payment_id not in self.book.fundings:
+                held = held_at(self.book, payment.symbol, settled_at(payment.time))
+                self._note(ev.Funded(self.clock(), payment, held))
+        try:
+            self._commit()
+        except JournalError as error:
+            self.broken = str(error)
 
     def tell(self, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()) -> None:
         """Pass on what the venue pushes by itself: late, twice, out of order or not at all, it does no harm."""

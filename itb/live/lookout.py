@@ -75,7 +75,7 @@ class Lookout(Desk):
         super().__init__(journal, machine, owner=owner, clock=clock, checkpoint_every=checkpoint_every)
         self.gateway, self.pace, self.drift_policy = gateway, pace, drift_policy
         self.is_reconciled = False
-        self._next_poll = 0
+        self._next_poll = self._next_funding = 0
         self._failures = 0
         self._drifted: dict[str, Decimal] = {}
 
@@ -128,7 +128,7 @@ class Lookout(Desk):
             self._note_halt(f"orders {names} bear this bot's name and {why}; cancel them at the venue")
         listed = frozenset(order.client_id for order in found.ours)
         failed = await self._look_up(venue_time, listed)
-        failed = await self._fetch_trades() or failed
+        failed = await self._fetch_trades() or await self._fetch_fundings() or failed
         failed = await self._prove_absence(venue_time) or failed
         if not failed and not any(o.is_doubtful or o.phase is Phase.OPEN for o in book.unsettled()):
             await self._compare_balances()
@@ -183,6 +183,22 @@ class Lookout(Desk):
                 self._tell(trades=answer)
         return failed
 
+    async def _fetch_fundings(self) -> str:
+        """Book what holders of perpetuals paid one another, now and then while a position is held."""
+        held = (symbol for (_, symbol), qty in self.book.positions.items() if qty and ":" in symbol)
+        if self.clock() < self._next_funding or next(held, None) is None:
+            return ""
+        told = await self._answer(self._fundings())
+        if isinstance(told, str):
+            return told
+        self._next_funding = self.clock() + self.pace.idle_ms
+        return ""
+
+    async def _fundings(self) -> None:
+        if isinstance(self.gateway, port.PaysFunding):
+            since = max((paid.time for paid in self.book.fundings.values()), default=self.book.opened_at)
+            self.fund(await self.gateway.fundings_since(since))
+
     async def _prove_absence(self, venue_time: int) -> str:
         """Ask the other witnesses about orders that two looks did not find."""
         missing = [o for o in self._at_venue() if o.misses >= self.book.rules.misses]
@@ -210,11 +226,8 @@ class Lookout(Desk):
         if self.written != before:
             return  # something left or arrived meanwhile
         differences = drift(self.book, held, exactly)
-        if differences and isinstance(self.gateway, port.PaysFunding):
-            since = max((paid.time for paid in self.book.fundings.values()), default=self.book.opened_at)
-            for payment in await self.gateway.fundings_since(since):
-                if payment.payment_id not in self.book.fundings:
-                    self._note(ev.Funded(self.clock(), payment))
+        if differences:
+            await self._fundings()
             differences = drift(self.book, held, exactly)
         if differences and differences == self._drifted:
             if self.drift_policy == "adopt":

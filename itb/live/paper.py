@@ -49,6 +49,7 @@ async def live_bar(dealer: Dealer, gateway: BarPaper, bars: Mapping[str, Bar]) -
     strategies get the step. When it returns, all that the bar did is in the journal.
     """
     prices = {symbol: price_bar(bar) for symbol, bar in bars.items()}
+    dealer.fund(await gateway.settle(prices))
     for part in (gateway.begin_bar, gateway.end_bar):
         changed = part(prices)
         if changed:

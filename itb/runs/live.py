@@ -18,6 +18,7 @@ from itb.live.run.socket_file import SOCKET, private_folder
 from itb.runs.herald import open_ways
 from itb.runs.live_models import live_models
 from itb.runs.live_parts import check_account
+from itb.runs.live_perpetuals import check_markets
 from itb.runs.practice import Rehearsal, build_exchange
 from itb.runs.rehearsal import PracticeProcess, begun_with, find_exchange, start_exchange
 from itb.runs.strategy import check_settings
@@ -102,6 +103,7 @@ def _one_life(
     outputs(workspace.config)
     open_ways(workspace.config)
     check_account(workspace.config, launch)
+    check_markets(workspace, launch)
     folder, what = bot_folder(workspace, launch), f"bot {workspace.config.live.name}"
     private_folder(folder)
     with contextlib.ExitStack() as held:
@@ -171,6 +173,7 @@ def describe_account(workspace: Workspace) -> tuple[str, ...]:
     """Say what a bot on a real account trades, with what, and what it may never do."""
     config = workspace.config
     check_account(config, Launch(is_paper=False))
+    check_markets(workspace, Launch(is_paper=False))
     section, limits = config.live, config.live.limits
     exchange = config.traded_on
     place = f"{exchange}, its test network" if section.sandbox else exchange
@@ -183,8 +186,10 @@ def describe_account(workspace: Workspace) -> tuple[str, ...]:
         "drawdown": limits.max_drawdown,
     }
     told = ", ".join(f"{name} {value or 'no limit'}" for name, value in rules.items())
+    traded = f"{', '.join(config.data.symbols)} {config.data.timeframe}, {config.strategy.name}"
+    kind = "perpetuals at 1x, isolated, one way" if ":" in config.data.symbols[0] else "spot"
     return (
-        f"{section.name} on {place}: {', '.join(config.data.symbols)} {config.data.timeframe}, {config.strategy.name}",
+        f"{section.name} on {place}: {traded}; {kind}",
         f"It may use {cash} of quote currency (live.cash). Limits: {told}",
         "It buys and sells at the market, rests stops, cancels its own orders, and never touches those of others",
     )

@@ -48,6 +48,7 @@ from itb.runs.live_parts import (
     usable_cash,
     venue_account,
 )
+from itb.runs.live_perpetuals import terms_of
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_reload import Lanes, check_following
 from itb.runs.live_staff import Staff
@@ -155,7 +156,7 @@ class Bot:
         lived = paper_goes_on(self.config, self.folder) if self.launch.is_paper else None
         histories = await load_histories(source, self.clock, plan, known, self.tell, lived)
         self.refits.begin(histories, self._stored, self.board, self._refitted)
-        instruments = {symbol: await remote.instrument(symbol) for symbol in self.symbols}
+        instruments = await terms_of(remote, self.config, self.launch, self.folder)
         engine = self._engine(self._main(remote, instruments, histories), instruments, histories)
         pilot = self._pilot(engine)
         stack.enter_context(self.audience.hears(engine, pilot, self._loop))
@@ -304,7 +305,8 @@ class Bot:
         file = journal_of(self.config, self.folder)
         if self.launch.is_paper:
             lanes = len(self.symbols) * max(1, len(self.settings.strategies))
-            return paper_account(self.config, "main", paper_cash(self.config, lanes), instruments, histories, file)
+            cash = paper_cash(self.config, lanes)
+            return paper_account(self.config, "main", cash, instruments, histories, file, rates=remote)
         account = venue_account(self.config, remote, instruments, file, self._now, self.speed)
         account.is_stepped = self.is_stepped
         return account

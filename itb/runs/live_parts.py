@@ -11,11 +11,13 @@ from itb.live.bars.barrier import BarrierRules
 from itb.live.bars.pump import Patience
 from itb.live.bars.schedule import BarRules
 from itb.live.dealer import Dealer
+from itb.live.gateways.bar_perpetuals import BarPerpetuals
 from itb.live.gateways.bar_venue import BarVenue
 from itb.live.gateways.ccxt_line import Account as Login
 from itb.live.gateways.ccxt_line import Line, open_line
 from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.paper import BarPaper
+from itb.live.gateways.port import TellsRates
 from itb.live.journal.store import Journal
 from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
@@ -149,6 +151,7 @@ def limits_of(config: Config) -> Limits:
         max_orders_per_minute=section.max_orders_per_minute,
         max_daily_loss=section.max_daily_loss,
         max_drawdown=section.max_drawdown,
+        allow_short=all(":" in symbol for symbol in config.data.symbols),
     )
 
 
@@ -188,21 +191,26 @@ def paper_account(
     histories: Mapping[str, Bars],
     file: Path | str,
     *,
+    rates: object = None,
     is_shadow: bool = False,
 ) -> Account:
-    """Make an account on paper that fills by bars, with ``cash`` of each quote currency at its first start."""
+    """Make an account on paper that fills by bars, with ``cash`` of each quote currency at its first start.
+
+    ``rates`` is asked for the funding of perpetuals, if it can tell.
+    """
     balances: dict[str, Decimal] = {}
     for symbol in instruments:
         base, quote = symbol.split(":")[0].split("/")
         balances.setdefault(base, Decimal(0))
         balances[quote] = cash
-    venue = BarVenue(tuple(instruments.values()), balances, config.costs, bar_ms=config.data.timeframe.ms, keep=KEPT)
+    kind = BarPerpetuals if all(one.is_perpetual for one in instruments.values()) else BarVenue
+    venue = kind(tuple(instruments.values()), balances, config.costs, bar_ms=config.data.timeframe.ms, keep=KEPT)
     for symbol, bars in histories.items():
         venue.quote(symbol, Decimal(repr(float(bars.close[-1]))))
     journal = Journal(file)
     if resume(venue, journal) is None:
         venue.now = min(int(bars.close_time[-1]) for bars in histories.values())
-    paper = BarPaper(venue)
+    paper = BarPaper(venue, rates if isinstance(rates, TellsRates) else None)
     dealer = Dealer(
         paper,
         journal,

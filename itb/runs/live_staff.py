@@ -73,7 +73,11 @@ class Staff:
         """Open an account on paper for a variant that is only watched; its journal lies in the bot's folder."""
         cash = paper_cash(self.config, len(self.instruments))
         file = folder / f"shadow-{name}.sqlite"
-        account = paper_account(self.config, name, cash, self.instruments, self.histories, file, is_shadow=True)
+        main = self.engine.accounts[0]
+        account = paper_account(
+            self.config, name, cash, self.instruments, self.histories, file,
+            rates=main.dealer.gateway if main.paper is None else main.paper.rates, is_shadow=True,
+        )  # fmt: skip
         self.hire(account, chosen, cash)
         return account
 

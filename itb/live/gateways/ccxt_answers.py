@@ -20,7 +20,7 @@ _LIMITS = frozenset((-1003, -1015))
 _CLOCK = frozenset((-1021, -5028))
 _NO_ORDER = frozenset((-2011, -2013))
 _REFUSED = frozenset((-1013, -1022, -1100, -1111, -1121, -2010, -2014, -2015, *range(-1131, -1099)))
-_REFUSED |= {-2018, -2019, -2020, -2022, *range(-4199, -3999)}  # of perpetuals
+_REFUSED |= {*range(-2028, -2017), *range(-4199, -3999)}  # of perpetuals
 _LEAST_PAUSE_MS = 1_000
 _PAUSE_MS = 60_000  # where an exchange turns requests away and does not say for how long
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from itb.errors import GatewayError
 from itb.live.gateways.ccxt_gateway import CcxtGateway, ignore, read
 from itb.live.gateways.ccxt_line import CallFailedError, Line
+from itb.live.gateways.ccxt_venues import DAY_MS
 from itb.live.gateways.ccxt_words import NotReadableError, amount
-from itb.live.gateways.port import Balance, Funding, NoAnswerError
+from itb.live.gateways.port import Balance, Funding, NoAnswerError, Settlement
+from itb.live.orders.funding import settled_at
 from itb.live.orders.state import EXACT
 
 _AS_IT_IS = frozenset((-4046, -4059))  # "no need to change"
+_POSITIONS = "fapiPrivateV3GetPositionRisk"
+_HOUR_MS, _LOOK_BACK_MS, _PAGE = 3_600_000, 3 * DAY_MS, 1_000
 _ZERO = Decimal(0)
 
 
@@ -27,36 +32,85 @@ class CcxtPerpetuals(CcxtGateway):
     :meth:`prepare` once before anything is traded.
     """
 
-    async def prepare(self, symbols: Iterable[str]) -> None:
-        """Set one-way positions, isolated margin and a leverage of 1; raise :class:`GatewayError` if it cannot be."""
-        await self._set("fapiPrivatePostPositionSideDual", {"dualSidePosition": "false"}, "one-way positions")
+    async def prepare(self, symbols: Collection[str], *, sets: bool, is_new: bool) -> None:
+        """See that positions are one way, margin isolated and leverage 1; set them so where ``sets`` says so.
+
+        Raises :class:`GatewayError` where they are not, cannot be set, or where a bot that ``is_new`` finds a position,
+        which is then somebody else's.
+        """
         markets = await self.line.load_markets()
+        held = {str(row["symbol"]): amount(row["positionAmt"]) for row in await self._ask(_POSITIONS)}
+        account = await self._ask("fapiPrivateGetAccountConfig")
+        wrong = []
+        if is_true(account.get("multiAssetsMargin")):
+            raise GatewayError(f"{self._name}: margin is shared by all assets; switch multi-assets mode off there")
+        if is_true(account.get("dualSidePosition")):
+            wrong.append(("one-way positions", "fapiPrivatePostPositionSideDual", {"dualSidePosition": "false"}))
         for symbol in symbols:
             name = markets[symbol]["id"]
-            await self._set("fapiPrivatePostMarginType", {"symbol": name, "marginType": "ISOLATED"}, "isolated margin")
-            told = await self._set("fapiPrivatePostLeverage", {"symbol": name, "leverage": 1}, "a leverage of 1")
-            if str(told.get("leverage")) != "1":
-                raise GatewayError(f"{symbol}: asked for a leverage of 1, told {told.get('leverage')}; set it by hand")
+            if is_new and held.get(name):
+                raise GatewayError(
+                    f"{symbol}: the account holds {held[name]} that this bot did not trade; close it, or give the bot "
+                    "an account of its own"
+                )
+            wrong += await self._wrong_of(symbol, name)
+        if wrong and not sets:
+            told = ", ".join(what for what, _, _ in wrong)
+            raise GatewayError(f"{self._name}: expected {told}; set it there, or let itb do so: live.set_margin = true")
+        for what, method, params in wrong:
+            await self._set(method, params, what)
+        if wrong:
+            await self.prepare(symbols, sets=False, is_new=is_new)
 
-    async def _set(self, method: str, params: dict[str, Any], what: str) -> Mapping[str, Any]:
+    async def _wrong_of(self, symbol: str, name: str) -> list[tuple[str, str, dict[str, Any]]]:
+        """Name what is not as it must be for a symbol, and the request that sets it."""
+        told = await self._ask("fapiPrivateGetSymbolConfig", {"symbol": name})
+        row: Mapping[str, Any] = next((one for one in told if one.get("symbol") == name), {})
+        wrong: list[tuple[str, str, dict[str, Any]]] = []
+        if row.get("marginType") != "ISOLATED":
+            params = {"symbol": name, "marginType": "ISOLATED"}
+            wrong.append((f"isolated margin of {symbol}", "fapiPrivatePostMarginType", params))
+        if str(row.get("leverage")) != "1":
+            params = {"symbol": name, "leverage": "1"}
+            wrong.append((f"a leverage of 1 of {symbol}", "fapiPrivatePostLeverage", params))
+        return wrong
+
+    async def _set(self, method: str, params: dict[str, Any], what: str) -> None:
         try:
-            answer = await self.line.call(method, params)
+            await self.line.call(method, params)
         except CallFailedError as error:
             failure = error.failure
-            if failure.answer is not None and failure.answer.code in _AS_IT_IS:
-                return {}
-            raise GatewayError(
-                f"{self.line.traits.name}: {what} cannot be set ({failure.words}); close open positions and orders of "
-                "these symbols, then start again"
-            ) from None
-        return answer if isinstance(answer, dict) else {}
+            if failure.answer is None or failure.answer.code not in _AS_IT_IS:
+                raise GatewayError(
+                    f"{self._name}: {what} cannot be set ({failure.words}); close open positions and orders of these "
+                    "symbols, then start again"
+                ) from None
+
+    @property
+    def _name(self) -> str:
+        return self.line.traits.name
 
     async def balances(self) -> tuple[Balance, ...]:
         """Give what the account holds, as if it were coins."""
         account = await self._ask("fapiPrivateV3GetAccount")
-        positions = await self._ask("fapiPrivateV3GetPositionRisk")
+        positions = await self._ask(_POSITIONS)
         names = {market["id"]: market["symbol"] for market in self.line.client.markets.values() if market.get("swap")}
         return read(as_coins, account, positions, names)
+
+    async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
+        """Give the rates that were settled after ``since``, up to ``until``; see :class:`TellsRates`.
+
+        They lie on full hours; whether one is missing is judged by the distance of the ones before.
+        """
+        if until // _HOUR_MS * _HOUR_MS <= since:
+            return ()
+        rows = await self._ask("fetch_funding_rate_history", symbol, since - _LOOK_BACK_MS, _PAGE)
+        known = sorted(read(_settlement, row) for row in rows)
+        times = [time for time, _ in known]
+        usual = min((after - before for before, after in pairwise(times)), default=_LOOK_BACK_MS)
+        if times and times[-1] + usual <= until:
+            raise NoAnswerError(f"{symbol}: the rate of {times[-1] + usual} is not told yet")
+        return tuple(Settlement(time, rate) for time, rate in known if since < time <= until)
 
     async def fundings_since(self, since: int) -> tuple[Funding, ...]:
         """Give payments between holders at or after a time."""
@@ -100,6 +154,18 @@ def as_coins(
         currency = symbol.rpartition(":")[2]
         held[currency] = EXACT.subtract(held[currency], EXACT.multiply(qty, entry))
     return tuple(Balance(name, total) for name, total in sorted(held.items()) if total)
+
+
+def _settlement(row: Mapping[str, Any]) -> tuple[int, Decimal]:
+    rate = amount(row["fundingRate"])
+    if rate is None:
+        raise NotReadableError("a settlement without its rate")
+    return settled_at(int(row["timestamp"])), rate
+
+
+def is_true(told: object) -> bool:
+    """Read a claim, whether it came as text or not."""
+    return str(told).lower() == "true"
 
 
 def _funding(row: Mapping[str, Any]) -> Funding:

@@ -237,28 +237,48 @@ class MatchingEngine:
         self._asks.pop(symbol, None)
 
     def fill(self, order_id: str, qty: Decimal, price: Decimal) -> VenueTrade | None:
-        """Execute a part of an open order; one that cannot be paid for expires."""
+        """Execute a part of an open order; what cannot be paid for expires."""
         order = self.orders[order_id]
+        lock = self._locks.pop(order_id, None)
+        paid = self._payable(order, qty, price)
+        trade = self._book(order, paid, price) if paid else None
+        filled = self.orders[order_id].filled
+        if paid < qty:
+            self._end(order_id, "expired")
+        elif filled == order.qty:
+            self._end(order_id, "filled")
+        elif lock is not None:
+            self._locks[order_id] = (lock[0], lock[1] * (order.qty - filled) / (order.qty - order.filled))
+        return trade
+
+    def _payable(self, order: VenueOrder, qty: Decimal, price: Decimal) -> Decimal:
+        """Give how much of ``qty`` the account can pay for: all or nothing."""
+        quote = order.symbol.split(":")[0].split("/")[1]
+        notional = EXACT.multiply(qty, price)
+        fee, fee_currency = self._fee(order, qty, notional)
+        is_short = order.side == "buy" and self.free(quote) < notional + (fee if fee_currency == quote else 0)
+        return Decimal(0) if is_short else qty
+
+    def _book(self, order: VenueOrder, qty: Decimal, price: Decimal) -> VenueTrade:
         base, quote = order.symbol.split(":")[0].split("/")
         notional = EXACT.multiply(qty, price)
-        lock = self._locks.pop(order_id, None)
         fee, fee_currency = self._fee(order, qty, notional)
-        if order.side == "buy" and self.free(quote) < notional + (fee if fee_currency == quote else 0):
-            self._end(order_id, "expired")
-            return None
         sign = 1 if order.side == "buy" else -1
         trade = VenueTrade(
-            str(next(self._trade_ids)), order_id, order.symbol, order.side, qty, price, fee, fee_currency, self.now
+            str(next(self._trade_ids)),
+            order.order_id,
+            order.symbol,
+            order.side,
+            qty,
+            price,
+            fee,
+            fee_currency,
+            self.now,
         )
         self.trades.append(trade)
         for currency, amount in ((base, sign * qty), (quote, -sign * notional), (fee_currency, -fee)):
             self.totals[currency] = EXACT.add(self.totals[currency], amount)
-        filled = order.filled + qty
-        self.orders[order_id] = replace(order, filled=filled)
-        if filled == order.qty:
-            self._end(order_id, "filled")
-        elif lock is not None:
-            self._locks[order_id] = (lock[0], lock[1] * (order.qty - filled) / (order.qty - order.filled))
+        self.orders[order.order_id] = replace(order, filled=order.filled + qty)
         return trade
 
     def _fee(self, order: VenueOrder, qty: Decimal, notional: Decimal) -> tuple[Decimal, str]:

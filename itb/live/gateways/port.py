@@ -89,13 +89,25 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Funding:
-    """What holding a perpetual cost (below 0) or brought, known by ``payment_id``."""
+    """What holding a perpetual cost (below 0) or brought, known by ``payment_id``.
+
+    ``price`` is what the position was valued at, 0 where the venue does not tell.
+    """
 
     payment_id: str
     symbol: str
     currency: str
     amount: Decimal
     time: int
+    price: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """When holders of a perpetual pay one another, and the fraction that longs pay to shorts."""
+
+    time: int
+    rate: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +234,11 @@ class PaysFunding(Protocol):
 
     async def fundings_since(self, since: int) -> tuple[Funding, ...]:
         """Give payments at or after a time."""
+
+
+@runtime_checkable
+class TellsRates(Protocol):
+    """Knows the funding rates of perpetuals, once they are settled."""
+
+    async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
+        """Give those after ``since``, up to ``until``; raise :class:`NoAnswerError` where one that is due is absent."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backtrader.position import Position
 
 from itb.ledger.trades import TradeBook
+from itb.live.orders.funding import settled_at
 from itb.live.orders.state import EXACT, signed_change
 from itb.market.fills import Fill
 
@@ -132,15 +133,15 @@ class Subaccount:
         self.histories[symbol].add(booked.fill)
         return booked
 
-    def book_funding(self, payment: Funding, share: Decimal) -> None:
+    def book_funding(self, payment: Funding, share: Decimal) -> Fill:
         """Take a share of what holding a perpetual cost or brought in."""
         paid = EXACT.multiply(payment.amount, share)
         self.exact_cash = EXACT.add(self.exact_cash, paid)
-        bar, opened = self.bar_of(payment.symbol, payment.time)
-        fee = -float(paid)
-        self.histories[payment.symbol].add(
-            Fill(bar, opened, 0, payment.symbol, 0.0, 0.0, fee, fee, reason="funding")
-        )  # fmt: skip
+        bar, opened = self.bar_of(payment.symbol, settled_at(payment.time))
+        fee, price = -float(paid), float(payment.price)
+        fill = Fill(bar, opened, 0, payment.symbol, 0.0, price, fee, fee, reason="funding")
+        self.histories[payment.symbol].add(fill)
+        return fill
 
     def _worth(self, trade: VenueTrade) -> float:
         """Value a fee in a third currency."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
 from itb.live.orders.bracket import MOVED, Bracket
+from itb.live.orders.funding import share_of
 from itb.live.orders.moves import role_of
-from itb.live.orders.state import EXACT, OrderState, Phase, total
+from itb.live.orders.state import OrderState, Phase
 
 if TYPE_CHECKING:
     from itb.live.door import Command
-    from itb.live.gateways.port import Funding
     from itb.live.host.broker_orders import Orders
     from itb.live.host.feed import LiveFeed
     from itb.live.orders.intent import Intent
@@ -86,7 +85,7 @@ class Mirror:
         for event in events:
             before = self._state_of(event)
             if isinstance(event, ev.Funded):
-                self._fund(event.payment)
+                self._fund(event, is_new=False)
             self.book.apply(event)
             self._book_new(before, None)
 
@@ -125,7 +124,7 @@ class Mirror:
             return
         before = self._state_of(event)
         if isinstance(event, ev.Funded):
-            self._fund(event.payment)
+            self._fund(event, is_new=True)
         self.book.apply(event)
         if isinstance(event, ev.Dropped | ev.ExitWanted):
             self._let_go(event.plan)
@@ -138,12 +137,13 @@ class Mirror:
         if ticket is not None and now.is_settled:
             self._settle(ticket, now)
 
-    def _fund(self, payment: Funding) -> None:
-        """Book this strategy's share of a payment, by what each holds of the symbol."""
-        held = {name: size for (name, symbol), size in self.book.positions.items() if symbol == payment.symbol}
-        whole, ours = total(held.values()), held.get(self._allotment.strategy, Decimal(0))
-        if payment.symbol in self._feeds and payment.payment_id not in self.book.fundings and whole and ours:
-            self.account.book_funding(payment, EXACT.divide(ours, whole))
+    def _fund(self, event: ev.Funded, *, is_new: bool) -> None:
+        """Book this strategy's share of a payment; what earlier lives paid is no execution of this one."""
+        payment, share = event.payment, share_of(event, self._allotment.strategy)
+        if share and payment.symbol in self._feeds and payment.payment_id not in self.book.fundings:
+            fill = self.account.book_funding(payment, share)
+            if is_new:
+                self._orders.fund(fill, self.account)
 
     def _state_of(self, event: ev.Event) -> OrderState | None:
         key = self.book.key_of(event)
@@ -224,12 +224,14 @@ class Mirror:
     def finish_plans(self) -> None:
         """Let go of plans that are done, and end orders that had nothing left to do."""
         for symbol, plan in list(self.plans.items()):
-            if plan not in self.book.plans or plan in self.book.open_plans:
-                continue
-            del self.plans[symbol]
-            for ticket in [one for one in self.all_tickets() if one.plan == plan]:
-                self.forget(ticket)
-                if ticket.order.alive():
-                    self._orders.end(ticket.order)
-            for place in [place for place, line in self.expected.items() if not line]:
-                del self.expected[place]
+            if self._is_done(plan):
+                del self.plans[symbol]
+        for ticket in [one for one in self.all_tickets() if self._is_done(one.plan)]:
+            self.forget(ticket)
+            if ticket.order.alive():
+                self._orders.end(ticket.order)
+        for place in [place for place, line in self.expected.items() if not line]:
+            del self.expected[place]
+
+    def _is_done(self, plan: str) -> bool:
+        return plan in self.book.plans and plan not in self.book.open_plans

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from itb.engine.venue import Venue
     from itb.live.host.broker_account import Booked, Subaccount
     from itb.live.orders.intent import Intent
+    from itb.market.fills import Fill
 
 KINDS = {
     None: "market",
@@ -111,6 +112,15 @@ class Orders:
         order.executed.exbits[-1].execution = execution
         self.log.append(execution)
         self.notify(order)
+
+    def fund(self, fill: Fill, account: Subaccount) -> None:
+        """Write down a payment between holders, which no order is for."""
+        position = account.positions[fill.symbol]
+        self.log.append(Execution(
+            bar=fill.bar, order_id=0, qty=0.0, price=fill.price, fee=fill.fee, fee_quote=fill.fee_quote,
+            reason=fill.reason, cash=account.cash, position=position.size, position_price=position.price,
+            market_price=fill.price, fee_account=account.fee_account,
+        ))  # fmt: skip
 
     def refuse(self, order: Any, why: str, *, is_unpaid: bool = False) -> None:
         """End it as rejected, or as one that the account cannot pay for; what was refused is kept."""

@@ -43,7 +43,7 @@ class Wishes:
             part = None if abs(order.size) >= held else exact(abs(order.size))
             return Close(plan, reason_of(order), part)
         intent = self._intent(order, "order", reduces=reduces, oco=oco)
-        if plan and not reduces:
+        if plan and not reduces and not self._turns(plan, intent):
             intent = leg_of(self._bracket(plan, protect), "add" if protect is None else "entry", intent, intent.seq)
         elif isinstance(protect, Protection):
             bracket = Bracket(
@@ -106,8 +106,30 @@ class Wishes:
         return Begin(adopting)
 
     def _reduces(self, order: Any) -> bool:
-        held = self._mirror.account.positions[order.data.bars.symbol].size
+        held = self._left(order.data)
         return bool(held * order.size < 0 and abs(order.size) <= abs(held))
+
+    def _left(self, data: Any) -> float:
+        """Give what is held once the exits that were sent are filled: an order beyond that opens the other way."""
+        held: float = self._mirror.account.positions[data.bars.symbol].size
+        going = [
+            one.order.executed.remsize
+            for one in self._mirror.all_tickets()
+            if one.order.data is data and one.order.alive() and self._is_exit(one)
+        ]
+        left = held + sum(going)
+        return left if left * held > 0 else 0.0
+
+    @staticmethod
+    def _is_exit(ticket: Ticket) -> bool:
+        command = ticket.command
+        is_reducing = isinstance(command, Ask) and command.intent.reduces and command.intent.kind == "market"
+        return is_reducing or isinstance(command, Close)
+
+    def _turns(self, plan: str, intent: Intent) -> bool:
+        """Whether an entry goes the other way than a plan, whose position is being closed."""
+        known = self._mirror.book.plans.get(plan)
+        return known is not None and known.intent.side != intent.side
 
     def _intent(self, order: Any, leg: str, *, reduces: bool, oco: Any = None) -> Intent:
         data = order.data

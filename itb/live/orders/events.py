@@ -184,10 +184,11 @@ class Adjusted:
 
 @dataclass(frozen=True, slots=True)
 class Funded:
-    """A perpetual's holders paid one another."""
+    """A perpetual's holders paid one another; ``held`` is what each strategy held when it was settled."""
 
     time: int
     payment: Funding
+    held: tuple[tuple[str, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

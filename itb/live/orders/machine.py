@@ -45,6 +45,7 @@ class Cancel:
 
 Effect: TypeAlias = Send | Cancel
 KEPT = 500  # settled orders that a machine remembers at least
+_ARRIVED = frozenset((Phase.OPEN, Phase.FILLED, Phase.CANCELED, Phase.EXPIRED))
 
 
 class Machine:
@@ -152,7 +153,7 @@ class Machine:
             order = self.book.orders[key]
             if order.phase is not Phase.WAITING or order.intent.symbol in blocked:
                 continue
-            if order.intent.symbol not in self.instruments:
+            if order.intent.symbol not in self.instruments or self._is_early(order):
                 continue
             if self.limits.must_wait([*self.book.sent, *([now] * leaving)], now):
                 return
@@ -160,6 +161,23 @@ class Machine:
             leaving += 1
             partner = self._partner(order)
             yield Send(*self._send(order, now), None if partner is None else Send(*self._send(partner, now)))
+
+    def _is_early(self, order: OrderState) -> bool:
+        """Whether an entry would come before the exit of the position that it reverses is at the venue.
+
+        That exit closes what is held when it is asked for: an entry executed before it would make it too small.
+        """
+        intent = order.intent
+        if intent.reduces:
+            return False
+        for key in self.book.open_plans:
+            plan = self.book.plans[key]
+            if key == intent.plan or (plan.intent.strategy, plan.intent.symbol) != (intent.strategy, intent.symbol):
+                continue
+            exits = self.book.legs_of(key).get("exit", ())
+            if self.book.plan_states[key].exit_reason and not (exits and exits[-1].phase in _ARRIVED):
+                return True
+        return False
 
     def _partner(self, order: OrderState) -> OrderState | None:
         """Give the other one of a pair, while both are still to be sent."""

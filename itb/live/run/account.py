@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from itb.live.door import Door
 from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
+from itb.live.orders.funding import share_of
 from itb.live.orders.machine import KEPT
 from itb.live.paper import live_bar
 from itb.live.run.tranches import Turn, give_turns
@@ -175,11 +176,19 @@ class Account:
             for event in events:
                 if isinstance(event, ev.Traded):
                     self._book(event, None if self._is_replay else told)
+                elif isinstance(event, ev.Funded):
+                    self._fund(event)
 
         self.dealer.follow(hear)
         self._is_replay = False
         for lane in self.lanes:
             self.dealer.follow(lane.broker.hear)
+
+    def _fund(self, event: ev.Funded) -> None:
+        for lane in self.lanes:
+            share = share_of(event, lane.name)
+            if share and lane.symbol == event.payment.symbol:
+                lane.books.book_funding(event.payment, share)
 
     def _book(self, event: ev.Traded, told: Callable[[Lane, ev.Traded], None] | None) -> None:
         key = self.dealer.book.by_venue.get((event.trade.symbol, event.trade.order_id))

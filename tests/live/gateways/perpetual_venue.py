@@ -37,7 +37,8 @@ class PerpetualVenue:
         self.trades: list[dict[str, Any]] = []
         self.incomes: list[dict[str, Any]] = []
         self.asked: list[tuple[str, dict[str, str]]] = []
-        self.leverage = 20
+        self.leverage, self.margin, self.is_dual, self.is_shared = 20, "CROSSED", False, False
+        self.rates: list[dict[str, Any]] = []
 
     # ---- the market
 
@@ -94,9 +95,15 @@ class PerpetualVenue:
                 "symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": f"{self.qty:f}",
                 "entryPrice": f"{self.entry:f}"}],
             ("GET", "v1/income"): lambda: [one for one in self.incomes if one["time"] >= int(sent.get("startTime", 0))],
-            ("POST", "v1/positionSide/dual"): lambda: _refuse(-4059, "No need to change position side."),
-            ("POST", "v1/marginType"): lambda: {"code": 200, "msg": "success"},
-            ("POST", "v1/leverage"): lambda: {"leverage": int(sent["leverage"]), "symbol": "BTCUSDT"},
+            ("GET", "v1/accountConfig"): lambda: {
+                "dualSidePosition": self.is_dual, "multiAssetsMargin": self.is_shared},
+            ("GET", "v1/symbolConfig"): lambda: [{
+                "symbol": "BTCUSDT", "marginType": self.margin, "leverage": self.leverage}],
+            ("GET", "v1/fundingRate"): lambda: [
+                one for one in self.rates if one["fundingTime"] >= int(sent.get("startTime", 0))],
+            ("POST", "v1/positionSide/dual"): lambda: self._set_mode(sent["dualSidePosition"] == "true"),
+            ("POST", "v1/marginType"): lambda: self._set_margin(sent["marginType"]),
+            ("POST", "v1/leverage"): lambda: self._set_leverage(int(sent["leverage"])),
             ("GET", "v1/openOrders"): lambda: [one for one in self.orders if one["status"] == "NEW"],
             ("GET", "v1/allOrders"): lambda: [one for one in self.orders if one["time"] >= int(sent["startTime"])],
             ("GET", "v1/userTrades"): lambda: [one for one in self.trades if one["time"] >= int(sent["startTime"])],
@@ -105,6 +112,26 @@ class PerpetualVenue:
             ("DELETE", "v1/order"): lambda: self._cancel(sent),
         }  # fmt: skip
         return table[method, name]()
+
+    def _set_mode(self, is_dual: bool) -> dict[str, Any]:
+        if self.is_dual == is_dual:
+            _refuse(-4059, "No need to change position side.")
+        if self.qty:
+            _refuse(-4068, "Position side cannot be changed if there exists position.")
+        self.is_dual = is_dual
+        return {"code": 200, "msg": "success"}
+
+    def _set_margin(self, margin: str) -> dict[str, Any]:
+        if self.margin == margin:
+            _refuse(-4046, "No need to change margin type.")
+        if self.qty:
+            _refuse(-4048, "Margin type cannot be changed if there exists position.")
+        self.margin = margin
+        return {"code": 200, "msg": "success"}
+
+    def _set_leverage(self, leverage: int) -> dict[str, Any]:
+        self.leverage = leverage
+        return {"leverage": leverage, "symbol": "BTCUSDT"}
 
     def _find(self, sent: dict[str, str], code: int = -2013) -> dict[str, Any]:
         found = [one for one in self.orders if one["clientOrderId"] == sent["origClientOrderId"]]

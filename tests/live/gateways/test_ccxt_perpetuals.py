@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import pytest
+
+from itb.errors import GatewayError
 from itb.live.dealer import Dealer
 from itb.live.gateways.ccxt_line import Account, Line, line_to
 from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals, gateway_on
 from itb.live.gateways.ccxt_venues import traits_of
-from itb.live.gateways.port import Accepted, OrderRequest, Rejected, Side
+from itb.live.gateways.port import Accepted, NoAnswerError, OrderRequest, Rejected, Settlement, Side
 from itb.live.invariants import VenueTruth, money_explained
 from itb.live.journal.store import Journal
 from itb.live.lookout import Pace
@@ -59,18 +62,76 @@ def request(name: str, side: Side, qty: str, now: int, *, reduces: bool = False)
     return OrderRequest(name, PERP, side, "market", Decimal(qty), sent_at=now, reduces=reduces)
 
 
-def test_the_account_is_prepared_and_read(journal_file: Path) -> None:
+def prepare(venue: PerpetualVenue, *, sets: bool = False, is_new: bool = True) -> None:
+    on_venue(venue, lambda gateway: gateway.prepare([PERP], sets=sets, is_new=is_new))
+
+
+def test_the_account_is_prepared_and_read() -> None:
     venue = PerpetualVenue("1000")
 
     async def look(gateway: CcxtPerpetuals) -> Any:
-        await gateway.prepare([PERP])
+        await gateway.prepare([PERP], sets=True, is_new=True)
         return await gateway.instrument(PERP), await gateway.balances()
 
     instrument, balances = on_venue(venue, look)
     assert (instrument.tick, instrument.step, instrument.min_notional) == (Decimal("0.1"), Decimal("0.001"), Decimal(5))
     assert [(one.currency, one.total) for one in balances] == [("USDT", Decimal(1000))]
-    set_ = {path.rpartition("/")[2]: sent for path, sent in venue.asked if path.startswith("POST")}
-    assert (set_["leverage"]["leverage"], set_["marginType"]["marginType"]) == ("1", "ISOLATED")
+    assert (venue.leverage, venue.margin, venue.is_dual) == (1, "ISOLATED", False)
+
+
+def test_what_is_wrong_with_an_account_is_told_and_nothing_is_set_unless_asked() -> None:
+    venue = PerpetualVenue("1000")
+    venue.is_dual = True
+    with pytest.raises(GatewayError) as told:
+        prepare(venue)
+    assert str(told.value) == (
+        f"binanceusdm: expected one-way positions, isolated margin of {PERP}, a leverage of 1 of {PERP}; set it there, "
+        "or let itb do so: live.set_margin = true"
+    )
+    assert not any(path.startswith("POST") for path, _ in venue.asked)
+    prepare(venue, sets=True)
+    venue.asked.clear()
+    prepare(venue)
+    assert not any(path.startswith("POST") for path, _ in venue.asked)
+
+
+def test_an_account_that_cannot_be_made_right_is_refused() -> None:
+    venue = PerpetualVenue("1000")
+    venue.qty, venue.entry = Decimal(1), Decimal(100)
+    with pytest.raises(GatewayError, match=r"isolated margin .* cannot be set \(-4048 .*close open positions"):
+        prepare(venue, sets=True, is_new=False)
+    shared = PerpetualVenue("1000")
+    shared.is_shared = True
+    with pytest.raises(GatewayError, match="switch multi-assets mode off"):
+        prepare(shared, sets=True)
+
+
+def test_a_new_bot_keeps_away_from_a_position_that_is_not_its_own() -> None:
+    venue = PerpetualVenue("1000")
+    prepare(venue, sets=True)
+    venue.qty, venue.entry = Decimal(-2), Decimal(100)
+    with pytest.raises(GatewayError, match=f"{PERP}: the account holds -2 that this bot did not trade"):
+        prepare(venue)
+    prepare(venue, is_new=False)
+
+
+def test_rates_are_told_once_they_are_settled() -> None:
+    venue = PerpetualVenue("1000")
+    eight, start = 8 * 3_600_000, 1_700_006_400_000
+    told = [(0, "0.0001"), (1, "-0.0002"), (2, "0.0003")]
+    venue.rates = [
+        {"symbol": "BTCUSDT", "fundingTime": start + place * eight + 3, "fundingRate": rate} for place, rate in told
+    ]
+
+    async def ask(gateway: CcxtPerpetuals) -> Any:
+        known = await gateway.settlements(PERP, start, start + 2 * eight)
+        with pytest.raises(NoAnswerError, match="is not told yet"):
+            await gateway.settlements(PERP, start, start + 3 * eight)
+        return known
+
+    assert on_venue(venue, ask) == (
+        Settlement(start + eight, Decimal("-0.0002")), Settlement(start + 2 * eight, Decimal("0.0003")),
+    )  # fmt: skip
 
 
 def test_a_position_is_told_as_coins_that_were_paid_for() -> None:
