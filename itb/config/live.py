@@ -27,6 +27,22 @@ class LimitsSection(Section):
     )
 
 
+class SlicesSection(Section):
+    """How large orders are cut into parts that leave one after the other; a backtest fills them as one."""
+
+    max_notional: Number = Field(
+        default=Decimal(0), ge=0, description="Orders worth more, in quote, are cut into parts of about that; 0: none."
+    )
+    most: int = Field(default=10, ge=1, description="Parts at most, however large they are then.")
+    spacing: LengthValue = Field(
+        default=Length(0), description="Pause between the end of a part and the next; paper on bars makes none."
+    )
+    jitter: float = Field(
+        default=0.0, ge=0, lt=1, allow_inf_nan=False, description="Sizes vary at random by up to this fraction."
+    )
+    seed: int = Field(default=0, description="Of that draw: the same order, the same parts.")
+
+
 class LiveStrategyPart(Part):
     """One of several strategies on one account: repeat `[[live.strategies]]`; without any, `[strategy]` runs alone.
 
@@ -118,6 +134,9 @@ class LiveSection(Section):
     )
     limits: LimitsSection = Field(
         default=LimitsSection(), description="Hard limits, kept by the order machine whatever a strategy asks."
+    )
+    slices: SlicesSection = Field(
+        default=SlicesSection(), description="How large orders are cut into parts that leave one after the other."
     )
     strategies: tuple[LiveStrategyPart, ...] = Field(
         default=(), description="Several strategies on one account; without any, [strategy] runs alone."

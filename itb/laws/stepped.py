@@ -23,6 +23,7 @@ from itb.live.host.feed import Item, Stop
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Hosting, LiveHost, LiveMarket
 from itb.live.journal.store import Journal, pass_by
+from itb.live.orders.working import WHOLE, Slicing
 
 if TYPE_CHECKING:
     from itb.backtest.run import Backtest
@@ -88,6 +89,8 @@ class SteppedRun:
         How many bars before the first step the strategy gets, all of them if 0.
     keep
         How many bars, orders and trades stay in memory at least, as in a running bot; all of them if 0.
+    slicing
+        How large orders are cut.
     reach
         Called with the name of each fail point.
     passed
@@ -105,6 +108,7 @@ class SteppedRun:
         warm: int,
         history: int = 0,
         keep: int = 0,
+        slicing: Slicing = WHOLE,
         reach: Callable[[str], None] = pass_by,
         passed: Callable[[Bar], None] = lambda _bar: None,
     ) -> None:
@@ -118,7 +122,15 @@ class SteppedRun:
         pairs = isinstance(self.dealer.gateway, TakesPairs)
         cash = Decimal(repr(test.cash))
         self.broker = LiveBroker(
-            Allotment("main", cash, {bars.symbol: test.venue}, pairs=pairs, worth_of=lambda _currency: 1.0, keep=keep),
+            Allotment(
+                "main",
+                cash,
+                {bars.symbol: test.venue},
+                pairs=pairs,
+                worth_of=lambda _currency: 1.0,
+                keep=keep,
+                slicing=slicing,
+            ),
             Door(self.dealer),
         )
         self.troubles: list[Episode] = []

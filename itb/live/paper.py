@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from itb.live.bars.bar import Bar
     from itb.live.dealer import Dealer
     from itb.live.gateways.bar_venue import BarVenue
-    from itb.live.gateways.paper import BarPaper
+    from itb.live.gateways.paper import BarPaper, Changed
     from itb.live.journal.store import Journal
 
 
@@ -50,11 +50,16 @@ async def live_bar(dealer: Dealer, gateway: BarPaper, bars: Mapping[str, Bar]) -
     """
     prices = {symbol: price_bar(bar) for symbol, bar in bars.items()}
     dealer.fund(await gateway.settle(prices))
-    for part in (gateway.begin_bar, gateway.end_bar):
-        changed = part(prices)
-        if changed:
-            dealer.tell(orders=changed.orders, trades=changed.trades)
-            await dealer.settle()
+    while await _hear(dealer, gateway.begin_bar(prices)):  # parts of large orders follow each other at the open
+        pass
+    await _hear(dealer, gateway.end_bar(prices))
+
+
+async def _hear(dealer: Dealer, changed: Changed) -> bool:
+    if changed:
+        dealer.tell(orders=changed.orders, trades=changed.trades)
+        await dealer.settle()
+    return bool(changed)
 
 
 def price_bar(bar: Bar) -> PriceBar:

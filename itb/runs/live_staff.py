@@ -11,6 +11,7 @@ from itb.live.episodes import about
 from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
+from itb.live.orders.working import Slicing
 from itb.live.run.account import Account, Lane, allotments, books_of
 from itb.live.run.tranches import Turn
 from itb.runs.live_parts import paper_account, paper_cash
@@ -45,6 +46,7 @@ class Staff:
         split = allotments(
             {one.name: one.share for one in chosen}, symbols, cash, venues,
             pairs=account.dealer.gateway.capabilities.pairs, max_age_ms=round(settings.fresh.ms * self.pace),
+            slicing=self._slicing(account),
         )  # fmt: skip
         door = account.door(asyncio.get_running_loop())
         for one in chosen:
@@ -68,6 +70,12 @@ class Staff:
         if gone := left_behind(account.dealer.book.positions, split):
             told = f"nobody watches {gone}: put both back into the config"
             engine.board.trouble(f"{account.name}: left behind", told)
+
+    def _slicing(self, account: Account) -> Slicing:
+        """Say how large orders are cut; on bars the parts follow each other at once, as there is no time between."""
+        asked = self.config.live.slices
+        spacing_ms = 0 if account.paper is not None else round(asked.spacing.ms * self.pace)
+        return Slicing(asked.max_notional, asked.most, spacing_ms, asked.jitter, asked.seed)
 
     def shadow(self, name: str, chosen: tuple[LiveStrategy, ...], folder: Path) -> Account:
         """Open an account on paper for a variant that is only watched; its journal lies in the bot's folder."""

@@ -20,8 +20,10 @@ from itb.indicators.score import ArrayScores
 from itb.laws.live_parity import Compared, ScoreApart, Within, compare, scores_apart
 from itb.laws.places import OnPaper, OnPractice
 from itb.laws.stepped import SteppedRun
+from itb.live.orders.working import WHOLE, Slicing
 from itb.market.bars import Bars
 from itb.market.costs import Costs
+from itb.market.fills import Fill
 from itb.market.instrument import Instrument
 from itb.strategies.ml_threshold import MLThreshold
 from itb.strategies.protections import StopLossGuard
@@ -45,14 +47,35 @@ def scores_of(bars: Bars, seed: int = 5) -> dict[str, ArrayScores]:
     return {"up": ArrayScores("up", bars.open_time, draw, 0.0, 1.0)}
 
 
-def three(test: Backtest, bars: Bars) -> tuple[BacktestResult, Compared, Compared, OnPractice]:
+def three(
+    test: Backtest, bars: Bars, slicing: Slicing = WHOLE
+) -> tuple[BacktestResult, Compared, Compared, OnPractice]:
     """Run backtest, paper and practice; give the first and what the others are beside it."""
     scores = scores_of(bars)
     backtest = test.run(bars, scores, int(bars.open_time[WARM]))
-    paper = SteppedRun(MEMORY, test, bars, scores, OnPaper(test, bars, WARM), warm=WARM).run()
-    exchange = OnPractice(test, bars, WARM)
-    practice = SteppedRun(MEMORY, test, bars, scores, exchange, warm=WARM).run()
-    return backtest, compare(backtest, paper, NAMES), compare(backtest, practice, NAMES, Within.decimals(8)), exchange
+    exchange, within = OnPractice(test, bars, WARM), Within.decimals(7 if slicing.max_notional else 8)
+    paper, practice = (
+        as_wholes(SteppedRun(MEMORY, test, bars, scores, place, warm=WARM, slicing=slicing).run(), slicing)
+        for place in (OnPaper(test, bars, WARM), exchange)
+    )
+    return backtest, compare(backtest, paper, NAMES), compare(backtest, practice, NAMES, within), exchange
+
+
+def as_wholes(run: BacktestResult, slicing: Slicing) -> BacktestResult:
+    """Give a run with the executions of each order within a bar as one; parts must have been parts."""
+    wholes: list[Fill] = []
+    for fill in run.fills:
+        last = wholes[-1] if wholes else None
+        if last is not None and (last.order_id, last.bar, last.price) == (fill.order_id, fill.bar, fill.price):
+            added = {name: getattr(last, name) + getattr(fill, name) for name in ("qty", "fee", "fee_quote")}
+            wholes[-1] = dataclasses.replace(last, **added)
+        else:
+            wholes.append(fill)
+    if slicing.max_notional:
+        parts = [fill for fill in run.fills if fill.reason in {"entry", "signal"}]  # what protects rests as a whole
+        assert len(parts) > 3 * sum(fill.reason in {"entry", "signal"} for fill in wholes)
+        assert max(abs(fill.qty * fill.price) for fill in parts) < 1.3 * float(slicing.max_notional)
+    return dataclasses.replace(run, fills=tuple(wholes))
 
 
 def of_real_days(days: int, file: Path, instrument: Instrument, costs: Costs) -> BacktestResult:
@@ -116,6 +139,32 @@ def test_limit_entries_rest_follow_and_run_out_of_time_alike(asked: dict[str, An
     assert len(backtest.fills) > 8
     if asked["entry_bars"] != 1:
         assert {"completed", "canceled"} <= {order.status for order in backtest.orders if order.kind == "limit"}
+
+
+def test_large_orders_in_parts_are_one_order_to_the_bars() -> None:
+    bars = SyntheticMarket(230, "1m", seed=9).bars()["BTC/USDT"]
+    chosen = {"buy_threshold": 0.85, "sell_threshold": 0.1, "stop_loss": 0.003, "take_profit": 0.003}
+    slicing = Slicing(Decimal(2_000), jitter=0.2, seed=3)
+    test = Backtest(MLThreshold, chosen, venue=Venue(instrument=BTC))
+    backtest, paper, practice, _ = three(test, bars, slicing)
+    assert (paper.apart, practice.apart) == (None, None)
+    assert len(backtest.fills) > 6
+
+
+def test_parts_of_an_entry_that_rests_fill_within_its_bar_on_paper() -> None:
+    """On a venue each part comes after the one before was heard of: in lock-step a bar later."""
+    bars = SyntheticMarket(230, "1m", seed=9).bars()["BTC/USDT"]
+    chosen = {"buy_threshold": 0.85, "sell_threshold": 0.1, "entry": "limit", "entry_bars": 3, "stop_loss": 0.004}
+    test, slicing = Backtest(MLThreshold, chosen, venue=Venue(instrument=BTC)), Slicing(Decimal(2_000))
+    backtest = test.run(bars, scores_of(bars), int(bars.open_time[WARM]))
+    place = OnPaper(test, bars, WARM)
+    paper = SteppedRun(MEMORY, test, bars, scores_of(bars), place, warm=WARM, slicing=slicing).run()
+    ours, theirs = (
+        [(fill.bar, round(fill.qty, 8), fill.price, fill.reason) for fill in run.fills]
+        for run in (backtest, as_wholes(paper, slicing))
+    )
+    assert ours == theirs
+    assert len(ours) > 6
 
 
 # ---- the comparison can fail, and says why

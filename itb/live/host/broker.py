@@ -154,7 +154,7 @@ class LiveBroker(bt.BrokerBase):
             self.mirror.forget(ticket)
             if ticket.order.alive():
                 end(ticket.order)
-        if isinstance(command, Begin):
+        if isinstance(command, Begin) and isinstance(command.plan, Bracket):
             self.mirror.plans.pop(command.plan.intent.symbol, None)
 
     # -- orders coming in

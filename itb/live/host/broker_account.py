@@ -12,6 +12,7 @@ from backtrader.position import Position
 from itb.ledger.trades import TradeBook
 from itb.live.orders.funding import settled_at
 from itb.live.orders.state import EXACT, signed_change
+from itb.live.orders.working import WHOLE, Slicing
 from itb.market.fills import Fill
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Allotment:
         An entry that could not be sent this long after its bar's close is dropped (0 = never).
     keep
         How many closed trades of each symbol, and orders of this life, stay in memory at least (0 = all).
+    slicing
+        How large orders are cut.
     """
 
     strategy: str
@@ -58,6 +61,7 @@ class Allotment:
     shares_account: bool = False
     max_age_ms: int = 0
     keep: int = 0
+    slicing: Slicing = WHOLE
 
 
 class Booked(NamedTuple):

@@ -95,9 +95,9 @@ class Mirror:
             if self.is_ours(order.intent):
                 self._stand_in(order)
         for key in self.book.open_plans:
-            intent = self.book.plans[key].intent
-            if self.is_ours(intent):
-                self.plans[intent.symbol] = key
+            plan = self.book.plans[key]
+            if isinstance(plan, Bracket) and self.is_ours(plan.intent):
+                self.plans[plan.intent.symbol] = key
 
     def _stand_in(self, state: OrderState) -> None:
         """Make backtrader's order for one that the strategy did not send in this life, or that a plan sends."""

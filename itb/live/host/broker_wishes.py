@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from itb.live.host.broker_orders import KINDS
 from itb.live.orders.bracket import Bracket
 from itb.live.orders.intent import Intent
 from itb.live.orders.moves import leg_of, opposite, plan_key
+from itb.live.orders.plans import Worked
 
 if TYPE_CHECKING:
     from itb.live.host.broker_account import Allotment
@@ -48,12 +50,25 @@ class Wishes:
         elif isinstance(protect, Protection):
             bracket = Bracket(
                 f"p{intent.seq}", intent, stop_loss=protect.stop_loss, take_profit=protect.take_profit,
-                covers_all=True, rests=self._allotment.pairs,
+                covers_all=True, rests=self._allotment.pairs, slicing=self._allotment.slicing,
             )  # fmt: skip
             ticket.plan, ticket.role, ticket.key = plan_key(bracket), "entry", leg_of(bracket, "entry", intent).key
             return Begin(bracket)
+        elif self._is_large(intent) and oco is None and not intent.timeout_ms:
+            worked = Worked(f"p{intent.seq}", replace(intent, oco=""), self._allotment.slicing)
+            ticket.plan, ticket.role, ticket.key = plan_key(worked), "part", leg_of(worked, "part", intent).key
+            return Begin(worked)
         ticket.key, ticket.group = intent.key, intent.oco
         return Ask(intent)
+
+    def _is_large(self, intent: Intent) -> bool:
+        """Whether an order without a stop price is to leave in parts."""
+        instrument = self._allotment.venues[intent.symbol].instrument
+        assert instrument is not None  # the live broker refuses symbols without one
+        if intent.plan or intent.kind not in {"market", "limit"}:
+            return False
+        part = self._allotment.slicing.part(intent.qty, intent.qty, intent.worst_price, instrument, intent.key)
+        return part < intent.qty
 
     def bracket(self, main: Ticket, stop: Ticket | None, target: Ticket | None) -> Begin:
         """Say what backtrader's bracket order asks for."""
@@ -62,7 +77,7 @@ class Wishes:
             f"p{intent.seq}", intent,
             stop_price=None if stop is None else exact(stop.order.created.price),
             target_price=None if target is None else exact(target.order.created.price),
-            covers_all=True, rests=self._allotment.pairs,
+            covers_all=True, rests=self._allotment.pairs, slicing=self._allotment.slicing,
         )  # fmt: skip
         main.plan, main.role, main.key = plan_key(plan), "entry", leg_of(plan, "entry", intent).key
         for ticket, role in ((stop, "stop"), (target, "target")):
@@ -101,6 +116,7 @@ class Wishes:
         adopting = Bracket(
             f"p{intent.seq}", entry, covers_all=True, rests=self._allotment.pairs,
             stop_price=price if leg == "stop" else None, target_price=price if leg == "target" else None, adopts=True,
+            slicing=self._allotment.slicing,
         )  # fmt: skip
         ticket.plan = plan_key(adopting)
         return Begin(adopting)

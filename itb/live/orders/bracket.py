@@ -100,6 +100,8 @@ class Bracket:
         closing = self._next_exit(state, exits)
         if closing is None:
             entering = self._enter(state, legs, instrument, now)
+            if self._is_parting(entering, legs):
+                return entering
             is_growing = bool(entering or _unsettled(legs, "entry", "add"))
             return [*entering, *self._protect(state, legs, instrument, now, is_growing=is_growing)]
         reason, qty = closing
@@ -138,6 +140,15 @@ class Bracket:
         if not work.orders:
             return [leg_of(self, "entry", following)]
         return [leg_of(self, _WORKED, replace(following, asked_at=now, oco=""), len(work.orders) + 1)]
+
+    def _is_parting(self, entering: Sequence[Move], legs: Legs) -> bool:
+        """Whether a further part of the entry takes the market at this moment: protection is sized once it is there."""
+        own = self._own(legs)
+        last = own[-1] if len(own) > 1 else None
+        is_on_its_way = last is not None and not last.is_settled and last.phase is not Phase.UNKNOWN
+        parts = [last.intent] if last is not None and is_on_its_way else []
+        parts += [move for move in entering if isinstance(move, Intent)]
+        return any(part.kind == "market" for part in parts)
 
     # -- the exit
 

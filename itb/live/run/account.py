@@ -13,6 +13,7 @@ from itb.live.host.broker_account import Allotment, Subaccount
 from itb.live.orders import events as ev
 from itb.live.orders.funding import share_of
 from itb.live.orders.machine import KEPT
+from itb.live.orders.working import WHOLE, Slicing
 from itb.live.paper import live_bar
 from itb.live.run.tranches import Turn, give_turns
 
@@ -210,6 +211,7 @@ def allotments(
     *,
     pairs: bool,
     max_age_ms: int,
+    slicing: Slicing = WHOLE,
 ) -> dict[tuple[str, str], Allotment]:
     """Split an account: each strategy's share of the cash, evenly over the markets that it trades."""
     return {
@@ -220,6 +222,7 @@ def allotments(
             pairs=pairs,
             max_age_ms=max_age_ms,
             keep=KEPT,
+            slicing=slicing,
             shares_account=len(names) * len(symbols) > 1,
         )
         for name, share in names.items()
