@@ -41,7 +41,7 @@ def labels(options: Options, out: Out = None, include_holdout: IncludeHoldout = 
 @command(app)
 def train(options: Options, out: Out = None) -> None:
     """Train one model on the last training window and write its files."""
-    from itb.runs.steps import train as run
+    from itb.runs.train import train as run
 
     with progress_bar(options) as progress:
         said = run(options.market(progress=progress), out)

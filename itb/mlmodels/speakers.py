@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -74,6 +74,24 @@ def speak(
     ``coin`` is whose rows they are. Raises :class:`itb.errors.ModelError` when a model learned from other features, or
     scales coin by coin and does not know this one.
     """
+
+    def scores_of(speaker: Speaker, first: int, stop: int) -> FloatArray:
+        stored = load_model(speaker.path)
+        check_features(stored.manifest, feature_names)
+        return stored.scores(features[first:stop], coin)
+
+    return spoken_by(speakers, scores_of, open_time, in_sample=in_sample, start=start)
+
+
+def spoken_by(
+    speakers: Sequence[Speaker],
+    scores_of: Callable[[Speaker, int, int], FloatArray],
+    open_time: IntArray,
+    *,
+    in_sample: bool = False,
+    start: int = 0,
+) -> Spoken:
+    """Let each of ``speakers`` score its rows by ``scores_of`` (who, first row, the row after the last one)."""
     scores = np.full(len(open_time), np.nan)
     who = np.full(len(open_time), NOBODY, dtype=np.int64)
     begins = np.searchsorted(open_time, [speaker.speaks_from for speaker in speakers])
@@ -83,9 +101,7 @@ def speak(
         first = max(start, 0 if in_sample and number == 0 else int(begin))
         if first >= stop:
             continue
-        stored = load_model(speakers[number].path)
-        check_features(stored.manifest, feature_names)
-        scores[first:stop] = stored.scores(features[first:stop], coin)
+        scores[first:stop] = scores_of(speakers[number], first, int(stop))
         who[first:stop] = number
     return Spoken(scores, who, seen & (who != NOBODY))
 

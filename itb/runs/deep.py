@@ -10,7 +10,6 @@ import numpy as np
 from itb.charts.data import LearningCurves
 from itb.config.columns import columns
 from itb.config.dump import config_hash
-from itb.errors import ConfigError
 from itb.mlmodels.deep.algorithm import DeepAlgorithm
 from itb.mlmodels.deep.judging import kept_epoch
 from itb.mlmodels.deep.result import CoinResult
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from itb.config import Config
     from itb.config.columns import LearnedColumn
     from itb.market.bars import Bars
     from itb.mlmodels.deep.walk import PanelWalk
@@ -49,19 +47,6 @@ class DeepScores:
 def is_deep(column: LearnedColumn) -> bool:
     """Whether a column is learned from the bars of all symbols at once."""
     return isinstance(column.algorithm, DeepAlgorithm)
-
-
-def refuse_deep(config: Config, learned: Sequence[LearnedColumn]) -> None:
-    """Raise :class:`itb.errors.ConfigError` for networks where only rows of features can be taught from."""
-    for column in learned:
-        if is_deep(column):
-            names = [model.algorithm for model in config.all_models]
-            at = config.place("model", names.index(column.algorithm.name))
-            message = (
-                f'"{column.algorithm.name}" reads the bars of all symbols at once, and rows of features are asked for '
-                "here; train it by `itb walkforward` or `itb backtest`, or use another algorithm"
-            )
-            raise ConfigError(config.complaint((*at, "algorithm"), message))
 
 
 def deep_scores(workspace: Workspace, market: Market, walk: WalkForward, relabel: Relabel | None = None) -> DeepScores:

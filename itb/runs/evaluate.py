@@ -16,12 +16,15 @@ from itb.datafeeds.files import IN_SAMPLE
 from itb.errors import ConfigError
 from itb.market.bars import utc
 from itb.mlmodels.crossfit import CrossValidation, cross_scores
+from itb.mlmodels.deep.algorithm import DeepAlgorithm
 from itb.mlmodels.labels.column import typical_reach
 from itb.mlmodels.quality import grade
 from itb.mlmodels.split_file import read_sets_split
 from itb.mlmodels.split_scores import split_scores
+from itb.runs.deep import is_deep
 from itb.runs.inputs import file_hash
 from itb.runs.looks import earlier_looks, enter_look, look_note
+from itb.runs.networks import crossed_network
 from itb.runs.outputs import output
 from itb.runs.pool import is_pooled
 from itb.runs.said import Said
@@ -29,11 +32,13 @@ from itb.runs.steps import facts_of, markets, stamps, title
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from itb.config import Config
     from itb.config.columns import LearnedColumn
     from itb.market.bars import FloatArray
+    from itb.mlmodels.deep.walk import PanelWalk
     from itb.mlmodels.quality import Quality
     from itb.mlmodels.table import TrainingTable
     from itb.runs.market import Market
@@ -75,10 +80,7 @@ def evaluate(workspace: Workspace, out: Path | None = None) -> Said:
     told: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
     for run_id, market in markets(workspace, "evaluate"):
-        learned = columns(config)
-        workspace.report(0, 1, f"computing features of {market.bars.symbol}")
-        tables = training_tables(config, market.bars, learned)
-        found = [_evaluated(workspace, one, table) for one, table in zip(learned, tables, strict=True)]
+        found = list(_all_evaluated(workspace, market))
         marked = any(one.is_retrospective for one in found)
         made_of = file_hash(split_file) if split_file else ""
         file = output(workspace, "evaluate", market, out, config_hash(config), made_of)
@@ -115,6 +117,42 @@ def evaluate(workspace: Workspace, out: Path | None = None) -> Said:
             }
         )
     return Said({"evaluated": told}, tuple(lines), Table(_HEAD, tuple(rows)))
+
+
+def _all_evaluated(workspace: Workspace, market: Market) -> Iterator[_Evaluated]:
+    config, learned = workspace.config, columns(workspace.config)
+    by_rows = [one for one in learned if not is_deep(one)]
+    tables: dict[str, TrainingTable] = {}
+    if by_rows:
+        workspace.report(0, 1, f"computing features of {market.bars.symbol}")
+        names = (one.name for one in by_rows)
+        tables = dict(zip(names, training_tables(config, market.bars, by_rows), strict=True))
+    for one in learned:
+        if one.name in tables:
+            yield _evaluated(workspace, one, tables[one.name])
+        else:
+            yield _network_evaluated(workspace, market, one)
+
+
+def _network_evaluated(workspace: Workspace, market: Market, learned: LearnedColumn) -> _Evaluated:
+    """Take one symbol's share of what a network, fitted over the same splits of all symbols' times, has said."""
+    from itb.mlmodels.deep.crossfit import PanelCross, cross_panel, split_panel
+
+    config, part = workspace.config, learned.algorithm
+    assert isinstance(part, DeepAlgorithm)
+    section = config.evaluation
+
+    def fit(walk: PanelWalk) -> PanelCross:
+        split_file = _split_file(config)
+        if split_file is not None:
+            return split_panel(walk, read_sets_split(split_file), section.embargo_bars)
+        return cross_panel(walk, cut_of(config, section.split, part.warmup), workspace.progress)
+
+    found, scores = crossed_network(workspace, market, learned, fit)
+    label = learned.outcome(market.bars)
+    reach = typical_reach(label.known_at)
+    grades = tuple(grade(label.values, path, is_classifier=False, horizon=reach) for path in scores)
+    return _Evaluated(learned.name, scores, grades, found.is_retrospective, found.notes)
 
 
 def _evaluated(workspace: Workspace, learned: LearnedColumn, table: TrainingTable) -> _Evaluated:

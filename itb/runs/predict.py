@@ -17,13 +17,16 @@ from itb.datafeeds.files import IN_SAMPLE
 from itb.errors import ConfigError, ModelError
 from itb.market.bars import utc
 from itb.runs.capsule import series_of, versions
+from itb.runs.deep import is_deep
 from itb.runs.inputs import file_hash
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.market import fingerprint
+from itb.runs.networks import are_networks, bars_beside, spoken_networks
 from itb.runs.outputs import Output, output_path, series_name
 from itb.runs.pool import is_pooled
 from itb.runs.said import Said
-from itb.runs.steps import POOL, facts_of, markets, stamps, title
+from itb.runs.steps import facts_of, markets, stamps, title
+from itb.runs.train import POOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +99,8 @@ class _Work:
 
     def _last_trained(self) -> Path:
         symbol, timeframe = self.market.bars.symbol, self.workspace.config.data.timeframe
-        name = POOL if is_pooled(self.workspace) else series_of(symbol)
+        has_pool = is_pooled(self.workspace) and not all(is_deep(column) for column in columns(self.workspace.config))
+        name = POOL if has_pool else series_of(symbol)
         folder = self.workspace.runs / "models"
         found = sorted(folder.glob(f"*-{name}-{timeframe}-*")) if folder.is_dir() else []
         if not found:
@@ -111,25 +115,24 @@ class _Work:
         from itb.mlmodels.speakers import speak
 
         workspace, bars = self.workspace, self.market.bars
-        features = parts.feature_set(workspace.config, bars.columns)
+        by_rows = any(not are_networks(models) for models in speakers.values())
+        features = parts.feature_set(workspace.config, bars.columns) if by_rows else None
         file = Output(self.path, self._made_of(speakers, features))
-        before = self._before(file)
+        before = self._before(file, speakers)
         start = 0 if before is None else before.num_rows
         workspace.report(0, len(speakers) + 1, f"computing features of {bars.symbol}")
-        matrix = features.compute(bars) if start < len(bars) else np.zeros((len(bars), 1), dtype=np.float32)
+        matrix = np.zeros((len(bars), 1), dtype=np.float32)
+        if features is not None and start < len(bars):
+            matrix = features.compute(bars)
         table: dict[str, Any] = {"timestamp": stamps(self.market)}
         scored = 0
         for done, (column, models) in enumerate(speakers.items(), start=1):
             workspace.report(done, len(speakers) + 1, f"{column} of {bars.symbol}")
-            spoken = speak(
-                models,
-                matrix,
-                features.names,
-                bars.open_time,
-                in_sample=self.asked.in_sample,
-                start=start,
-                coin=bars.symbol,
-            )
+            how: dict[str, Any] = {"in_sample": self.asked.in_sample, "start": start}
+            if features is None or are_networks(models):
+                spoken = spoken_networks(workspace, self.market, models, **how)
+            else:
+                spoken = speak(models, matrix, features.names, bars.open_time, coin=bars.symbol, **how)
             table |= _joined(column, before, spoken, [model.path.name for model in models], self.asked.in_sample, start)
             self.scores[column] = np.asarray(table[column].to_numpy(zero_copy_only=False), dtype=np.float64)
             scored += int(np.isfinite(spoken.scores).sum())
@@ -145,6 +148,7 @@ class _Work:
             "columns": list(speakers),
             "models": {column: [str(model.path) for model in models] for column, models in speakers.items()},
             "in_sample": self.asked.in_sample,
+            "beside": self._beside(len(bars), speakers),
         }
         if before is None or start < len(bars):
             import pyarrow as pa
@@ -207,7 +211,15 @@ class _Work:
         text = repr((named, delays, features, self.asked.in_sample, plugins, sorted(versions().items())))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _before(self, file: Output) -> pa.Table | None:
+    def _beside(self, count: int, speakers: Mapping[str, tuple[Speaker, ...]]) -> dict[str, str]:
+        """Give the fingerprints of the other symbols' bars up to the last of ``count``, where a network reads them."""
+        if not any(are_networks(models) for models in speakers.values()):
+            return {}
+        symbol, until = self.market.bars.symbol, int(self.market.bars.open_time[count - 1]) + 1
+        beside = bars_beside(self.workspace, self.market)
+        return {name: fingerprint(bars.between(None, until)) for name, bars in beside.items() if name != symbol}
+
+    def _before(self, file: Output, speakers: Mapping[str, tuple[Speaker, ...]]) -> pa.Table | None:
         """Give the table that the same models wrote about the beginning of the same bars."""
         import pyarrow.parquet as pq
 
@@ -215,6 +227,8 @@ class _Work:
         if facts is None or not 0 < facts["bars"] <= len(bars):
             return None
         if facts["data_fingerprint"] != fingerprint(bars.head(facts["bars"])):
+            return None
+        if facts.get("beside", {}) != self._beside(facts["bars"], speakers):
             return None
         return pq.read_table(file.path)
 

@@ -11,40 +11,32 @@ from itb.charts.data import Table
 from itb.charts.wording import number, percent
 from itb.config import parts
 from itb.config.check import check_parts
-from itb.config.columns import columns, distinct_labels
+from itb.config.columns import distinct_labels
 from itb.config.dump import config_hash
 from itb.config.plugins import load_plugins
 from itb.errors import ConfigError
 from itb.market.bars import utc
-from itb.runs.capsule import new_run_id, series_of
-from itb.runs.deep import refuse_deep
+from itb.runs.capsule import new_run_id
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.market import Market, load_market
 from itb.runs.model import grades, score_columns
-from itb.runs.model import walk_forward as build_walk_forward
-from itb.runs.outputs import output, series_name
-from itb.runs.pool import is_pooled, pooled
+from itb.runs.outputs import output
 from itb.runs.said import Said
 from itb.runs.strategy import check_settings
-from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from itb.config import Config
-    from itb.config.columns import LearnedColumn
     from itb.indicators.feature_set import FeatureSet
     from itb.market.bars import IntArray
     from itb.mlmodels.quality import ModelQuality
     from itb.mlmodels.result import WalkForwardResult
-    from itb.mlmodels.table import TrainingTable
-    from itb.mlmodels.walkforward import WalkForward
     from itb.runs.outputs import Output
     from itb.runs.scored import ScoredMarket
     from itb.runs.workspace import Workspace
 
-POOL = "pool"  # in place of the symbol, in the name of a run that trained on all
 _NOTES = 5  # of refits, before the rest is only counted
 _ROWS = 40  # of a table, before the middle is only counted
 
@@ -151,74 +143,6 @@ def write_labels(workspace: Workspace, out: Path | None = None) -> Said:
         lines.append(f"  {'written to' if is_new else 'already in'} {file.path}")
         told.append({"run": run_id, **facts, "file": str(file.path), "is_new": is_new})
     return Said({"labels": told}, tuple(lines))
-
-
-def train(workspace: Workspace, out: Path | None = None) -> Said:
-    """Fit one model of each score column on the last training window, as the walk-forward would at the last bar.
-
-    ``out`` is the folder that the files go to, one below it for each symbol where there are several. Pooled training
-    fits one model for all symbols.
-    """
-    config = workspace.config
-    learned, walk = columns(config), build_walk_forward(config)
-    refuse_deep(config, learned)
-    told: list[dict[str, Any]] = []
-    for run_id, market in markets(workspace, "train"):
-        symbol = market.bars.symbol
-        folder = workspace.runs / "models" / run_id
-        if is_pooled(workspace):
-            found = pooled(workspace, market)
-            name = run_id.replace(series_of(symbol), POOL)
-            folder = workspace.runs / "models" / name if out is None else out
-            lessons: list[tuple[WalkForward, TrainingTable]] = [(pool.walk(walk), pool.table) for pool in found.pools]
-            told += _fitted(workspace, market, learned, lessons, folder, name)
-            break
-        if out is not None:
-            folder = out if len(config.data.symbols) == 1 else out / series_name(workspace, symbol)
-        workspace.report(0, len(learned), f"computing features of {symbol}")
-        lessons = [(walk, table) for table in training_tables(config, market.bars, learned)]
-        told += _fitted(workspace, market, learned, lessons, folder, run_id)
-    lines = [line for one in told for line in _trained(one, pooled=is_pooled(workspace))]
-    return Said({"models": told}, tuple(lines))
-
-
-def _fitted(
-    workspace: Workspace,
-    market: Market,
-    learned: Sequence[LearnedColumn],
-    lessons: Sequence[tuple[WalkForward, TrainingTable]],
-    folder: Path,
-    run_id: str,
-) -> Iterator[dict[str, Any]]:
-    from itb.mlmodels.latest import fit_latest
-
-    for done, (column, (walk, table)) in enumerate(zip(learned, lessons, strict=True)):
-        workspace.report(done, len(learned), f"training {column.name} on {market.bars.symbol}")
-        latest = fit_latest(walk, table, column.algorithm, folder, seed=column.seed, column=column.name)
-        said = latest.manifest
-        yield {
-            "run": run_id,
-            **facts_of(workspace, market),
-            "title": title(market),
-            "file": str(latest.path),
-            "column": said.column,
-            "rows": said.rows,
-            "trained_from": utc(said.trained_from),
-            "trained_until": utc(said.trained_until),
-            "known_at": utc(said.known_at),
-            "note": latest.note,
-        }
-    workspace.report(len(learned), len(learned), f"trained on {market.bars.symbol}")
-
-
-def _trained(told: Mapping[str, Any], *, pooled: bool) -> Iterator[str]:
-    yield (
-        f"{'pooled' if pooled else told['title']}: {told['column']} learned from {told['rows']:,} bars, "
-        f"{told['trained_from']} to {told['trained_until']}, whose labels were known at the close of {told['known_at']}"
-    )
-    if told["note"]:
-        yield f"  {told['note']}"
-    yield f"  written to {told['file']}"
 
 
 def walk_forward(workspace: Workspace, out: Path | None = None) -> Said:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from itb.config import parts
-from itb.runs.deep import refuse_deep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +16,8 @@ if TYPE_CHECKING:
 
 
 def training_tables(config: Config, bars: Bars, learned: Sequence[LearnedColumn]) -> tuple[TrainingTable, ...]:
-    """Compute the configured features once, and a table of them with the label of each column.
-
-    Raises :class:`itb.errors.ConfigError` for columns that are not learned from features.
-    """
+    """Compute the configured features once, and a table of them with the label of each column, none a network's."""
     from itb.mlmodels.table import TrainingTable
-
-    refuse_deep(config, learned)
 
     features = parts.feature_set(config, bars.columns)
     matrix = features.compute(bars)

@@ -14,16 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from itb.config import load_config
-from itb.errors import ConfigError, ModelError
+from itb.errors import ModelError
 from itb.mlmodels.labels import LabelColumn
 from itb.runs.backtest import backtest
-from itb.runs.evaluate import evaluate
 from itb.runs.explore import explore
 from itb.runs.history import reproduce
 from itb.runs.laws import check
 from itb.runs.model import score_columns
 from itb.runs.optimize import Asked, optimize
-from itb.runs.steps import markets, train, walk_forward
+from itb.runs.steps import markets, walk_forward
 from itb.runs.workspace import Workspace
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -72,12 +71,6 @@ def test_a_network_stands_beside_other_models(workspace, tmp_path):
     scores = pq.read_table(tmp_path / "runs" / "walkforward" / "BTC_USDT-1h.parquet")
     assert scores.column_names == ["timestamp", "ahead_linear", "ahead_resnet1d"]
     assert all(np.isfinite(scores[name].to_numpy()).any() for name in scores.column_names[1:])
-
-
-@pytest.mark.parametrize("command", [train, evaluate])
-def test_commands_that_teach_from_rows_of_features_refuse_it(workspace, command):
-    with pytest.raises(ConfigError, match=r'models\[1\]\.algorithm: "resnet1d" reads the bars of all symbols at once'):
-        command(workspace())
 
 
 def test_without_torch_one_line_says_what_to_install(workspace, monkeypatch):

@@ -15,7 +15,8 @@ from itb.runs.history import reproduce
 from itb.runs.market import load_market
 from itb.runs.predict import predict
 from itb.runs.project import check_config
-from itb.runs.steps import train, walk_forward
+from itb.runs.steps import walk_forward
+from itb.runs.train import train
 
 BOTH = ("training.pooled=true", 'data.symbols=["ETH/USDT", "BTC/USDT"]')
 

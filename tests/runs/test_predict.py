@@ -17,7 +17,8 @@ from itb.mlmodels.speakers import find_speakers
 from itb.runs.market import load_bars
 from itb.runs.predict import Asked, predict
 from itb.runs.score_files import read_score_file
-from itb.runs.steps import train, walk_forward
+from itb.runs.steps import walk_forward
+from itb.runs.train import train
 from itb.strategies.ml_threshold import MLThreshold
 
 HOUR = 3_600_000

@@ -10,7 +10,8 @@ import pytest
 from itb.config import load_config
 from itb.errors import ConfigError
 from itb.runs.prune import prune
-from itb.runs.steps import train, walk_forward
+from itb.runs.steps import walk_forward
+from itb.runs.train import train
 from itb.runs.workspace import Workspace
 
 SMALL = (

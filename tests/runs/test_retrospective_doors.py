@@ -16,7 +16,8 @@ from itb.runs.predict import Asked, predict
 from itb.runs.scored import ScoredMarket
 from itb.runs.signal_files import write_signals
 from itb.runs.simulate import simulate
-from itb.runs.steps import markets, train, write_features
+from itb.runs.steps import markets, write_features
+from itb.runs.train import train
 from itb.strategies.ml_threshold import MLThreshold
 
 COLUMN = "up_6_0bps_logistic"

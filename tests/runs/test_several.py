@@ -17,7 +17,8 @@ from itb.runs.history import reproduce
 from itb.runs.laws import check
 from itb.runs.project import check_config
 from itb.runs.stages import Stage
-from itb.runs.steps import train, walk_forward, write_labels
+from itb.runs.steps import walk_forward, write_labels
+from itb.runs.train import train
 
 COLUMNS = ["rise_logistic", "rise_linear", "move_linear"]
 READS = "strategy.score='rise_logistic'"

@@ -15,7 +15,8 @@ from itb.indicators.feature_set import FEATURES
 from itb.mlmodels.registry import load_model
 from itb.mlmodels.timeline import ModelTimeline
 from itb.runs.market import load_bars
-from itb.runs.steps import train, walk_forward, write_features, write_labels
+from itb.runs.steps import walk_forward, write_features, write_labels
+from itb.runs.train import train
 
 HOUR = 3_600_000
 

@@ -18,7 +18,8 @@ Table = npt.NDArray[np.float64]
 class PanelLesson:
     """Rows to learn from and rows held back, each with labels (rows x coins, NaN where they must not be known).
 
-    What is learned knows nothing of the rows held back: their labels were known before the first of those.
+    What is learned knows nothing of the rows held back: their labels were known before the first of those. Bars of the
+    spans ``hidden`` shape no scale: they are to be scored.
     """
 
     panel: Panel
@@ -26,6 +27,7 @@ class PanelLesson:
     labels: Table
     tail: range
     tail_labels: Table
+    hidden: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, panel: Panel, targets: Targets, rows: range, until: int, tail_fraction: float) -> PanelLesson:
@@ -49,10 +51,14 @@ class PanelLesson:
     def input_scale(self, steps: int) -> tuple[FloatArray, FloatArray]:
         """Give mean and standard deviation of each channel over the bars of the rows to learn from, and no other."""
         part = slice(self.rows[0] - steps + 1, self.rows[-1] + 1)
+        shown = np.ones(part.stop, dtype=np.bool_)
+        for start, stop in self.hidden:
+            shown[start:stop] = False
+        shown = shown[part]
         centre, scale = np.zeros(len(self.panel.channels)), np.ones(len(self.panel.channels))
         for place, channel in enumerate(self.panel.cells):
             values = channel[part].astype(np.float64)
-            values = values[np.isfinite(values)]
+            values = values[np.isfinite(values) & shown]
             if len(values):
                 centre[place] = values.mean()
                 scale[place] = values.std() or 1.0

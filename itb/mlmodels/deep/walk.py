@@ -179,7 +179,7 @@ class PanelWalk:
         return _fold(block, entry, told), test
 
     def _fit(self, home: Path, block: Block, latest: str, total: int, progress: Progress | None) -> None:
-        lesson = self._lesson(block)
+        lesson = self.lesson(block)
         told: dict[str, Any] = {
             "number": block.number,
             "manifest": "",
@@ -190,7 +190,7 @@ class PanelWalk:
             "curve": [],
         }
         arrays = {"test": np.full((len(self.test(block)), len(self.panel.symbols)), np.nan)}
-        if len(lesson.rows) < max(self.walk.min_train_rows, 2) or not len(lesson.tail):
+        if not self.is_enough(lesson):
             told["note"] = f"only {len(lesson.rows)} rows with a known label, {self.walk.min_train_rows} are needed"
         else:
             part = self.algorithm
@@ -203,7 +203,7 @@ class PanelWalk:
             start = self.model(home, latest) if latest and part.fine_tune_epochs else None
             taught = teach(part, lesson, self.seed, start=start, draft=draft, told=heard)
             model, note = calibrated(taught.model, lesson)
-            manifest = self._manifest(block, lesson, note)
+            manifest = self.manifest(block, lesson, note)
             told |= {
                 "manifest": save_content(model.to_bytes(), part.suffix, manifest, home / "models"),
                 "note": note,
@@ -220,7 +220,12 @@ class PanelWalk:
         write_whole(self._path(home, block), dump_tensors(arrays, {"refit": json.dumps(told)}))
         (home / "folds" / f"{block.number:05d}.training").unlink(missing_ok=True)
 
-    def _lesson(self, block: Block) -> PanelLesson:
+    def is_enough(self, lesson: PanelLesson) -> bool:
+        """Whether a network can be taught by a lesson."""
+        return len(lesson.rows) >= max(self.walk.min_train_rows, 2) and len(lesson.tail) > 0
+
+    def lesson(self, block: Block) -> PanelLesson:
+        """Give what one refit learns from."""
         walk, every = self.walk, self.walk.every_nth_row
         bars = self.panel.open_time // self.panel.timeframe.ms
         first = max(block.train_start, self.algorithm.warmup)
@@ -230,7 +235,8 @@ class PanelWalk:
         rows = rows[-newest:] if newest else rows
         return PanelLesson.of(self.panel, self.targets, rows, block.known_until, self.algorithm.tail_fraction)
 
-    def _manifest(self, block: Block, lesson: PanelLesson, note: str) -> Manifest:
+    def manifest(self, block: Block, lesson: PanelLesson, note: str) -> Manifest:
+        """Say what a model was made of."""
         times = self.panel.open_time
         return Manifest(
             column=self.column,
