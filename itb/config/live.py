@@ -112,7 +112,9 @@ class LiveSection(Section):
     decide_within: LengthValue = Field(
         default=Length.parse("5s"), description="How long a strategy may take for a bar; later orders are withdrawn."
     )
-    most_orders: int = Field(default=20, ge=1, description="Orders that a strategy may send at one bar.")
+    most_orders: int = Field(
+        default=20, ge=1, description="Orders that a strategy may send at one bar of each of its symbols."
+    )
     drift: Literal["halt", "adopt", "tell"] = Field(
         default="halt", description="What happens when the account's balances are not what the journal explains."
     )

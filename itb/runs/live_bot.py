@@ -304,8 +304,7 @@ class Bot:
     ) -> Account:
         file = journal_of(self.config, self.folder)
         if self.launch.is_paper:
-            lanes = len(self.symbols) * max(1, len(self.settings.strategies))
-            cash = paper_cash(self.config, lanes)
+            cash = paper_cash(self.config, max(1, len(self.settings.strategies)))
             return paper_account(self.config, "main", cash, instruments, histories, file, rates=remote)
         account = venue_account(self.config, remote, instruments, file, self._now, self.speed)
         account.is_stepped = self.is_stepped
@@ -352,7 +351,7 @@ class Bot:
 
     def _cash(self, strategies: int) -> Decimal:
         if self.launch.is_paper:
-            return paper_cash(self.config, len(self.symbols) * strategies)
+            return paper_cash(self.config, strategies)
         if self.launch.rehearsal is not None:
             asked = self.launch.rehearsal.cash
             return Decimal(repr(float(self.config.backtest.cash if asked is None else asked)))

@@ -63,7 +63,7 @@ class LiveBridge(Pilot):
             raise ItbError(f"nothing can be entered yet: {', '.join(self.engine.gate.held_by)}")
         if self.main.dealer.book.halted:
             raise ItbError(f"trading is halted: {self.main.dealer.book.halted}; /resume lifts it")
-        lanes = [lane for lane in self.main.lanes if lane.symbol == symbol]
+        lanes = [lane for lane in self.main.lanes if symbol in lane.symbols]
         able = [lane for lane in lanes if isinstance(lane.host.strategy, Trader)]
         if not able:
             raise ItbError(f"no strategy that trades {symbol} can be asked to enter; there are {self._strategies()}")
@@ -117,7 +117,7 @@ class LiveBridge(Pilot):
     def apply_pardons(self) -> None:
         """Tell strategies from when on trades count for protections."""
         for lane in self.main.lanes:
-            since = self.main.dealer.book.pardons.get(lane.symbol, 0)
+            since = self._pardoned(lane)
             if since:
                 lane.host.act(lambda strategy, since=since: _pardon(strategy, since))  # type: ignore[misc]  # bound at once
 
@@ -145,17 +145,23 @@ class LiveBridge(Pilot):
         found = []
         for lane in self.main.lanes:
             found += [
-                LockLine(lane.symbol, lock.until_ms, lock.protection)
+                LockLine(symbol, lock.until_ms, lock.protection)
                 for lock in self._locks_of(lane)
-                if lock.until_ms > now
+                for symbol in lane.symbols
+                if lock.until_ms > now and lock.scope.symbol in (None, symbol)
             ]
         return tuple(dict.fromkeys(found))
 
     def _locks_of(self, lane: Lane) -> Any:
-        since = self.main.dealer.book.pardons.get(lane.symbol, 0)
-        closed = [trade for trade in lane.books.histories[lane.symbol].closed if trade.exit_time >= since]
-        bar_ms = self.engine.windows[lane.symbol].timeframe.ms
+        since = self._pardoned(lane)
+        ended = (trade for book in lane.books.histories.values() for trade in book.closed if trade.exit_time >= since)
+        closed = sorted(ended, key=lambda trade: trade.exit_time)
+        bar_ms = self.engine.windows[lane.symbols[0]].timeframe.ms
         return locks(self.protections.get(lane.name, ()), closed, bar_ms)
+
+    def _pardoned(self, lane: Lane) -> int:
+        """Give the time from which on trades count; what is lifted for one market of a purse is lifted for all."""
+        return max(self.main.dealer.book.pardons.get(symbol, 0) for symbol in lane.symbols)
 
     def logs(self, most: int = 20) -> tuple[str, ...]:
         """Give the newest lines of the log."""

@@ -235,11 +235,17 @@ def paper_goes_on(config: Config, folder: Path) -> int | None:
     return None if newest is None else bar_after(newest.time, config.data.timeframe.ms)
 
 
-def paper_cash(config: Config, lanes: int) -> Decimal:
-    """Give the cash of an account on paper: as said, else that of the backtest for each lane."""
+def purses(config: Config) -> tuple[tuple[str, ...], ...]:
+    """Give the markets that trade one purse each: every symbol alone, or all of them on a shared account."""
+    symbols = config.data.symbols
+    return (symbols,) if config.account.shared else tuple((symbol,) for symbol in symbols)
+
+
+def paper_cash(config: Config, strategies: int = 1) -> Decimal:
+    """Give the cash of an account on paper: as said, else that of the backtest for each purse of each strategy."""
     if config.live.cash is not None:
         return Decimal(repr(config.live.cash))
-    return Decimal(repr(config.backtest.cash)) * lanes
+    return Decimal(repr(config.backtest.cash)) * strategies * len(purses(config))
 
 
 def usable_cash(config: Config) -> Decimal:

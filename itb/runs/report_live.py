@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from itb.backtest.run import Backtest
+from itb.backtest.run import Backtest, TradedMarket
 from itb.charts.data import MetricRow, Note, Table
 from itb.charts.live_page import LivePage, live_page
 from itb.engine.venue import Venue
@@ -26,7 +26,7 @@ from itb.mlmodels.files import write_whole
 from itb.runs.graded import build_grader
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import kept_models, models_home
-from itb.runs.live_parts import journal_of, paper_cash, stored_bars, usable_cash
+from itb.runs.live_parts import journal_of, paper_cash, purses, stored_bars, usable_cash
 from itb.runs.live_strategies import LiveStrategy, live_strategies
 from itb.runs.live_training import bars_so_far
 from itb.runs.said import Said
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.market.bars import Bars, FloatArray
+    from itb.market.fills import Fill
     from itb.runs.live_models import LiveModels
     from itb.runs.workspace import Workspace
 
@@ -74,9 +75,7 @@ def report_live(workspace: Workspace, bot: str = "") -> Said:
     journal = journal_of(workspace.config, folder)
     lived = read_lived(folder, journal if isinstance(journal, str) else "", workspace.config.data.timeframe)
     stored = stored_bars(workspace)
-    lanes = [
-        lane for symbol in workspace.config.data.symbols for lane in _lanes(workspace, folder, lived, symbol, stored)
-    ]
+    lanes = [lane for purse in purses(workspace.config) for lane in _lanes(workspace, folder, lived, purse, stored)]
     if not lanes:
         raise JournalError(f"{folder}: the event log has no decided bar of {', '.join(workspace.config.data.symbols)}")
     prices = Slipped(np.concatenate([lane.prices.bps for lane in lanes]))
@@ -107,13 +106,51 @@ def report_live(workspace: Workspace, bot: str = "") -> Said:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """One market as the bot saw it: its bars with their warm-up, the bar it began at, and its scores."""
+
+    market: TradedMarket
+    begins: int
+    ticks: int
+    apart: list[ScoreApart]
+
+
 def _lanes(
-    workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored: Mapping[str, Bars | None]
+    workspace: Workspace, folder: Path, lived: Lived, purse: tuple[str, ...], stored: Mapping[str, Bars | None]
 ) -> list[LivedLane]:
-    ticks = lived.ticks.get(symbol, {})
-    if not ticks:
-        return []
+    """Backtest the markets of a purse as each strategy traded them."""
     config = workspace.config
+    past = [_past(workspace, folder, lived, symbol, stored) for symbol in purse if lived.ticks.get(symbol)]
+    if not past:
+        return []
+    bars = [one.market.bars for one in past]
+    chosen = live_strategies(workspace, *bars)
+    begins = min(one.begins for one in past)
+    found = []
+    for one in chosen:
+        cash = _cash(workspace, folder, len(chosen), one)
+        test = Backtest(one.strategy, one.settings, cash, Venue(config.costs), stepping=config.backtest.engine)
+        fills = _backtested(test, [was.market for was in past], begins)
+        for was in past:
+            symbol = was.market.bars.symbol
+            day = Day((one.name, symbol), was.market.bars, lived, was.apart)
+            lines = tuple(side_by_side(day, fills[symbol]))
+            prices = slipped(was.market.bars, lived.fills.get(day.name, []))
+            found.append(LivedLane(day, lines, prices, was.ticks, was.ticks * len(was.market.scores)))
+    return found
+
+
+def _backtested(test: Backtest, markets: list[TradedMarket], begins: int) -> Mapping[str, tuple[Fill, ...]]:
+    if len(markets) == 1:
+        (one,) = markets
+        assert one.venue is not None
+        return {one.bars.symbol: replace(test, venue=one.venue).run(one.bars, one.scores, begins).fills}
+    return {symbol: part.fills for symbol, part in test.run_shared(markets, begins).parts.items()}
+
+
+def _past(workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored: Mapping[str, Bars | None]) -> _Past:
+    config, ticks = workspace.config, lived.ticks[symbol]
     whole = _bars(workspace, folder, symbol, stored)
     begins = min([*ticks, *(time for (_, name), time in lived.first_order.items() if name == symbol)])
     start, stop = (int(whole.open_time.searchsorted(time)) for time in (begins, max(ticks) + 1))
@@ -129,18 +166,8 @@ def _lanes(
             beside = _bars(workspace, folder, other, stored)
             windows[other] = GrowingBars(beside.between(int(bars.open_time[0]), int(bars.close_time[-1])))
         scores, apart = _scores(lived, windows, whole, bars, warm, models)
-    chosen = live_strategies(workspace, bars)
-    found = []
-    for one in chosen:
-        day = Day((one.name, symbol), bars, lived, apart)
-        cash = _cash(workspace, folder, len(chosen), one)
-        venue = Venue(costs=config.costs, instrument=instrument(config, whole))
-        test = Backtest(one.strategy, one.settings, cash, venue, stepping=config.backtest.engine)
-        result = test.run(bars, scores, begins)
-        lines = tuple(side_by_side(day, result.fills))
-        prices = slipped(bars, lived.fills.get(day.name, []))
-        found.append(LivedLane(day, lines, prices, len(ticks), len(ticks) * len(scores)))
-    return found
+    venue = Venue(costs=config.costs, instrument=instrument(config, whole))
+    return _Past(TradedMarket(bars, scores, venue), begins, len(ticks), apart)
 
 
 def _bars(workspace: Workspace, folder: Path, symbol: str, stored: Mapping[str, Bars | None]) -> Bars:
@@ -180,14 +207,13 @@ def _apart(name: str, times: list[int], ours: FloatArray, ticks: Mapping[int, An
 def _cash(workspace: Workspace, folder: Path, strategies: int, one: LiveStrategy) -> float:
     """Give what a lane began with, as the bot splits it."""
     config = workspace.config
-    symbols = len(config.data.symbols)
     if folder.name.endswith(("-paper", "-paper-on-practice")):
-        whole = float(paper_cash(config, symbols * strategies))
+        whole = float(paper_cash(config, strategies))
     elif folder.name.endswith("-practice"):
         whole = float(config.backtest.cash)
     else:
         whole = float(usable_cash(config))
-    return whole * one.share / symbols
+    return whole * one.share / len(purses(config))
 
 
 def _board(workspace: Workspace, folder: Path) -> tuple[str, ...]:

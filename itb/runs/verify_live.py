@@ -105,7 +105,7 @@ def not_compared(workspace: Workspace) -> tuple[str, ...]:
         (has_delay, "backtest.fill_price and fill_delay_s: all three fill at the next open"),
         (backtest.intrabar != "stop_first", "backtest.intrabar: all three meet a stop before a target"),
         (backtest.funding, "backtest.funding: the practice exchange is spot"),
-        (config.account.shared, "account.shared: live every symbol trades cash of its own"),
+        (config.account.shared, "account.shared: each symbol is replayed with cash of its own"),
         (live.strategies or live.shadows, "live.strategies and live.shadows: [strategy] alone is replayed"),
         (costs.fee_currency not in _PAID_IN, f"the practice exchange: fees in {costs.fee_currency} need its market"),
     )

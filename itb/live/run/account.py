@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Lane:
-    """One strategy on one market: its host, and its books as the network's side keeps them; a tranche has its turn.
+    """One strategy at work: its host, and its books as the network's side keeps them; a tranche has its turn.
+
+    It trades one market, or several with one purse: then in the order of ``symbols`` where cash is short.
 
     ``owed`` steps were handed to it that it is not done with; ``is_stuck``: nobody waits for it any more.
     """
 
     name: str
-    symbol: str
+    symbols: tuple[str, ...]
     broker: LiveBroker
     books: Subaccount
     turn: Turn | None = None
@@ -48,17 +50,20 @@ class Lane:
 
     @property
     def label(self) -> str:
-        """Strategy and market, as troubles name them."""
-        return f"{self.name} on {self.symbol}"
+        """Strategy and markets, as troubles name them."""
+        return f"{self.name} on {', '.join(self.symbols)}"
 
     @property
     def is_awaited(self) -> bool:
         """Whether it is at a step, and worth waiting for."""
         return self.owed > 0 and not self.is_stuck and not self.host.has_ended
 
-    def worth(self, price: float) -> float:
-        """Give cash and position at a price."""
-        return self.books.cash + self.books.positions[self.symbol].size * price + self.books.fee_account
+    def worth(self, prices: Mapping[str, float]) -> float | None:
+        """Give cash and positions at some prices; ``None`` where one is not known."""
+        if any(symbol not in prices for symbol in self.symbols):
+            return None
+        held = sum(self.books.positions[symbol].size * prices[symbol] for symbol in self.symbols)
+        return self.books.cash + held + self.books.fee_account
 
 
 @dataclass(eq=False)
@@ -144,12 +149,12 @@ class Account:
             await self.dealer.settle()
 
     async def arrive(self, most_s: float = 20.0) -> None:
-        """Ask the venue until nothing is on its way any more, for a while."""
+        """Ask the venue until nothing is on its way any more and it was compared with the journal, for a while."""
         end = time.monotonic() + most_s
-        while self.dealer.book.active and time.monotonic() < end:
+        while (self.dealer.book.active or not self.dealer.is_reconciled) and time.monotonic() < end:
             self.dealer.look_now()
             await self.settle()
-            if self.dealer.is_quiet:
+            if self.dealer.is_quiet and self.dealer.is_reconciled:
                 return
             await asyncio.sleep(0.002)
 
@@ -166,7 +171,7 @@ class Account:
 
     def equity(self, prices: Mapping[str, float]) -> Decimal:
         """Give the worth of all lanes at the last prices."""
-        worth = sum(lane.worth(prices[lane.symbol]) for lane in self.lanes if lane.symbol in prices)
+        worth = sum(lane.worth(prices) or 0.0 for lane in self.lanes)
         return Decimal(repr(float(worth)))
 
     def follow(self, told: Callable[[Lane, ev.Traded], None]) -> None:
@@ -188,7 +193,7 @@ class Account:
     def _fund(self, event: ev.Funded) -> None:
         for lane in self.lanes:
             share = share_of(event, lane.name)
-            if share and lane.symbol == event.payment.symbol:
+            if share and event.payment.symbol in lane.symbols:
                 lane.books.book_funding(event.payment, share)
 
     def _book(self, event: ev.Traded, told: Callable[[Lane, ev.Traded], None] | None) -> None:
@@ -197,7 +202,7 @@ class Account:
             return
         intent = self.dealer.book.orders[key].intent
         for lane in self.lanes:
-            if (lane.name, lane.symbol) == (intent.strategy, intent.symbol):
+            if lane.name == intent.strategy and intent.symbol in lane.symbols:
                 lane.books.book(event.trade, intent.reason, 0)
                 if told is not None:
                     told(lane, event)
@@ -205,31 +210,31 @@ class Account:
 
 def allotments(
     names: Mapping[str, float],
-    symbols: Sequence[str],
+    purses: Sequence[tuple[str, ...]],
     cash: Decimal,
     venues: Mapping[str, Venue],
     *,
     pairs: bool,
     max_age_ms: int,
     slicing: Slicing = WHOLE,
-) -> dict[tuple[str, str], Allotment]:
-    """Split an account: each strategy's share of the cash, evenly over the markets that it trades."""
+) -> dict[tuple[str, tuple[str, ...]], Allotment]:
+    """Split an account: each strategy's share of the cash, evenly over the purses: markets that trade one each."""
     return {
-        (name, symbol): Allotment(
+        (name, symbols): Allotment(
             name,
-            cash * Decimal(repr(share)) / len(symbols),
-            {symbol: venues[symbol]},
+            cash * Decimal(repr(share)) / len(purses),
+            {symbol: venues[symbol] for symbol in symbols},
             pairs=pairs,
             max_age_ms=max_age_ms,
             keep=KEPT,
             slicing=slicing,
-            shares_account=len(names) * len(symbols) > 1,
+            shares_account=len(names) * len(purses) > 1,
         )
         for name, share in names.items()
-        for symbol in symbols
+        for symbols in purses
     }
 
 
-def books_of(allotment: Allotment, symbol: str, bars: GrowingBars) -> Subaccount:
+def books_of(allotment: Allotment, windows: Mapping[str, GrowingBars]) -> Subaccount:
     """Make the books of a lane for the network's side."""
-    return Subaccount(allotment, {symbol: bars})
+    return Subaccount(allotment, {symbol: windows[symbol] for symbol in allotment.venues})

@@ -94,7 +94,7 @@ class Chronicle:
             Kind.FILL, time=trade.time, account=account.name, strategy=lane.name, symbol=trade.symbol, side=trade.side,
             qty=trade.qty, price=trade.price, fee=trade.fee, fee_currency=trade.fee_currency, id=trade.trade_id,
         )  # fmt: skip
-        book, place = lane.books.histories[lane.symbol], (account.name, f"{lane.name} {lane.symbol}")
+        book, place = lane.books.histories[trade.symbol], (account.name, f"{lane.name} {trade.symbol}")
         if book.ended > self._open.get(place, 0):
             self._open[place] = book.ended
             last = book.closed[-1]
@@ -103,7 +103,7 @@ class Chronicle:
                 side=last.side, qty=last.qty, entry_price=last.entry_price, exit_price=last.exit_price, pnl=last.pnl,
                 return_=last.return_, reason=last.exit_reason,
             )  # fmt: skip
-        elif book.open is not None and book.open.entry_time == lane.books.bar_of(lane.symbol, trade.time)[1]:
+        elif book.open is not None and book.open.entry_time == lane.books.bar_of(trade.symbol, trade.time)[1]:
             self.log.write(
                 Kind.TRADE_OPEN, time=trade.time, account=account.name, strategy=lane.name, symbol=trade.symbol,
                 side=book.open.side, qty=book.open.qty, entry_price=book.open.entry_price,
@@ -113,7 +113,8 @@ class Chronicle:
     def begin(self, account: Account) -> None:
         """Take what was closed in earlier lives as told."""
         for lane in account.lanes:
-            self._open[account.name, f"{lane.name} {lane.symbol}"] = lane.books.histories[lane.symbol].ended
+            for symbol, book in lane.books.histories.items():
+                self._open[account.name, f"{lane.name} {symbol}"] = book.ended
 
     def tick(self, ticked: Ticked) -> None:
         """Write a timestamp and its scores."""

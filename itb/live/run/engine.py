@@ -145,9 +145,10 @@ class Engine:
             if not step.is_late:
                 self.gate.clear(not_live(symbol))
         self._judge_gate()
+        new = replace(step, bars=fresh)
         for lane in self.lanes:
-            if lane.symbol in fresh and not lane.host.has_ended:
-                lane.host.step(replace(step, is_late=True) if lane.owed else step)
+            if not fresh.keys().isdisjoint(lane.symbols) and not lane.host.has_ended:
+                lane.host.step(replace(new, is_late=True) if lane.owed else new)
                 lane.owed += 1
         late = await self._decisions()
         seconds = time.perf_counter() - since

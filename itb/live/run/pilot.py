@@ -89,7 +89,12 @@ class Pilot:
                 if len(bars)
             ),
             scores=tuple(self._scores()),
-            positions=tuple(line for lane in self.main.lanes if (line := _position(lane, prices)) is not None),
+            positions=tuple(
+                line
+                for lane in self.main.lanes
+                for symbol in lane.symbols
+                if (line := _position(lane, symbol, prices)) is not None
+            ),
             strategies=tuple(
                 _strategy(name, account, prices)
                 for account in engine.accounts
@@ -122,13 +127,15 @@ class Pilot:
         closed = [
             trade_line(lane.name, trade)
             for lane in self.main.lanes
-            for trade in lane.books.histories[lane.symbol].closed
+            for book in lane.books.histories.values()
+            for trade in book.closed
         ]
         closed.sort(key=lambda trade: trade.exit_time)
         standing = [
             trade_line(lane.name, trade)
             for lane in self.main.lanes
-            if (trade := lane.books.histories[lane.symbol].open) is not None
+            for book in lane.books.histories.values()
+            if (trade := book.open) is not None
         ]
         return tuple([*closed, *standing][-most:]) if most else ()
 
@@ -163,40 +170,41 @@ class Pilot:
 
     def close(self, by: str, symbol: str = "", strategy: str = "") -> str:
         """End orders and close positions; of one symbol or strategy, or all."""
-        lanes = [lane for lane in self.main.lanes if symbol in {"", lane.symbol} and strategy in {"", lane.name}]
-        if not lanes:
-            known = ", ".join(sorted({lane.symbol for lane in self.main.lanes} | set(_names(self.main))))
+        places = [(lane.name, one) for lane in self.main.lanes for one in lane.symbols]
+        asked = [(name, one) for name, one in places if symbol in {"", one} and strategy in {"", name}]
+        if not asked:
+            known = ", ".join(sorted({one for _, one in places} | set(_names(self.main))))
             raise ItbError(f"nothing is called {symbol or strategy!r} here; there are {known}")
-        begun = [told for lane in lanes if (told := self._close(lane, f"closed by {by}"))]
+        begun = [told for name, one in asked if (told := self._close(name, one, f"closed by {by}"))]
         self.main.wake()
         return "; ".join(begun) if begun else "nothing is open there"
 
-    def _close(self, lane: Lane, reason: str) -> str:
+    def _close(self, name: str, symbol: str, reason: str) -> str:
         dealer = self.main.dealer
         mine = [
             order for order in dealer.book.unsettled()
-            if (order.intent.strategy, order.intent.symbol) == (lane.name, lane.symbol)
+            if (order.intent.strategy, order.intent.symbol) == (name, symbol)
         ]  # fmt: skip
-        held = dealer.book.positions.get((lane.name, lane.symbol), Decimal(0))
+        held = dealer.book.positions.get((name, symbol), Decimal(0))
         intents = {key: dealer.book.plans[key].intent for key in dealer.book.open_plans}
-        plans = [key for key, one in intents.items() if (one.strategy, one.symbol) == (lane.name, lane.symbol)]
+        plans = [key for key, one in intents.items() if (one.strategy, one.symbol) == (name, symbol)]
         for plan in plans:
             dealer.close_again(plan, reason)
         for order in mine:
             if not order.intent.plan:
                 dealer.cancel(order.intent.key, reason)
         if plans or not held:
-            return f"{lane.name}: closing {lane.symbol}" if mine or plans else ""
-        instrument = dealer.machine.instruments.get(lane.symbol)
+            return f"{name}: closing {symbol}" if mine or plans else ""
+        instrument = dealer.machine.instruments.get(symbol)
         qty = abs(held) if instrument is None else instrument.quantise(abs(held))
         if not qty:
             return ""
-        bars = self.engine.windows[lane.symbol]
+        bars = self.engine.windows[symbol]
         now = int(self.clock())
         dealer.ask(
             Intent(
-                strategy=lane.name,
-                symbol=lane.symbol,
+                strategy=name,
+                symbol=symbol,
                 bar_time=int(bars.open_time[-1]),
                 side="sell" if held > 0 else "buy",
                 kind="market",
@@ -209,7 +217,7 @@ class Pilot:
                 asked_at=now,
             )
         )
-        return f"{lane.name}: closing {qty} {lane.symbol}"
+        return f"{name}: closing {qty} {symbol}"
 
     def stop(self, by: str, *, cancel: bool | None = None) -> str:
         """End the program gracefully; resting orders are cancelled, kept, or as the config says (``None``)."""
@@ -231,25 +239,25 @@ def _names(account: Account) -> list[str]:
     return list(dict.fromkeys(lane.name for lane in account.lanes))
 
 
-def _position(lane: Lane, prices: dict[str, float]) -> PositionLine | None:
-    qty, trade = lane.books.sizes[lane.symbol], lane.books.histories[lane.symbol].open
+def _position(lane: Lane, symbol: str, prices: dict[str, float]) -> PositionLine | None:
+    qty, trade = lane.books.sizes[symbol], lane.books.histories[symbol].open
     if not qty:
         return None
-    price = prices.get(lane.symbol)
+    price = prices.get(symbol)
     if trade is None:
-        return PositionLine(lane.name, lane.symbol, qty, price=None if price is None else exact(price))
+        return PositionLine(lane.name, symbol, qty, price=None if price is None else exact(price))
     profit = None if price is None else trade.direction * trade.qty * (price - trade.entry_price) - trade.fees_quote
     return PositionLine(
-        lane.name, lane.symbol, qty, exact(trade.entry_price), trade.entry_time,
+        lane.name, symbol, qty, exact(trade.entry_price), trade.entry_time,
         None if price is None else exact(price), None if profit is None else exact(profit),
     )  # fmt: skip
 
 
 def _strategy(name: str, account: Account, prices: dict[str, float]) -> StrategyLine:
     lanes = [lane for lane in account.lanes if account.is_shadow or lane.name == name]
-    books = [lane.books.histories[lane.symbol] for lane in lanes]
-    known = all(lane.symbol in prices for lane in lanes)
-    worth = sum(lane.worth(prices[lane.symbol]) for lane in lanes) if known else None
+    books = [book for lane in lanes for book in lane.books.histories.values()]
+    worths = [lane.worth(prices) for lane in lanes]
+    worth = None if None in worths else sum(one for one in worths if one is not None)
     return StrategyLine(
         name, None if worth is None else exact(worth), sum(book.ended for book in books),
         exact(sum(book.profit for book in books)), account.is_shadow,

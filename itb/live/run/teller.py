@@ -41,7 +41,8 @@ class Teller:
     def follow(self, account: Account) -> None:
         """Tell of decisions to enter and to leave from now on."""
         for lane in account.lanes:
-            self._closed[lane.name, lane.symbol] = lane.books.histories[lane.symbol].ended
+            for symbol, book in lane.books.histories.items():
+                self._closed[lane.name, symbol] = book.ended
         heard = [0]
 
         def hear(events: Sequence[ev.Event]) -> None:
@@ -82,7 +83,7 @@ class Teller:
             told.append(ScoreSaid(bar.open_time + frame.ms, symbol, str(frame), opened, high, low, close, scores))
         account = self.engine.accounts[0]
         if account.lanes and told:
-            currency = account.lanes[0].symbol.split(":")[0].split("/")[1]
+            currency = account.lanes[0].symbols[0].split(":")[0].split("/")[1]
             worth = account.equity(self.engine.prices)
             told.append(EquityAt(max(event.time for event in told), float(worth), currency))
         self.tell(*told)
@@ -99,7 +100,7 @@ class Teller:
         known = self.engine.accounts[0].dealer.book.orders.get(order)
         reason = "" if known is None else known.intent.reason
         self.tell(of_execution(trade, reason, in_quote))
-        book, place = lane.books.histories[lane.symbol], (lane.name, lane.symbol)
+        book, place = lane.books.histories[trade.symbol], (lane.name, trade.symbol)
         for ended in book.closed_after(self._closed.get(place, 0)):
             self.tell(of_trade(ended, trade.time))
         self._closed[place] = book.ended

@@ -47,13 +47,14 @@ def give_turns(account: Account) -> None:
     for lane in account.lanes:
         if lane.turn is None:
             continue
-        if _is_free(lane, busy) and lane.symbol in is_given:
+        (symbol,) = lane.symbols
+        if _is_free(lane, busy) and symbol in is_given:
             lane.turn.hold(_WAITS)
         else:
             lane.turn.clear(_WAITS)
             if _is_free(lane, busy):
-                is_given.add(lane.symbol)
+                is_given.add(symbol)
 
 
 def _is_free(lane: Lane, busy: set[tuple[str, str]]) -> bool:
-    return not lane.books.sizes[lane.symbol] and (lane.name, lane.symbol) not in busy
+    return not any(lane.books.sizes[symbol] or (lane.name, symbol) in busy for symbol in lane.symbols)

@@ -22,7 +22,7 @@ def test_an_entry_that_waits_for_its_venue_is_not_sent_after_a_close(tmp_path: P
     with Journal(tmp_path / "journal.sqlite") as journal:
         desk = Desk(journal, Machine(), owner="bot", clock=lambda: 5)
         plan = desk.plan(Bracket("p1", ENTRY, stop_loss=0.1, covers_all=True))
-        lane = SimpleNamespace(name="main", symbol="BTC/USDT")
+        lane = SimpleNamespace(name="main", symbols=("BTC/USDT",))
         account: Any = SimpleNamespace(dealer=desk, lanes=[lane], wake=lambda: None)
         engine: Any = SimpleNamespace(accounts=[account], windows={})
         pilot = Pilot("bot", "live", engine, HealthBoard(lambda: 5), lambda: 5, lambda _cancel: None)
