@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from itb.market.fills import Fill, FillReason
@@ -71,6 +72,20 @@ class OpenTrade(NamedTuple):
         return 1 if self.side == "long" else -1
 
 
+@dataclass(frozen=True)
+class TradeSums:
+    """All that a :class:`TradeBook` knows, as a value."""
+
+    closed: tuple[Trade, ...]
+    ended: int
+    profit: float
+    position: float
+    flow: float
+    entry: Fill | None
+    direction: int
+    sums: tuple[float, float, float, float, float, float, float]
+
+
 class TradeHistory(Protocol):
     """What a strategy may ask about its own past: the ledger answers in a backtest, the journal live."""
 
@@ -128,6 +143,24 @@ class TradeBook:
         self._entry: Fill | None = None
         self._direction = 0
         self._begin_sums()
+
+    def sums(self) -> TradeSums:
+        """Give all that is known, for another book to go on with."""
+        return TradeSums(
+            tuple(self._closed), self.ended, self.profit, self._position, self._flow, self._entry, self._direction,
+            (self._entered, self._entry_gross, self._entry_notional, self._exit_gross, self._exit_notional, self._fees,
+             self._funding),
+        )  # fmt: skip
+
+    def take_up(self, sums: TradeSums) -> None:
+        """Go on with what another book knew: the next fill does here what it would have done there."""
+        self._closed, self.ended, self.profit = list(sums.closed), sums.ended, sums.profit
+        self._position, self._flow, self._entry = sums.position, sums.flow, sums.entry
+        self._direction, self._open = sums.direction, None
+        (
+            self._entered, self._entry_gross, self._entry_notional, self._exit_gross, self._exit_notional, self._fees,
+            self._funding,
+        ) = sums.sums  # fmt: skip
 
     def _begin_sums(self) -> None:
         self._entered = self._entry_gross = self._entry_notional = 0.0

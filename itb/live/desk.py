@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from itb.errors import JournalError
 from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
@@ -22,6 +22,23 @@ from itb.live.orders.plans import Plan
 from itb.live.run.redaction import shown
 
 Failed: TypeAlias = Callable[[str], None]
+
+
+class Part(Protocol):
+    """Something that is known by the journal, and that checkpoints hold beside the book."""
+
+    @property
+    def name(self) -> str:
+        """Names it in checkpoints."""
+
+    def take(self, event: ev.Event, book: Book) -> None:
+        """Take in an event that the book has taken in."""
+
+    def text(self) -> str:
+        """Write down what all events came to."""
+
+    def take_up(self, text: str) -> bool:
+        """Go on from what was written down; give whether it fits, and change nothing where it does not."""
 
 
 class Desk:
@@ -60,13 +77,38 @@ class Desk:
         self._wanted: deque[tuple[Callable[[], object], Failed]] = deque()
         self._is_gathering = False
         self._readers: list[Callable[[Sequence[ev.Event]], None]] = []
+        self._parts: list[Part] = []
         self.written = 0  # events of the journal that readers have been told
         self._resume()
 
     def follow(self, reader: Callable[[Sequence[ev.Event]], None]) -> None:
         """Tell a reader all events of the journal so far, and from now on each event once it is on the disk."""
         reader(tuple(self.journal.events()))
+        self.listen(reader)
+
+    def listen(self, reader: Callable[[Sequence[ev.Event]], None]) -> None:
+        """Tell a reader each event from now on, once it is on the disk."""
         self._readers.append(reader)
+
+    def keep(self, part: Part) -> None:
+        """Let a part know the journal, from the newest checkpoint on that has it, and be in those to come."""
+        book = self._empty_book()
+        number, texts = checkpoint.load(self.journal, book)
+        if part.name not in texts or not part.take_up(texts[part.name]):
+            number, book = 0, self._empty_book()
+        for event in self.journal.events(after=number):
+            book.apply(event)
+            part.take(event, book)
+
+        def hear(events: Sequence[ev.Event]) -> None:
+            for event in events:
+                part.take(event, self.book)
+
+        self._parts.append(part)
+        self.listen(hear)
+
+    def _empty_book(self) -> Book:
+        return type(self.book)(self.book.rules, self.book.keep)
 
     @property
     def book(self) -> Book:
@@ -77,7 +119,7 @@ class Desk:
         """Make the book anew from the journal; what was being sent when the last life ended is in doubt."""
         self._draft.clear()
         self.broken = ""
-        self.machine.book = book = type(self.book)(self.book.rules, self.book.keep)
+        self.machine.book = book = self._empty_book()
         self._saved, _ = checkpoint.load(self.journal, book)
         missed = []  # events that are on the disk though we were told that they could not be written
         for number, event in enumerate(self.journal.events(after=self._saved), self._saved + 1):
@@ -112,7 +154,7 @@ class Desk:
     def _checkpoint(self) -> None:
         """Write down what the journal came to, once enough of it is new."""
         if self.journal.count - self._saved >= self._every and not self._draft:
-            checkpoint.save(self.journal, self.book, {})
+            checkpoint.save(self.journal, self.book, {part.name: part.text() for part in self._parts})
             self._saved = self.journal.count
 
     def _publish(self, events: Sequence[ev.Event]) -> None:

@@ -13,7 +13,7 @@ from itb.engine.venue import Venue
 from itb.engine.venue_broker import FractionalCoins
 from itb.live.door import Begin, Cancel, Close, Command, Drop, Failure
 from itb.live.host.broker_account import Allotment
-from itb.live.host.broker_mirror import Mirror, Ticket
+from itb.live.host.broker_mirror import Mirror, Past, Ticket
 from itb.live.host.broker_orders import Orders
 from itb.live.host.broker_wishes import Wishes
 from itb.live.orders.bracket import Bracket
@@ -52,7 +52,7 @@ class LiveBroker(bt.BrokerBase):
             raise ValueError(f"{allotment.strategy}: {', '.join(bare)} must have an instrument to be traded live")
         self.allotment = allotment
         self._door = door
-        self._heard: queue.SimpleQueue[Sequence[Event] | Failure] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[Sequence[Event] | Failure | Past] = queue.SimpleQueue()
         self.startingcash = self.startingvalue = float(allotment.cash)
         self.orders = Orders(self, allotment.venues, allotment.keep)
         self.shields = LiveShields(self)
@@ -67,6 +67,10 @@ class LiveBroker(bt.BrokerBase):
         self.mirror = Mirror(self.allotment, self._feeds, self.orders)
         self.wishes = Wishes(self.allotment, self.mirror)
         self._family: list[Ticket] = []
+
+    def begin(self, past: Past) -> None:
+        """Hear what earlier lives came to, before anything else; from any thread."""
+        self._heard.put(past)
 
     def hear(self, events: Sequence[Event]) -> None:
         """Take events of the journal, from any thread."""
@@ -311,13 +315,13 @@ class LiveBroker(bt.BrokerBase):
             heard = self._heard.get_nowait()
             if isinstance(heard, Failure):
                 self._drop(heard.command, partial(self.orders.refuse, why=heard.why))
-            elif self._is_alive:
+            elif isinstance(heard, Past) or not self._is_alive:  # the first to be heard is everything that was before
+                self._is_alive = True
+                mirror.take_up(heard) if isinstance(heard, Past) else mirror.remember(heard)
+                mirror.revive()
+            else:
                 for event in heard:
                     mirror.take(event)
-            else:  # the first to be heard is everything that was before
-                self._is_alive = True
-                mirror.remember(heard)
-                mirror.revive()
         mirror.finish_plans()
 
     def get_notification(self) -> Any:

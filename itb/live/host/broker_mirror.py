@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from itb.live.host.broker_account import Allotment, Subaccount
+from itb.live.host.kept_books import KeptBooks
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
+from itb.live.orders.book_state import BookState
 from itb.live.orders.bracket import MOVED, Bracket
 from itb.live.orders.funding import share_of
 from itb.live.orders.moves import role_of
@@ -40,6 +42,14 @@ class Ticket:
     key: str = ""
     group: str = ""
     is_dropped: bool = False
+
+
+@dataclass(frozen=True)
+class Past:
+    """What earlier lives came to: the journal's book, and the strategy's own."""
+
+    book: BookState
+    books: KeptBooks
 
 
 class Mirror:
@@ -79,6 +89,11 @@ class Mirror:
         return intent.strategy == self._allotment.strategy and intent.symbol in self._feeds
 
     # -- a new life
+
+    def take_up(self, past: Past) -> None:
+        """Know what earlier lives came to, before the first bar."""
+        past.book.write(self.book)
+        past.books.write(self.account)
 
     def remember(self, events: Iterable[ev.Event]) -> None:
         """Learn what earlier lives did, before the first bar."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from itb.live.door import Door
 from itb.live.host.broker_account import Allotment, Subaccount
-from itb.live.orders import events as ev
-from itb.live.orders.funding import share_of
+from itb.live.host.broker_mirror import Past
+from itb.live.host.kept_books import KeptBooks
+from itb.live.orders.book_state import BookState
 from itb.live.orders.machine import KEPT
 from itb.live.orders.working import WHOLE, Slicing
 from itb.live.paper import live_bar
+from itb.live.run.lane_books import LaneBooks
 from itb.live.run.tranches import Turn, give_turns
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from itb.live.host.broker import LiveBroker
     from itb.live.host.growing import GrowingBars
     from itb.live.host.host import LiveHost
+    from itb.live.orders import events as ev
 
 
 @dataclass(eq=False)
@@ -176,36 +179,13 @@ class Account:
 
     def follow(self, told: Callable[[Lane, ev.Traded], None]) -> None:
         """Keep the lanes' books by the journal; ``told`` hears of executions from now on."""
-        self._is_replay = True
-
-        def hear(events: Sequence[ev.Event]) -> None:
-            for event in events:
-                if isinstance(event, ev.Traded):
-                    self._book(event, None if self._is_replay else told)
-                elif isinstance(event, ev.Funded):
-                    self._fund(event)
-
-        self.dealer.follow(hear)
-        self._is_replay = False
+        books = LaneBooks(self.lanes, told)
+        self.dealer.keep(books)
+        books.is_live = True
+        book = BookState.of(self.dealer.book)
         for lane in self.lanes:
-            self.dealer.follow(lane.broker.hear)
-
-    def _fund(self, event: ev.Funded) -> None:
-        for lane in self.lanes:
-            share = share_of(event, lane.name)
-            if share and event.payment.symbol in lane.symbols:
-                lane.books.book_funding(event.payment, share)
-
-    def _book(self, event: ev.Traded, told: Callable[[Lane, ev.Traded], None] | None) -> None:
-        key = self.dealer.book.by_venue.get((event.trade.symbol, event.trade.order_id))
-        if key is None:
-            return
-        intent = self.dealer.book.orders[key].intent
-        for lane in self.lanes:
-            if lane.name == intent.strategy and intent.symbol in lane.symbols:
-                lane.books.book(event.trade, intent.reason, 0)
-                if told is not None:
-                    told(lane, event)
+            lane.broker.begin(Past(book, KeptBooks.of(lane.books)))
+            self.dealer.listen(lane.broker.hear)
 
 
 def allotments(

@@ -36,16 +36,13 @@ class Chronicle:
 
     def follow(self, account: Account) -> None:
         """Write the orders of an account from now on."""
-        told = [0]
 
         def hear(events: Sequence[ev.Event]) -> None:
-            told[0] += 1
-            if told[0] > 1:  # the first time all that is known is told
-                for event in events:
-                    self._signal(account, event)
-                    self._order(account, event)
+            for event in events:
+                self._signal(account, event)
+                self._order(account, event)
 
-        account.dealer.follow(hear)
+        account.dealer.listen(hear)
 
     def _signal(self, account: Account, event: ev.Event) -> None:
         """Write what a strategy wants: orders that follow from a plan are no wish of their own."""

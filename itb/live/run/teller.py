@@ -43,11 +43,9 @@ class Teller:
         for lane in account.lanes:
             for symbol, book in lane.books.histories.items():
                 self._closed[lane.name, symbol] = book.ended
-        heard = [0]
 
         def hear(events: Sequence[ev.Event]) -> None:
-            heard[0] += 1
-            for event in events if heard[0] > 1 else ():  # the first time all that is known is told
+            for event in events:
                 if isinstance(event, ev.Planned):
                     self._signal(event.plan.intent, event.plan.intent.side)
                 elif isinstance(event, ev.Asked) and not event.intent.plan:
@@ -57,7 +55,7 @@ class Teller:
                     if event.reason not in {"stop", "target"}:
                         self._signal(entry, "sell" if entry.side == "buy" else "buy")
 
-        account.dealer.follow(hear)
+        account.dealer.listen(hear)
 
     def _signal(self, intent: Intent, side: Side) -> None:
         bars = self.engine.windows.get(intent.symbol)
