@@ -51,8 +51,12 @@ class Day:
 
 
 def side_by_side(day: Day, backtest: Sequence[Fill]) -> list[Lines]:
-    """Put the backtest's fills and the bot's beside each other, oldest first, and say why they differ."""
+    """Put the backtest's fills and the bot's beside each other, oldest first, and say why they differ.
+
+    What holders of perpetuals pay one another is no fill: see :mod:`itb.laws.lived_funding`.
+    """
     frame = day.bars.timeframe.ms
+    backtest = [fill for fill in backtest if fill.reason != "funding"]
     left = list(day.lived.fills.get(day.name, ()))
     pairs: list[tuple[Fill | None, LivedFill | None]] = []
     for within in (0, _LATE_BARS * frame):  # those of the same bar first

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from itb.backtest.prices import funding_by_bar
 from itb.config.model import OWN_FILE
 from itb.errors import ConfigError
+from itb.ledger.holdout import Holdout
 from itb.market.bars import utc
+from itb.runs.market import Market, market_name
+from itb.runs.sources import join_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
     from itb.config import Config
     from itb.market.bars import Bars, FloatArray, IntArray
-    from itb.runs.market import Market
+    from itb.runs.workspace import Workspace
 
 _KEY = ("backtest", "funding")
 _COLUMN = "funding_rate"
@@ -92,6 +96,19 @@ def read_funding(config: Config, market: Market) -> FundingRates | None:
     if not np.isfinite(rates).all():
         raise ConfigError(config.complaint(_KEY, f"source {named} has a row without a finite {_COLUMN}"))
     return FundingRates(rows.times, rates)
+
+
+def charged_at(workspace: Workspace, bars: Bars) -> dict[int, float]:
+    """Give what ``backtest.funding`` charges at these bars, by bar; nothing where it knows nothing of them."""
+    if workspace.config.backtest.funding is None:
+        return {}
+    sources = join_sources(workspace, bars)[1] if workspace.config.sources else ()
+    name = market_name(workspace.config, bars.symbol)
+    market = Market(name, bars, is_synthetic=False, fingerprint="", missing=0, holdout=Holdout(name), sources=sources)
+    rates = read_funding(workspace.config, market)
+    if rates is None or not ((rates.times >= bars.open_time[0]) & (rates.times < bars.open_time[-1])).any():
+        return {}
+    return funding_by_bar(bars, rates.times, rates.rates)
 
 
 def _of_file(config: Config, path: Path) -> FundingRates:

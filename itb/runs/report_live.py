@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,14 @@ from itb.errors import BarsError, JournalError
 from itb.indicators.score import ArrayScores
 from itb.laws.live_parity import ScoreApart
 from itb.laws.lived_days import Day, Lines, Slipped, Verdict, side_by_side, slipped
+from itb.laws.lived_funding import Settled, fundings_beside
 from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
 from itb.live.notify.mailroom import Mailroom
 from itb.live.run.lived import Lived, read_lived
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
+from itb.runs.funding import charged_at
 from itb.runs.graded import build_grader
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import kept_models, models_home
@@ -56,6 +58,7 @@ class LivedLane:
     prices: Slipped
     ticks: int
     scores: int
+    fundings: tuple[Settled, ...] = ()
 
 
 def find_bot(workspace: Workspace, bot: str = "") -> Path:
@@ -137,7 +140,9 @@ def _lanes(
             day = Day((one.name, symbol), was.market.bars, lived, was.apart)
             lines = tuple(side_by_side(day, fills[symbol]))
             prices = slipped(was.market.bars, lived.fills.get(day.name, []))
-            found.append(LivedLane(day, lines, prices, was.ticks, was.ticks * len(was.market.scores)))
+            has_rates = was.market.venue is not None and bool(was.market.venue.funding)
+            fundings = tuple(fundings_beside(day, fills[symbol], has_rates=has_rates))
+            found.append(LivedLane(day, lines, prices, was.ticks, was.ticks * len(was.market.scores), fundings))
     return found
 
 
@@ -166,7 +171,8 @@ def _past(workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored:
             beside = _bars(workspace, folder, other, stored)
             windows[other] = GrowingBars(beside.between(int(bars.open_time[0]), int(bars.close_time[-1])))
         scores, apart = _scores(lived, windows, whole, bars, warm, models)
-    venue = Venue(costs=config.costs, instrument=instrument(config, whole))
+    rates = charged_at(workspace, bars)
+    venue = Venue(costs=config.costs, instrument=instrument(config, whole), funding=rates)
     return _Past(TradedMarket(bars, scores, venue), begins, len(ticks), apart)
 
 
@@ -241,7 +247,23 @@ def _words(workspace: Workspace, lanes: list[LivedLane], prices: Slipped, folder
         f"{folder.name}, {_period(lanes)}: {ticks:,} bars decided on, {counts['same']:,} of {fills:,} fills as in the "
         f"backtest of the same bars; {apart:,} of {scores:,} scores were not what the bot's models say of these bars"
     )
-    return first, _proposal(workspace, prices, folder)
+    return first, _proposal(workspace, prices, folder), *_funded(lanes)
+
+
+def _funded(lanes: list[LivedLane]) -> Iterator[str]:
+    """Say what holding perpetuals cost, and the first cause of each sort of difference."""
+    every = [one for lane in lanes for one in lane.fundings]
+    if not every:
+        return
+    paid, tested = sum(one.lived or 0.0 for one in every), sum(one.backtest or 0.0 for one in every)
+    same = sum(one.is_same for one in every)
+    yield (
+        f"Funding: the bot paid {paid:.6g}, the backtest {tested:.6g} (received: below 0); {same:,} of {len(every):,} "
+        "settlements alike"
+    )
+    for cause, count in Counter(one.cause.partition(":")[0] for one in every if not one.is_same).items():
+        first = next(one for one in every if one.cause.startswith(cause))
+        yield f"Funding: {count:,} by {first.cause}, the first at {utc(first.open_time)}"
 
 
 def _proposal(workspace: Workspace, prices: Slipped, folder: Path) -> str:
@@ -313,6 +335,17 @@ def _plain(lanes: list[LivedLane], prices: Slipped, file: str) -> dict[str, Any]
         "prices_bps": None
         if not len(prices.bps)
         else {"count": len(prices.bps), "median": prices.median, "p90": prices.p90, "worst": prices.worst},
+        "funding": [
+            {
+                "symbol": lane.day.name[1],
+                "bar": utc(one.open_time),
+                "lived": one.lived,
+                "backtest": one.backtest,
+                "cause": one.cause,
+            }
+            for lane in lanes
+            for one in lane.fundings
+        ],
         "differences": [
             {"symbol": lane.day.name[1], "bar": utc(line.open_time), "what": line.verdict, "cause": line.cause}
             for lane in lanes

@@ -26,6 +26,7 @@ from itb.live.host.growing import GrowingBars
 from itb.live.scores.desk import ScoreDesk, rows_cause
 from itb.market.bars import utc
 from itb.runs.capsule import new_run_id
+from itb.runs.funding import charged_at
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import models_of
 from itb.runs.market import load_market
@@ -100,11 +101,12 @@ def not_compared(workspace: Workspace) -> tuple[str, ...]:
     config = workspace.config
     backtest, costs, live = config.backtest, config.costs, config.live
     has_delay = backtest.fill_price != "open" or backtest.fill_delay_s
+    is_perpetual = any(":" in symbol for symbol in config.data.symbols)
     asked = (
         (costs.impact_bps, "costs.impact_bps: an exchange's own prices move, the practice exchange's do not"),
         (has_delay, "backtest.fill_price and fill_delay_s: all three fill at the next open"),
         (backtest.intrabar != "stop_first", "backtest.intrabar: all three meet a stop before a target"),
-        (backtest.funding, "backtest.funding: the practice exchange is spot"),
+        (is_perpetual, "the practice exchange: spot alone; nor that targets of perpetuals are watched, not rested"),
         (config.account.shared, "account.shared: each symbol is replayed with cash of its own"),
         (live.strategies or live.shadows, "live.strategies and live.shadows: [strategy] alone is replayed"),
         (costs.fee_currency not in _PAID_IN, f"the practice exchange: fees in {costs.fee_currency} need its market"),
@@ -127,7 +129,7 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     if warm < max(1, needed):
         raise BarsError(f"{bars.label}: {warm} bars before the period, {max(1, needed)} are needed; replay fewer days")
     costs = dataclasses.replace(config.costs, impact_bps=0.0)
-    venue = Venue(costs=costs, instrument=instrument(config, market.bars))
+    venue = Venue(costs=costs, instrument=instrument(config, market.bars), funding=charged_at(workspace, bars))
     test = Backtest(chosen.strategy, chosen.parameters, config.backtest.cash, venue, stepping=config.backtest.engine)
     known = {} if scored is None else _known(scored, bars, first)
     others = () if scored is None else tuple(Beside(one.bars, int(bars.open_time[first])) for one in scored.others)
@@ -197,7 +199,7 @@ class _Replayer:
         apart = [] if models is None else self._scores_apart(models, said)
         pairs = [compare(backtest, paper, ("backtest", "paper"), scores=apart)]
         requests, bars_apart = 0, tuple[int, ...]()
-        if self.test.venue.costs.fee_currency in _PAID_IN:
+        if self.test.venue.costs.fee_currency in _PAID_IN and ":" not in bars.symbol:
             exchange = OnPractice(self.test, bars, warm)
             practice = self._lived("practice", exchange, sources, None)
             within = Within.decimals(8)

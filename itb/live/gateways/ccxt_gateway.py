@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -151,11 +151,11 @@ class CcxtGateway:
         else:
             symbols = list(self._executions)
             rows = [row for symbol in symbols for row in await self._ask("fetch_open_orders", symbol)]
-        return _orders(rows)
+        return orders_of(rows)
 
     async def orders_since(self, symbol: str, since: int) -> tuple[VenueOrder, ...]:
         """Give orders of any status created at or after a time."""
-        return _orders(await self._pages("fetch_orders", symbol, since))
+        return orders_of(await self._pages("fetch_orders", symbol, since))
 
     async def trades_since(self, symbol: str, since: int) -> tuple[VenueTrade, ...]:
         """Give executions at or after a time; what was told before is remembered, and asked for anew now and then."""
@@ -176,20 +176,24 @@ class CcxtGateway:
         """Give what the account holds."""
         return read(words.balances_of, await self._ask("fetch_balance"))
 
-    async def _pages(self, method: str, symbol: str, since: int) -> list[dict[str, Any]]:
+    async def _pages(
+        self, method: str, symbol: str, since: int, more: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Ask for everything from a time on, page by page and window by window."""
+        more = more or {}
         traits, found, start = self.line.traits, dict[str, dict[str, Any]](), since
         while True:
             stop = start + (traits.history_window_ms or self._clock())
             is_last = stop > self._clock()
-            rows = await self._ask(method, symbol, start, traits.page, {} if is_last else {"until": int(stop) - 1})
+            until = {} if is_last else {"until": int(stop) - 1}
+            rows = await self._ask(method, symbol, start, traits.page, {**more, **until})
             found.update((row["id"], row) for row in rows)
             if len(rows) < traits.page:
                 if is_last:
                     return list(found.values())
                 start = int(stop)
                 continue
-            if traits.pages_by_id:
+            if traits.pages_by_id and not more:
                 return await self._by_id(method, symbol, found)
             newest = max(int(row["timestamp"]) for row in rows)
             if newest == start:
@@ -302,7 +306,7 @@ def _unsent(failure: Failure) -> Failure:
     return Failure((), failure.words, failure.answer, was_sent=False)
 
 
-def _orders(rows: Iterable[dict[str, Any]]) -> tuple[VenueOrder, ...]:
+def orders_of(rows: Iterable[dict[str, Any]]) -> tuple[VenueOrder, ...]:
     """Read a list of orders; foreign ones that cannot be read are left out."""
     found = []
     for row in rows:

@@ -9,12 +9,28 @@ from itertools import pairwise
 from typing import Any
 
 from itb.errors import GatewayError
-from itb.live.gateways.ccxt_gateway import CcxtGateway, ignore, read
+from itb.live.gateways import ccxt_words as words
+from itb.live.gateways.ccxt_answers import of_cancel
+from itb.live.gateways.ccxt_conditional import PARAMS, actual_id, executed
+from itb.live.gateways.ccxt_gateway import CcxtGateway, ignore, orders_of, read
 from itb.live.gateways.ccxt_line import CallFailedError, Line
 from itb.live.gateways.ccxt_venues import DAY_MS
 from itb.live.gateways.ccxt_words import NotReadableError, amount
-from itb.live.gateways.port import Balance, Funding, NoAnswerError, Settlement
+from itb.live.gateways.port import (
+    Balance,
+    Cancelled,
+    CancelOutcome,
+    Funding,
+    NoAnswerError,
+    NotOpen,
+    OrderRequest,
+    Settlement,
+    Submitted,
+    Unknown,
+    VenueOrder,
+)
 from itb.live.orders.funding import settled_at
+from itb.live.orders.ids import PREFIX
 from itb.live.orders.state import EXACT
 
 _AS_IT_IS = frozenset((-4046, -4059))  # "no need to change"
@@ -31,6 +47,10 @@ class CcxtPerpetuals(CcxtGateway):
     spot, gains and losses come out the same, and funding is the only other thing that moves money. Call
     :meth:`prepare` once before anything is traded.
     """
+
+    def __init__(self, line: Line, clock: Callable[[], float], *, clock_refused: Callable[[], None] = ignore) -> None:
+        super().__init__(line, clock, clock_refused=clock_refused)
+        self._resting: set[str] = set()  # names of orders that wait, or waited, for a price
 
     async def prepare(self, symbols: Collection[str], *, sets: bool, is_new: bool) -> None:
         """See that positions are one way, margin isolated and leverage 1; set them so where ``sets`` says so.
@@ -96,6 +116,81 @@ class CcxtPerpetuals(CcxtGateway):
         positions = await self._ask(_POSITIONS)
         names = {market["id"]: market["symbol"] for market in self.line.client.markets.values() if market.get("swap")}
         return read(as_coins, account, positions, names)
+
+    # ---- orders: stops are kept apart
+
+    async def submit(self, request: OrderRequest) -> Submitted:
+        """Send an order, once."""
+        if request.stop_price is not None:
+            self._resting.add(request.client_id)
+        return await super().submit(request)
+
+    async def order(self, symbol: str, client_id: str) -> VenueOrder | None:
+        """Look an order up by our name for it, among the stops and among the others; both must deny it."""
+        is_stop = client_id in self._resting
+        for among_stops in (is_stop, not is_stop):
+            found = await (self._stop(symbol, client_id) if among_stops else super().order(symbol, client_id))
+            if found is not None:
+                return found
+        return None
+
+    async def _stop(self, symbol: str, client_id: str) -> VenueOrder | None:
+        row = await self._found(symbol, None, {"clientOrderId": client_id, **PARAMS})
+        return None if row is None else await self._stop_of(row, symbol)
+
+    async def _found(self, symbol: str, order_id: str | None, params: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            await self.line.load_markets()
+            row: dict[str, Any] = await self.line.call("fetch_order", order_id, symbol, params)
+        except CallFailedError as error:
+            if error.failure.denies_order:
+                return None
+            raise self._no_answer(error.failure) from None
+        return row
+
+    async def _stop_of(self, row: dict[str, Any], symbol: str) -> VenueOrder:
+        """Read a stop; one that was triggered is told by the order that it became."""
+        self._resting.add(str(row.get("clientOrderId")))
+        actual = read(actual_id, row)
+        if actual is None:
+            return read(words.order_of, row)
+        became = await self._found(symbol, actual, {}) if actual else None
+        if became is None:
+            raise NoAnswerError(f"{symbol}: a stop was triggered, and what it became is not to be seen yet")
+        return read(executed, row, became)
+
+    async def open_orders(self) -> tuple[VenueOrder, ...]:
+        """Give all open orders of the account, stops first: one that triggers meanwhile is looked up by its name."""
+        stops = orders_of(await self._ask("fetch_open_orders", None, None, None, PARAMS))
+        self._resting.update(order.client_id for order in stops)
+        return (*stops, *await super().open_orders())
+
+    async def orders_since(self, symbol: str, since: int) -> tuple[VenueOrder, ...]:
+        """Give orders of any status created at or after a time; stops of others than us are left out."""
+        rows = await self._pages("fetch_orders", symbol, since, PARAMS)
+        ours = [row for row in rows if str(row.get("clientOrderId")).startswith(PREFIX)]
+        stops = [await self._stop_of(row, symbol) for row in ours]
+        return (*stops, *await super().orders_since(symbol, since))
+
+    async def cancel(self, symbol: str, client_id: str) -> CancelOutcome:
+        """Ask the exchange to end an order, once in each place where it may be."""
+        if client_id not in self._resting:
+            outcome = await super().cancel(symbol, client_id)
+            if not isinstance(outcome, NotOpen):
+                return outcome
+        try:
+            await self.line.load_markets()
+            await self.line.call("cancel_order", None, symbol, {"clientOrderId": client_id, **PARAMS})
+        except CallFailedError as error:
+            return of_cancel(self._noted(error.failure), self._retry_at())
+        try:
+            order = await self._stop(symbol, client_id)
+        except NoAnswerError as error:
+            return Unknown(str(error))
+        has_ended = order is not None and not order.is_open
+        return Cancelled(order) if has_ended and order is not None else Unknown("it is not seen to have ended yet")
+
+    # ---- funding
 
     async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
         """Give the rates that were settled after ``since``, up to ``until``; see :class:`TellsRates`.

@@ -13,6 +13,7 @@ from itb.live.gateways.port import Capabilities, OrderKind
 Product: TypeAlias = Literal["spot", "perpetual"]
 _ALL: frozenset[OrderKind] = frozenset(("market", "limit", "stop", "stop_limit"))
 _PLAIN: frozenset[OrderKind] = frozenset(("market", "limit"))
+_STOPPED: frozenset[OrderKind] = frozenset(("market", "limit", "stop"))
 DAY_MS = 86_400_000
 _ROUNDED = Decimal("0.0001")  # entry prices and gains of perpetuals are told rounded
 
@@ -98,7 +99,7 @@ EXCHANGES = {
         _binance("binanceus"),
         ExchangeTraits(
             "binanceusdm", "perpetual", finds_by_client_id=True, honours_window=True, client_id_length=36,
-            lists_all_open=True, history_window_ms=7 * DAY_MS, page=1_000, pages_by_id=True,
+            kinds=_STOPPED, lists_all_open=True, history_window_ms=7 * DAY_MS, page=1_000, pages_by_id=True,
         ),
         ExchangeTraits("mexc", finds_by_client_id=True, honours_window=True, history_window_ms=7 * DAY_MS),
         ExchangeTraits("bybit", honours_window=True, client_id_length=36, has_sandbox=True,

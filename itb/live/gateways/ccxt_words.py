@@ -15,6 +15,10 @@ _STATUS: dict[str, VenueStatus] = {
     "open": "open", "canceling": "open", "closed": "filled", "canceled": "canceled", "expired": "expired",
     "rejected": "rejected",
 }  # fmt: skip
+_CONDITIONAL: dict[str, VenueStatus] = {
+    "NEW": "open", "TRIGGERING": "open", "CANCELED": "canceled", "EXPIRED": "expired", "REJECTED": "rejected",
+}  # fmt: skip
+RESTING = "algo-"  # begins the id of an order that waits for its price: ids of the two services may be the same number
 _ZERO = Decimal(0)
 DECIMAL_PLACES, SIGNIFICANT_DIGITS, TICK_SIZE = 2, 3, 4  # ccxt's precision modes
 
@@ -52,7 +56,10 @@ def order_of(row: Mapping[str, Any], client_id: str = "") -> VenueOrder:
     info = row.get("info")
     original = info.get("origClientOrderId") if isinstance(info, dict) else None
     name = str(original if original and original == client_id else row.get("clientOrderId") or "")
-    status = _STATUS.get(str(row.get("status")))
+    conditional = conditional_status(info)
+    status = _CONDITIONAL.get(conditional) if conditional else _STATUS.get(str(row.get("status")))
+    if status is None and conditional:
+        raise NotReadableError(f"a stop that is {conditional}: what it became says what was executed")
     if status is None:
         raise NotReadableError(f"an order with status {row.get('status')!r}")
     qty, filled = amount(_need(row, "amount")), amount(row.get("filled")) or _ZERO
@@ -64,10 +71,21 @@ def order_of(row: Mapping[str, Any], client_id: str = "") -> VenueOrder:
     stop, price = stop or None, price or None  # 0 stands for none
     is_limit = "limit" in str(row.get("type"))
     kind: OrderKind = ("stop_limit" if is_limit else "stop") if stop else "limit" if is_limit else "market"
+    order_id = str(_need(row, "id"))
+    if conditional:
+        order_id = f"{RESTING}{order_id}"
     return VenueOrder(
-        name, str(_need(row, "id")), str(_need(row, "symbol")), row["side"], kind, qty, filled, status,
+        name, order_id, str(_need(row, "symbol")), row["side"], kind, qty, filled, status,
         price if is_limit else None, stop, int(row.get("timestamp") or 0),
     )  # fmt: skip
+
+
+def conditional_status(info: object) -> str:
+    """Give the state of an order of Binance's algo service, asked for or pushed; empty for any other order."""
+    if not isinstance(info, dict):
+        return ""
+    told = info.get("algoStatus") or (info.get("X") if "aid" in info else "")
+    return str(told or "")
 
 
 def pair_params(market: str, stop: OrderRequest, limit: OrderRequest) -> dict[str, str]:

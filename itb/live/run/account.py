@@ -130,6 +130,8 @@ class Account:
 
     def hear_news(self, **news: Any) -> None:
         """Take what the venue pushes by itself."""
+        if not any(news.values()):
+            self.dealer.look_now()  # of something that news do not tell, such as a stop that was triggered
         self.dealer.tell(**news)
         self.wake()
 

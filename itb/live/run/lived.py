@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from itb.errors import JournalError
 from itb.live.journal.store import Journal
 from itb.live.orders.book import Book
+from itb.live.orders.events import Funded
+from itb.live.orders.funding import settled_at, share_of
 from itb.live.orders.state import OrderState, Phase
 from itb.live.run.event_log import read_events
 
@@ -47,9 +49,13 @@ class Tick:
 
 @dataclass
 class Lived:
-    """One bot's past. Keys are (strategy, symbol) or the symbol, times UTC milliseconds."""
+    """One bot's past. Keys are (strategy, symbol) or the symbol, times UTC milliseconds.
+
+    ``fundings`` are what holding a perpetual cost (received: below 0) in quote, with the open time of its bar.
+    """
 
     fills: dict[tuple[str, str], list[LivedFill]] = field(default_factory=lambda: defaultdict(list))
+    fundings: dict[tuple[str, str], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
     refused: dict[tuple[str, str, int], str] = field(default_factory=dict)
     first_order: dict[tuple[str, str], int] = field(default_factory=dict)
     ticks: dict[str, dict[int, Tick]] = field(default_factory=lambda: defaultdict(dict))
@@ -69,8 +75,11 @@ def read_lived(folder: Path, journal: str, timeframe: Timeframe) -> Lived:
     if not journal and not file.is_file():
         raise JournalError(f"{folder}: no bot has run there; `itb live --paper` or --practice starts one")
     with Journal(journal or file) as opened:
-        book = Book().replay(opened.events())
-    lived = Lived()
+        events = list(opened.events())
+    book, lived = Book().replay(events), Lived()
+    for event in events:
+        if isinstance(event, Funded):
+            _funding(lived, event, timeframe)
     for order in book.orders.values():
         _order(lived, order, timeframe)
     for fills in lived.fills.values():
@@ -78,6 +87,15 @@ def read_lived(folder: Path, journal: str, timeframe: Timeframe) -> Lived:
         fills.sort(key=lambda fill: fill.open_time)
     _events(lived, read_events(folder / "events.jsonl"))
     return lived
+
+
+def _funding(lived: Lived, event: Funded, timeframe: Timeframe) -> None:
+    """Note what each strategy paid, at the bar at whose open a backtest charges it."""
+    payment = event.payment
+    for strategy, _ in event.held:
+        paid = -float(payment.amount * share_of(event, strategy))
+        opened = timeframe.floor(settled_at(payment.time) + timeframe.ms - 1)
+        lived.fundings[strategy, payment.symbol].append((opened, paid))
 
 
 def _order(lived: Lived, order: OrderState, timeframe: Timeframe) -> None:

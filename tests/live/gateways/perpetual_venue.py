@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ _MARKET = {
     "symbol": "BTCUSDT", "pair": "BTCUSDT", "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": "BTC",
     "quoteAsset": "USDT", "marginAsset": "USDT", "pricePrecision": 2, "quantityPrecision": 3,
     "deliveryDate": 4133404800000,
-    "orderTypes": ["LIMIT", "MARKET"], "timeInForce": ["GTC"],
+    "orderTypes": ["LIMIT", "MARKET", "STOP_MARKET", "TAKE_PROFIT_MARKET"], "timeInForce": ["GTC"],
     "filters": [
         {"filterType": "PRICE_FILTER", "minPrice": "0.10", "maxPrice": "1000000", "tickSize": "0.10"},
         {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
@@ -111,21 +112,30 @@ class PerpetualVenue:
             ("POST", "v1/order"): lambda: self._place(sent),
             ("DELETE", "v1/order"): lambda: self._cancel(sent),
         }  # fmt: skip
-        return table[method, name]()
+        return (self.more(sent) | table)[method, name]()
+
+    def more(self, sent: dict[str, str]) -> dict[tuple[str, str], Callable[[], Any]]:
+        """Answer for the algo service, which holds nothing here."""
+        del sent
+        return {
+            ("GET", "v1/openAlgoOrders"): list,
+            ("GET", "v1/allAlgoOrders"): list,
+            ("GET", "v1/algoOrder"): lambda: refuse(-2013, "Order does not exist."),
+        }
 
     def _set_mode(self, is_dual: bool) -> dict[str, Any]:
         if self.is_dual == is_dual:
-            _refuse(-4059, "No need to change position side.")
+            refuse(-4059, "No need to change position side.")
         if self.qty:
-            _refuse(-4068, "Position side cannot be changed if there exists position.")
+            refuse(-4068, "Position side cannot be changed if there exists position.")
         self.is_dual = is_dual
         return {"code": 200, "msg": "success"}
 
     def _set_margin(self, margin: str) -> dict[str, Any]:
         if self.margin == margin:
-            _refuse(-4046, "No need to change margin type.")
+            refuse(-4046, "No need to change margin type.")
         if self.qty:
-            _refuse(-4048, "Margin type cannot be changed if there exists position.")
+            refuse(-4048, "Margin type cannot be changed if there exists position.")
         self.margin = margin
         return {"code": 200, "msg": "success"}
 
@@ -135,12 +145,12 @@ class PerpetualVenue:
 
     def _find(self, sent: dict[str, str], code: int = -2013) -> dict[str, Any]:
         found = [one for one in self.orders if one["clientOrderId"] == sent["origClientOrderId"]]
-        return found[-1] if found else _refuse(code, "Order does not exist.")
+        return found[-1] if found else refuse(code, "Order does not exist.")
 
     def _cancel(self, sent: dict[str, str]) -> dict[str, Any]:
         order = self._find(sent, -2011)
         if order["status"] != "NEW":
-            _refuse(-2011, "Unknown order sent.")
+            refuse(-2011, "Unknown order sent.")
         order["status"] = "CANCELED"
         return order
 
@@ -148,9 +158,9 @@ class PerpetualVenue:
         qty, side = Decimal(sent["quantity"]), sent["side"]
         signed = qty if side == "BUY" else -qty
         if sent.get("reduceOnly") == "true" and (self.qty * signed >= 0 or abs(signed) > abs(self.qty)):
-            _refuse(-2022, "ReduceOnly Order is rejected.")
+            refuse(-2022, "ReduceOnly Order is rejected.")
         if abs(self.qty + signed) * self.price > self.wallet:
-            _refuse(-2019, "Margin is insufficient.")
+            refuse(-2019, "Margin is insufficient.")
         order: dict[str, Any] = {
             "symbol": "BTCUSDT", "orderId": len(self.orders) + 1, "clientOrderId": sent["newClientOrderId"],
             "price": sent.get("price", "0"), "origQty": f"{qty:f}", "executedQty": "0", "cumQuote": "0",
@@ -164,15 +174,26 @@ class PerpetualVenue:
             self._fill(order, self.price)
         return order
 
+    def strike(self, method: str, path: str) -> str:
+        """Say what goes wrong with a request: nothing here."""
+        del method, path
+        return ""
+
     async def serve(self) -> tuple[web.AppRunner, str]:
         """Listen on this machine; give what stops it, and the address."""
 
         async def handle(request: web.Request) -> web.Response:
             sent = dict(parse_qsl(request.query_string) + parse_qsl(await request.text()))
+            fault = self.strike(request.method, request.path)
+            if fault == "before":
+                return _abort(request)
             try:
-                return web.json_response(self.answer(request.method, request.path, sent))
+                answer = web.json_response(self.answer(request.method, request.path, sent))
             except Refused as error:
-                return web.json_response(error.args[0], status=400)
+                answer = web.json_response(error.args[0], status=400)
+            if fault == "html":
+                return web.Response(text="<html>maintenance</html>", content_type="text/html")
+            return _abort(request) if fault == "after" else answer
 
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", handle)
@@ -182,5 +203,11 @@ class PerpetualVenue:
         return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
-def _refuse(code: int, text: str) -> Any:
+def _abort(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def refuse(code: int, text: str) -> Any:
     raise Refused({"code": code, "msg": text})

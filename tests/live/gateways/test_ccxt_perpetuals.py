@@ -164,7 +164,7 @@ def test_an_order_that_reduces_cannot_open_the_other_way() -> None:
         enough = await gateway.submit(request("itbx-3", "sell", "1", venue.now, reduces=True))
         at_1x = await gateway.submit(request("itbx-4", "buy", "11", venue.now))
         stop = await gateway.submit(
-            OrderRequest("itbx-5", PERP, "sell", "stop", Decimal(1), None, Decimal(90), venue.now)
+            OrderRequest("itbx-5", PERP, "sell", "stop_limit", Decimal(1), Decimal(89), Decimal(90), venue.now)
         )
         return too_much, enough, at_1x, stop
 
@@ -172,7 +172,7 @@ def test_an_order_that_reduces_cannot_open_the_other_way() -> None:
     assert too_much == Rejected("-2022 ReduceOnly Order is rejected.")
     assert isinstance(enough, Accepted)
     assert at_1x == Rejected("-2019 Margin is insufficient.")
-    assert stop == Rejected("binanceusdm: no stop orders there")
+    assert stop == Rejected("binanceusdm: no stop_limit orders there")
 
 
 def test_the_dealer_books_funding_once_and_explains_all_money(journal_file: Path) -> None:
