@@ -7,6 +7,7 @@ with the full preset is measured beside what the device's own matrix product rea
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tempfile
 import time
@@ -16,15 +17,22 @@ from typing import Any
 
 import numpy as np
 
+from itb.datafeeds.synthetic import SyntheticMarket
+from itb.live.bars.bar import rows_of
+from itb.live.episodes import Episodes
+from itb.live.host.growing import GrowingBars
+from itb.live.scores.panel import PanelDesk
 from itb.market.timeframe import Timeframe
 from itb.mlmodels.deep.algorithm import DeepAlgorithm
 from itb.mlmodels.deep.blocks import scaled
 from itb.mlmodels.deep.door import is_there
-from itb.mlmodels.deep.fit import teach
+from itb.mlmodels.deep.fit import _Training, teach
 from itb.mlmodels.deep.lesson import PanelLesson
 from itb.mlmodels.deep.model import PanelModel
 from itb.mlmodels.deep.panel import PRESETS, Panel, Preset
 from itb.mlmodels.deep.resnet import Resnet1d
+from itb.mlmodels.registry import Manifest, save_content
+from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
 
 BATCH = 256
 AUTHORS = Resnet1d(steps=512, blocks=6, filters=64, double_every=4, dropout=0.2, pooling="mean")
@@ -60,18 +68,11 @@ def naive_loader(rows: list[int], table: Any, steps: int, centre: Any, scale: An
     return torch.stack(found)
 
 
-def best_of(act: Callable[[], object], times: int) -> float:
-    """Give the least seconds of several tries."""
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        act()
-        found.append(time.perf_counter() - start)
-    return min(found)
-
-
 def bench_reading(times: int) -> None:
-    """Compare ways to get a batch of windows."""
+    """Compare ways to deliver scaled batches as tensors of their own, by CPU time, and what is left of it in training.
+
+    itb's way is the one that training takes, a whole epoch of it; the floor copies a batch that is whole already.
+    """
     import torch
 
     preset = PRESETS["binancepredict"]
@@ -79,34 +80,68 @@ def bench_reading(times: int) -> None:
         panel = make_panel(preset, times, Path(folder))
         table = np.array(panel.cells.T, dtype=np.float64)
         centre, scale = table.mean(axis=0), table.std(axis=0)
-        apart = (times - preset.steps) // BATCH
-        rows = range(preset.steps, preset.steps + apart * BATCH, apart)
+        count = times - preset.steps - 1
+        labels = np.zeros((count, preset.coins))
+        rows = range(preset.steps, preset.steps + count)
+        lesson = PanelLesson(panel, rows, labels, rows[-BATCH:], labels[-BATCH:])
+        part = dataclasses.replace(SMALL, steps=preset.steps, batch_rows=BATCH, device="cpu")
+        loader = _Training(part, lesson, 0, None, None)
+        prepared = cpu_of(loader._scaled_cells)
+        places = list(lesson.batches(BATCH, np.random.default_rng(0)))
         first = torch.nn.Conv1d(len(panel.channels), 64, 3, padding=1)
 
-        def naive() -> Any:
-            return naive_loader(list(rows), table, preset.steps, centre, scale)
+        def naive(act: Callable[[Any], object], most: int = 4) -> float:
+            start = time.thread_time()
+            for place in places[:most]:
+                act(naive_loader(list(rows[place]), table, preset.steps, centre, scale))
+            return (time.thread_time() - start) / most
 
-        def view() -> Any:
-            return torch.from_numpy(panel.windows(rows, preset.steps))
+        def ours(act: Callable[[Any], object], most: int = len(places)) -> float:
+            start = time.thread_time()
+            for number, (windows, _, _) in enumerate(loader._batches(np.random.default_rng(0))):
+                act(windows)
+                if number + 1 == most:
+                    break
+            return (time.thread_time() - start) / most
 
-        ways: list[tuple[str, Callable[[], object], int]] = [
-            ("window by window: copied, scaled, stacked", naive, 3),
-            ("itb: a view of cells that were scaled once", view, 100),
-            ("window by window, and the first convolution", lambda: first(naive()), 3),
-            ("itb, and the first convolution", lambda: first(view()), 3),
+        whole = torch.zeros(BATCH, len(panel.channels), preset.steps)
+        room = torch.zeros_like(whole)
+
+        def convolved(windows: Any) -> None:
+            with torch.inference_mode():
+                first(windows)
+
+        def taken(_windows: Any) -> None:
+            pass
+
+        ways: list[tuple[str, Callable[[], float]]] = [
+            ("window by window: copied, scaled, stacked", lambda: naive(taken)),
+            ("itb: scaled once, copied where one was before", lambda: ours(taken)),
+            ("the floor: a batch copied as it is", lambda: cpu_of(lambda: room.copy_(whole))),
+            ("window by window, and one convolution", lambda: naive(convolved, 2)),
+            ("itb, and one convolution", lambda: ours(convolved, 4)),
         ]
-        print(f"Reading {BATCH} windows of {preset.coins} coins x {preset.columns} columns x {preset.steps} steps")
-        print(f"{'':46}{'ms':>10}{'ratio':>12}")
-        seconds = []
-        for name, act, tries in ways:
+        size = f"{preset.coins} coins x {preset.columns} columns x {preset.steps} steps"
+        print(f"Delivering batches of {BATCH} windows of {size}, CPU time")
+        print(f"{'':48}{'ms':>10}{'ratio':>12}")
+        base = 0.0
+        for name, act in ways:
             act()
-            seconds.append(best_of(act, tries))
-            base = seconds[(len(seconds) - 1) // 2 * 2]  # the way before that is not itb's
-            print(f"{name:46}{1e3 * seconds[-1]:10.3f}{base / seconds[-1]:11,.1f}x")
-        whole, one = panel.cells.nbytes, BATCH * len(panel.channels) * preset.steps * 4
-        windows = (times - preset.steps) * len(panel.channels) * preset.steps * 4
-        told = f"mapped {whole / 2**20:,.0f} MiB, a batch copied {one / 2**20:,.0f} MiB"
-        print(f"{told}, all windows copied {windows / 2**30:,.1f} GiB\n")
+            seconds = min(act() for _ in range(2))
+            base = seconds if name.startswith("window") else base
+            print(f"{name:48}{1e3 * seconds:10.3f}{base / seconds:11,.1f}x")
+        print(f"scaling, once for a refit of {len(places)} batches an epoch: {1e3 * prepared:,.0f} ms")
+        whole_panel, one = panel.cells.nbytes, whole.nbytes
+        windows = count * len(panel.channels) * preset.steps * 4
+        told = f"mapped {whole_panel / 2**20:,.0f} MiB, a batch {one / 2**20:,.0f} MiB, used again and again"
+        print(f"{told}; all windows copied would be {windows / 2**30:,.1f} GiB\n")
+
+
+def cpu_of(act: Callable[[], object]) -> float:
+    """Give the CPU seconds of one call."""
+    start = time.thread_time()
+    act()
+    return time.thread_time() - start
 
 
 def fitted(part: DeepAlgorithm, panel: Panel) -> PanelModel:
@@ -123,23 +158,67 @@ def fitted(part: DeepAlgorithm, panel: Panel) -> PanelModel:
 
 
 def bench_scoring(tries: int = 200) -> None:
-    """Time one forward pass, as live takes it at each bar."""
+    """Time one forward pass, and a bar of a bot: from the bars of all coins to the score of each."""
     preset = PRESETS["binancepredict_readme"]
     print(f"Scoring {preset.coins} coins x {preset.columns} columns, one bar, double precision, one thread")
-    print(f"{'':38}{'wall p50':>11}{'p99 ms':>9}{'CPU p50':>11}{'p99 ms':>9}")
+    print(f"{'':38}{'CPU p50':>11}{'p99 ms':>9}{'wall p50':>11}{'p99 ms':>9}")
+    medians = []
     for name, part in (("binancepredict's network, 512 steps", AUTHORS), ("small preset, 64 steps", SMALL)):
         panel = make_panel(preset, part.steps + 300)
         model = fitted(part, panel)
-        model.scores(panel, range(part.steps + 1, part.steps + 2))
-        taken = []
-        for row in range(tries):
-            at = part.steps + 1 + row % 290
-            start = time.perf_counter(), time.thread_time()
-            model.scores(panel, range(at, at + 1))
-            taken.append((1e3 * (time.perf_counter() - start[0]), 1e3 * (time.thread_time() - start[1])))
-        wall, cpu = (np.quantile(column, [0.5, 0.99]) for column in np.transpose(taken))
-        print(f"{name:38}{wall[0]:11.2f}{wall[1]:9.2f}{cpu[0]:11.2f}{cpu[1]:9.2f}")
+
+        def score(at: int, model: PanelModel = model, panel: Panel = panel, steps: int = part.steps) -> None:
+            row = steps + 1 + at % 290
+            model.scores(panel, range(row, row + 1))
+
+        medians.append(_told(name, score, tries))
+        with tempfile.TemporaryDirectory() as folder:
+            desk = a_desk(part, preset, tries, Path(folder))
+            symbol = next(iter(desk.windows))
+            times = desk.windows[symbol].open_time[-tries:].tolist()
+            _told("  as a bot, bars to scores", lambda at: desk.at(symbol, times[at]), tries)  # noqa: B023  called here
+
+    def idle(_at: int) -> None:
+        end = time.thread_time() + medians[0]
+        while time.thread_time() < end:
+            pass
+
+    _told(f"nothing, for {1e3 * medians[0]:.0f} ms: what the machine adds", idle, tries)
     print()
+
+
+def _told(name: str, act: Callable[[int], object], tries: int) -> float:
+    """Print how long calls take; give the median of their CPU seconds."""
+    act(0)
+    taken = []
+    for number in range(tries):
+        start = time.perf_counter(), time.thread_time()
+        act(number)
+        taken.append((time.thread_time() - start[1], time.perf_counter() - start[0]))
+    cpu, wall = (1e3 * np.quantile(column, [0.5, 0.99]) for column in np.transpose(taken))
+    print(f"{name:38}{cpu[0]:11.2f}{cpu[1]:9.2f}{wall[0]:11.2f}{wall[1]:9.2f}")
+    return float(cpu[0]) / 1e3
+
+
+def a_desk(part: DeepAlgorithm, preset: Preset, ticks: int, folder: Path) -> PanelDesk:
+    """Give the desk of a bot whose last ``ticks`` bars are not scored yet."""
+    symbols = tuple(f"C{number:02d}/USDT" for number in range(preset.coins))
+    market = SyntheticMarket(symbols=symbols, bars=part.steps + ticks + 20, seed=1, timeframe="1m").bars()
+    rng = np.random.default_rng(2)
+    extras = {f"extra{number}": rng.random(part.steps + ticks + 20) for number in range(preset.columns - 5)}
+    bars = {symbol: one.with_columns(**extras) for symbol, one in market.items()}
+    panel = Panel.of(bars, part.reading)
+    first, frame = int(panel.open_time[0]), panel.timeframe.ms
+    manifest = Manifest("r", "r", part.name, {}, panel.channels, 1, 0, first, first, first)
+    name = save_content(fitted(part, panel).to_bytes(), part.suffix, manifest, folder / "models")
+    entry = TimelineEntry(first, first, first + frame, f"models/{name}", promoted=True, reason="")
+    ModelTimeline("r", -np.inf, np.inf, panel.channels, (entry,)).save(folder / "timeline.json")
+    windows = {symbol: GrowingBars(one.head(len(one) - ticks)) for symbol, one in bars.items()}
+    desk = PanelDesk(windows, folder, Episodes(print), frame)
+    for symbol, one in bars.items():
+        for bar in rows_of(one.slice(len(one) - ticks, None)):
+            windows[symbol].append(bar)
+    return desk
 
 
 def bench_learning(part: DeepAlgorithm, preset: Preset, rows: int, name: str) -> float:
@@ -158,8 +237,6 @@ def bench_learning(part: DeepAlgorithm, preset: Preset, rows: int, name: str) ->
 
 def bench_device(rows: int) -> None:
     """Measure training with the full preset on a GPU against the device's own matrix product."""
-    import dataclasses
-
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -195,8 +272,6 @@ def main(times: int) -> None:
     if not is_there():
         print("torch is not installed: nothing was measured")
         return
-    import dataclasses
-
     import torch
 
     torch.set_num_threads(1)

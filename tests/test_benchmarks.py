@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from itb.mlmodels.deep.lesson import PanelLesson
+from itb.mlmodels.deep.resnet import Resnet1d
+
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
 BARS = 2_000
@@ -114,7 +117,12 @@ def test_many_coins_on_one_account_are_what_backtrader_makes_of_them(
 def test_the_naive_loader_reads_what_itb_reads(module: Callable[[str], ModuleType]) -> None:
     bench = module("bench_deep")
     panel = bench.make_panel(bench.Preset(3, 2, 16), 200)
-    rows = range(20, 180, 40)
+    rows, labels = range(20, 180), np.zeros((160, 3))
+    lesson = PanelLesson(panel, rows, labels, rows[-20:], labels[-20:])
+    loader = bench._Training(Resnet1d(steps=16, batch_rows=32), lesson, 0, None, None)
     table = np.array(panel.cells.T, dtype=np.float64)
-    naive = bench.naive_loader(list(rows), table, 16, 0.0, 1.0).numpy()
-    assert np.array_equal(naive, panel.windows(rows, 16))
+    centre, scale = lesson.input_scale(16)
+    places = lesson.batches(32, np.random.default_rng(0))
+    for (windows, _, _), place in zip(loader._batches(np.random.default_rng(0)), places, strict=True):
+        naive = bench.naive_loader(list(rows[place]), table, 16, centre, scale)
+        np.testing.assert_allclose(windows.numpy(), naive.numpy(), rtol=0, atol=1e-5)

@@ -193,8 +193,9 @@ class Refits:
     # -- training
 
     async def _train(self) -> None:
-        due = {symbol for column in self._columns if column.is_due for symbol in column.symbol.split(" ")}
-        homes = {symbol: models.home for symbol, models in self.models.items() if symbol in due}
+        due = {column.symbol for column in self._columns if column.is_due}
+        has_network = any(column.is_network for column in self._columns)  # which needs the bars of all
+        homes = {symbol: models.home for symbol, models in self.models.items() if has_network or symbol in due}
         log = self.folder / "training.log"
         try:
             with log.open("wb") as said:

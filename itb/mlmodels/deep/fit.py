@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -134,6 +135,18 @@ class _Training:
         shape, apart = (len(rows), channels, self.part.steps), (rows.step, width, 1)
         return torch.as_strided(self.cells, shape, apart, first)
 
+    def _rooms(self) -> list[Any]:
+        """Give the memory that batches are copied into, again and again: one in use, those read ahead, one being read.
+
+        Into new memory the same copy takes several times as long, most of it for the system to hand out pages.
+        """
+        import torch
+
+        rows, depth = len(self.lesson.rows), self.part.prefetch
+        most = -(-rows // max(1, rows // self.part.batch_rows))
+        shape = (most, len(self.cells), self.part.steps)
+        return [torch.empty(shape) for _ in range(depth + 2 if depth else 1)]
+
     def run(self, told: Told | None) -> Taught:
         """Train to the end."""
         state = self.state
@@ -179,19 +192,22 @@ class _Training:
     def _batches(self, draw: np.random.Generator) -> Iterator[tuple[Any, Any, Any]]:
         import torch
 
-        lesson, is_gpu = self.lesson, self.device.type == "cuda"
-        copies = bool(self.part.prefetch) and not self.cells.is_cuda
+        lesson, is_gpu, depth = self.lesson, self.device.type == "cuda", self.part.prefetch
+        is_there = self.cells.is_cuda
+        rooms = itertools.cycle(() if is_gpu else self._rooms())
 
         def read() -> Iterator[tuple[Any, Any, Any]]:
             for place in lesson.batches(self.part.batch_rows, draw):
                 windows = self._windows(lesson.rows[place])
                 labels = torch.from_numpy(self.labels[place])
                 batch = (windows, torch.nan_to_num(labels), (~torch.isnan(labels)).float())
-                if copies:
-                    batch = tuple(one.contiguous().pin_memory() if is_gpu else one.contiguous() for one in batch)
+                if not is_gpu:
+                    batch = (next(rooms)[: len(windows)].copy_(windows), *batch[1:])
+                elif depth and not is_there:
+                    batch = tuple(one.contiguous().pin_memory() for one in batch)
                 yield batch
 
-        for batch in ahead(read(), self.part.prefetch if copies else 0):
+        for batch in ahead(read(), 0 if is_there else depth):
             moved = tuple(one.to(self.device, non_blocking=True) for one in batch)
             yield moved[0], moved[1], moved[2]
 

@@ -76,7 +76,8 @@ class PanelLesson:
     def batches(self, batch_rows: int, draw: np.random.Generator) -> Iterator[slice]:
         """Cut the rows into batches in a drawn order, each of rows evenly apart over the whole of them.
 
-        Such a batch is a view of the panel. Each epoch draws anew where the first one begins, so that rows meet others.
+        The windows of such a batch are a view of the panel. Each epoch draws anew where the first one begins, so that
+        rows meet others.
 
         >>> [list(range(7)[part]) for part in even_batches(7, 3, np.random.default_rng(0))]
         [[1, 3, 5], [2, 4, 6]]
