@@ -21,6 +21,8 @@ from tests.live.notify.bot_api import OWNER, READER, STRANGER, TOKEN, BotApi
 CONFIG = """
 [data]
 timeframe = "1m"
+[synthetic]
+bars = 16000
 [walkforward]
 train = 5000
 refit_every = 1000
@@ -80,13 +82,13 @@ class Chat:
             "--speed",
             "600",
             "--bars",
-            "1500",
+            "9000",
         ]
         environment = {**os.environ, "ITB_TELEGRAM_TOKEN": TOKEN}
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=self.log, stderr=self.log)
 
-    def until(self, is_so: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    def until(self, is_so: Callable[[], Any], what: str, seconds: float = 240) -> Any:
         """Wait for something."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
