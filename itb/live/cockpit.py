@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from itb.live.gateways.port import OrderKind, Side
+from itb.live.orders.margin import liquidation_price
 
 Health: TypeAlias = Literal["NORMAL", "DEGRADED", "HALTED"]
 Value = TypeVar("Value")
@@ -27,6 +28,13 @@ class PositionLine:
     entry_time: int = 0
     price: Decimal | None = None
     profit: Decimal | None = None
+
+    @property
+    def liquidation(self) -> Decimal | None:
+        """Price at which an exchange would close it by force, reckoned early; ``None`` where there is none."""
+        if ":" not in self.symbol or self.entry_price is None:
+            return None
+        return liquidation_price(self.qty, self.entry_price) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ class BarPaper(PaperGateway):
         """Charge what holders pay one another at the opens of these bars, on what was held before their fills.
 
         As in a backtest, a settlement inside a bar or where bars are missing is charged at the next open. What nobody
-        can tell the rate of yet is owed, and asked for again at the next bar. Give the payments.
+        can tell the rate of yet is owed, and asked for again at each bar of this life. Give the payments.
         """
         venue = self.engine
         if self.rates is None or not isinstance(venue, BarPerpetuals):

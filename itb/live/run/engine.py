@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from itb.live.orders.margin import margin_trouble
 from itb.live.run.health import HealthBoard
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ class Engine:
                     ("orders", book.halted, True),
                 ):
                     self.board.keep(of + key, of + text if text else None, halts=halts)
+                for lane in account.lanes:
+                    self._watch_margin(of, lane)
             for lane in self.lanes:
                 if lane.host.has_ended:
                     why = lane.host.why_ended or "has ended"
@@ -226,6 +229,14 @@ class Engine:
                     has_none = all(one.host.has_ended for one in self.lanes)
                     self.board.trouble(f"{lane.label}: ended", told, halts=has_none)
             await asyncio.sleep(0.2)
+
+    def _watch_margin(self, of: str, lane: Lane) -> None:
+        """Tell of shorts that are near the price at which their exchange closes them."""
+        for symbol, price in self.prices.items():
+            if ":" in symbol and symbol in lane.symbols:
+                held, entry = lane.books.sizes[symbol], lane.books.positions[symbol].price
+                told = margin_trouble(symbol, held, Decimal(repr(float(entry))), Decimal(repr(price)))
+                self.board.keep(f"{of}{lane.label}: margin of {symbol}", told)
 
     def _judge_gate(self) -> None:
         if self.accounts and self.accounts[0].dealer.is_reconciled:

@@ -80,7 +80,8 @@ def _markets(seen: Status) -> RenderableType:
 def _positions(seen: Status) -> RenderableType | None:
     if not seen.positions:
         return None
-    table = _table("position", "strategy", "qty", "entry", "price", "profit")
+    has_margin = any(line.liquidation for line in seen.positions)
+    table = _table("position", "strategy", "qty", "entry", "price", "profit", *["liquidation"][: int(has_margin)])
     for line in seen.positions:
         table.add_row(
             line.symbol,
@@ -89,6 +90,7 @@ def _positions(seen: Status) -> RenderableType | None:
             _number(line.entry_price),
             _number(line.price),
             _money(line.profit),
+            *[_number(line.liquidation)][: int(has_margin)],
         )
     return table  # type: ignore[no-any-return]  # rich is imported where it is used
 

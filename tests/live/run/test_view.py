@@ -77,3 +77,10 @@ def test_it_is_drawn_until_it_is_over() -> None:
     watch(lambda: None, wait, console)
     watch(lambda: (SEEN, ()), lambda _: True, console)
     assert len(waited) == 3
+
+
+def test_a_short_perpetual_shows_where_its_exchange_would_close_it() -> None:
+    short = PositionLine("s", "BTC/USDT:USDT", Decimal(-2), Decimal(105), 1, Decimal(110), Decimal(-10))
+    assert short.liquidation == 200
+    assert PositionLine("s", "BTC/USDT", Decimal(2), Decimal(105)).liquidation is None
+    assert PositionLine("s", "BTC/USDT:USDT", Decimal(2), Decimal(105)).liquidation is None
