@@ -137,6 +137,13 @@ class LiveSection(Section):
     limits: LimitsSection = Field(
         default=LimitsSection(), description="Hard limits, kept by the order machine whatever a strategy asks."
     )
+    prices: Literal["bars", "trades", "book"] = Field(
+        default="bars",
+        description="What is seen between decisions: paper is filled by it, and targets that do not rest are watched.",
+    )
+    latency: LengthValue = Field(
+        default=Length(100), description="Paper on trades or book: how long an order is on its way, in market time."
+    )
     slices: SlicesSection = Field(
         default=SlicesSection(), description="How large orders are cut into parts that leave one after the other."
     )

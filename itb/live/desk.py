@@ -249,12 +249,12 @@ class Desk:
         if leg not in self.book.plan_states[plan].dropped:
             self._record(ev.Dropped(self.clock(), plan, leg))
 
-    def touch(self, symbol: str, price: Decimal) -> bool:
-        """Tell a price, and give whether it ends a position: targets that we watch ourselves are judged by it.
+    def touch(self, symbol: str, price: Decimal, ask: Decimal | None = None) -> bool:
+        """Tell a price, or bid and ask, and give whether it ends a position: targets that we watch are judged by it.
 
         Written with the next round, which sends what follows.
         """
-        reached = list(self.machine.touched(symbol, price, self.clock()))
+        reached = list(self.machine.touched(symbol, price, self.clock(), ask))
         for event in reached:
             self._note(event)
         return bool(reached)

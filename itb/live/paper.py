@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from itb.live.bars.bar import Bar
     from itb.live.dealer import Dealer
     from itb.live.gateways.bar_venue import BarVenue
+    from itb.live.gateways.lasting import LastingVenue
     from itb.live.gateways.paper import BarPaper, Changed
     from itb.live.journal.store import Journal
 
@@ -24,13 +25,19 @@ def resume(venue: BarVenue, journal: Journal) -> int | None:
     From that bar on, bars pass at the venue and are given to the strategies; those before are history. What the bar did
     already it does not do again, and a decision that the journal has is not taken again.
     """
+    newest = take_up(venue, journal)
+    return None if newest is None else bar_after(newest, venue.bar_ms)
+
+
+def take_up(venue: LastingVenue, journal: Journal) -> int | None:
+    """Let the venue go on where the journal ends; give the time of its newest event, ``None`` for a new one."""
     newest = journal.newest()
     if newest is None:
         return None
     book = Book(keep=venue.keep)
     number, _ = checkpoint.load(journal, book)
     venue.remember(book.replay(journal.events(after=number)), newest.time, journal.last_trade())
-    return bar_after(newest.time, venue.bar_ms)
+    return newest.time
 
 
 def bar_after(newest: int, bar_ms: int) -> int:

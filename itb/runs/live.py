@@ -19,6 +19,7 @@ from itb.runs.herald import open_ways
 from itb.runs.live_models import live_models
 from itb.runs.live_parts import check_account
 from itb.runs.live_perpetuals import check_markets
+from itb.runs.live_prices import check_prices
 from itb.runs.practice import Rehearsal, build_exchange
 from itb.runs.rehearsal import PracticeProcess, begun_with, find_exchange, start_exchange
 from itb.runs.strategy import check_settings
@@ -104,6 +105,7 @@ def _one_life(
     open_ways(workspace.config)
     check_account(workspace.config, launch)
     check_markets(workspace, launch)
+    check_prices(workspace.config, launch)
     folder, what = bot_folder(workspace, launch), f"bot {workspace.config.live.name}"
     private_folder(folder)
     with contextlib.ExitStack() as held:

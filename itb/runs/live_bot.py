@@ -41,7 +41,6 @@ from itb.runs.live_parts import (
     exchange_line,
     journal_of,
     kept_bars,
-    paper_account,
     paper_cash,
     paper_goes_on,
     stored_bars,
@@ -49,6 +48,7 @@ from itb.runs.live_parts import (
     venue_account,
 )
 from itb.runs.live_perpetuals import terms_of
+from itb.runs.live_prices import main_paper, watch_prices
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_reload import Lanes, check_following
 from itb.runs.live_staff import Staff
@@ -186,6 +186,7 @@ class Bot:
         tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
         if not self.launch.is_paper:
             tasks.append(asyncio.create_task(follow_orders(line, engine.accounts[0].hear_news), name="news"))
+        tasks += watch_prices(self.config, line, engine.accounts[0])
         for task in tasks[1:]:
             task.add_done_callback(self._gone)
         ended = asyncio.create_task(self._ended(engine), name="end")
@@ -305,7 +306,7 @@ class Bot:
         file = journal_of(self.config, self.folder)
         if self.launch.is_paper:
             cash = paper_cash(self.config, max(1, len(self.settings.strategies)))
-            return paper_account(self.config, "main", cash, instruments, histories, file, rates=remote)
+            return main_paper(self.config, cash, instruments, histories, file, rates=remote, clock=self._now)
         account = venue_account(self.config, remote, instruments, file, self._now, self.speed)
         account.is_stepped = self.is_stepped
         return account

@@ -225,8 +225,10 @@ def paper_account(
 def paper_goes_on(config: Config, folder: Path) -> int | None:
     """Give the bar that an account on paper goes on with, ``None`` for a new one.
 
-    Orders of an earlier life must meet every bar since, so those bars are no history.
+    Orders of an earlier life must meet every bar since, so those bars are no history; on trades or book they meet none.
     """
+    if config.live.prices != "bars":
+        return None
     journal = Journal(journal_of(config, folder))
     try:
         newest = journal.newest()

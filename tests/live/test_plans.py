@@ -180,6 +180,18 @@ def test_a_new_price_for_an_entry_that_fills_meanwhile_buys_nothing_twice(rehear
     assert is_clean(rehearsal, plan)
 
 
+def test_a_new_price_before_the_order_was_sent_is_taken(rehearsal: Rehearsal) -> None:
+    now = rehearsal.clock.now
+    rehearsal.shut.append((now, now + 4_000))
+    plan = resting_bracket(rehearsal)
+    rehearsal.pulse(2)
+    rehearsal.dealer.reprice(plan, Decimal("19950.00"), leg="entry")
+    rehearsal.pulse(8)
+    assert [order.phase for order in rehearsal.book.legs_of(plan)["entry"]] == [Phase.REFUSED, Phase.OPEN]
+    assert rehearsal.book.legs_of(plan)["entry"][-1].intent.price == Decimal("19950.00")
+    assert is_clean(rehearsal, plan)
+
+
 def test_no_new_price_is_sent_while_the_fate_of_the_old_order_is_unknown(rehearsal: Rehearsal) -> None:
     plan = resting_bracket(rehearsal)
     rehearsal.pulse(2)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
-from itertools import count
-from typing import cast
 
-from itb.live.gateways.matching import MatchingEngine, PriceBar
-from itb.live.gateways.port import OrderRequest, VenueOrder, VenueStatus
-from itb.live.orders.book import Book
-from itb.live.orders.state import OrderState
+from itb.live.gateways.lasting import LastingVenue
+from itb.live.gateways.matching import PriceBar
+from itb.live.gateways.port import OrderRequest, VenueOrder
 from itb.market.costs import Costs
 from itb.market.instrument import Instrument
 
 
-class BarVenue(MatchingEngine):
+class BarVenue(LastingVenue):
     """Executes orders by the price model of :class:`itb.engine.venue_broker.VenueBroker`, in its own floats.
 
     A bar passes in two parts, so that whoever trades can protect an entry within its bar: :meth:`begin_bar` fills
@@ -42,8 +38,8 @@ class BarVenue(MatchingEngine):
         bar_ms: int,
         keep: int = 0,
     ) -> None:
-        super().__init__(instruments, balances, costs, matching="next_open")
-        self.bar_ms, self.keep = bar_ms, keep
+        super().__init__(instruments, balances, costs, matching="next_open", keep=keep)
+        self.bar_ms = bar_ms
         self._costs = costs or Costs()
         self._reducing: set[str] = set()
         self._volume = 0.0
@@ -56,53 +52,14 @@ class BarVenue(MatchingEngine):
             self._reducing.add(order.order_id)
         return order
 
-    def remember(self, book: Book, until: int, last_trade: int) -> None:
-        """Take up what an earlier life did, as its journal says.
-
-        ``until`` is the time of the journal's newest event, ``last_trade`` the highest number of an execution. What was
-        on its way when that life ended arrived: nobody else can say.
-        """
-        self.now = until
-        self.totals.update(book.balances)
-        arrived = [order for order in book.orders.values() if order.order_id]
-        self._order_ids = count(1 + max((int(order.order_id) for order in arrived), default=0))
-        doubtful = [replace(o, order_id=str(next(self._order_ids))) for o in book.unsettled() if o.is_doubtful]
-        ids = {order.intent.key: order.order_id for order in (*arrived, *doubtful)}
-        for order in (*arrived, *doubtful):
-            twin = ids.get(order.intent.pair, "")
-            self._take_up(_venue_order(order), twin, reduces=order.intent.reduces)
-        self.trades = sorted((t for o in arrived for t in o.fills), key=lambda trade: int(trade.trade_id))
-        self._trade_ids = count(1 + last_trade)
-
-    def let_go(self) -> None:
-        """Forget what ended long ago."""
-        if not self.keep:
-            return
-        if len(self.trades) >= 2 * self.keep:
-            del self.trades[: -self.keep]
-        if len(self.orders) < 2 * self.keep + len(self.open):
-            return
-        for order_id in list(self.orders)[: -self.keep]:
-            if order_id not in self.open:
-                order = self.orders.pop(order_id)
-                self._reducing.discard(order_id)
-                self._makers.discard(order_id)
-                self._twins.pop(order_id, None)
-                if self._by_client.get(order.client_id) == order_id:
-                    del self._by_client[order.client_id]
-
     def _take_up(self, order: VenueOrder, twin: str, *, reduces: bool) -> None:
-        self.orders[order.order_id] = order
-        self._by_client[order.client_id] = order.order_id
+        super()._take_up(order, twin, reduces=reduces)
         if reduces:
             self._reducing.add(order.order_id)
-        if not order.is_open:
-            return
-        self.open[order.order_id] = None
-        if twin in self.open:
-            self.link(twin, order.order_id)
-        else:
-            self._lock(order, order.price or order.stop_price or Decimal(0))
+
+    def _forget(self, order_id: str) -> None:
+        super()._forget(order_id)
+        self._reducing.discard(order_id)
 
     def quote(self, symbol: str, bid: Decimal, ask: Decimal | None = None) -> None:
         """Take note of a price that nothing is executed at."""
@@ -186,12 +143,3 @@ class BarVenue(MatchingEngine):
 
     def _refuse_trigger(self, request: OrderRequest, last: Decimal) -> None:
         """Take stops that the market is beyond: a bar tells when they trigger."""
-
-
-def _venue_order(order: OrderState) -> VenueOrder:
-    intent = order.intent
-    status: VenueStatus = "open" if order.is_doubtful else cast("VenueStatus", order.phase.value)
-    return VenueOrder(
-        order.client_id, order.order_id, intent.symbol, intent.side, intent.kind, intent.qty, order.filled, status,
-        intent.price, intent.stop_price, order.sent_at,
-    )  # fmt: skip

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from itb.live.gateways.bar_venue import BarVenue
+    from itb.live.gateways.lasting import LastingVenue
     from itb.live.gateways.matching import PriceBar
 
 
@@ -198,12 +199,31 @@ class BarPaper(PaperGateway):
         return self._pass(self.engine.end_bar, bars)
 
     def _pass(self, part: Callable[[str, PriceBar], None], bars: Mapping[str, PriceBar]) -> Changed:
-        engine, before = self.engine, len(self.engine.trades)
-        was_open = [engine.orders[order_id] for order_id in engine.open]
-        for symbol, bar in bars.items():
-            part(symbol, bar)
-        now = (engine.orders[order.order_id] for order in was_open)
-        changed = tuple(order for old, order in zip(was_open, now, strict=True) if order != old)
-        trades = tuple(engine.trades[before:])
-        engine.let_go()
-        return Changed(changed, trades)
+        def act() -> None:
+            for symbol, bar in bars.items():
+                part(symbol, bar)
+
+        return _changed_by(self.engine, act)
+
+
+class QuotePaper(PaperGateway):
+    """Paper trading on prices as they are made: an order meets those that come once it has arrived."""
+
+    engine: LastingVenue
+
+    def hear(self, symbol: str, bid: Decimal, ask: Decimal) -> Changed:
+        """Let the market trade, or bid and ask."""
+        self._arrive()
+        return _changed_by(self.engine, lambda: self.engine.quote(symbol, bid, ask))
+
+
+def _changed_by(engine: LastingVenue, act: Callable[[], object]) -> Changed:
+    """Do something at a venue and say what it did to the account's orders."""
+    before = len(engine.trades)
+    was_open = [engine.orders[order_id] for order_id in engine.open]
+    act()
+    now = (engine.orders[order.order_id] for order in was_open)
+    changed = tuple(order for old, order in zip(was_open, now, strict=True) if order != old)
+    trades = tuple(engine.trades[before:])
+    engine.let_go()
+    return Changed(changed, trades)

@@ -16,6 +16,7 @@ from itb.live.orders.bracket import MOVED, Bracket
 from itb.live.orders.funding import share_of
 from itb.live.orders.moves import role_of
 from itb.live.orders.state import OrderState, Phase
+from itb.live.orders.working import REPRICED
 
 if TYPE_CHECKING:
     from itb.live.door import Command
@@ -219,7 +220,7 @@ class Mirror:
             waiting.append(ticket)  # the next part is its own
         elif ticket.role == "target" and state.reason == MOVED and not ticket.is_dropped:
             self.expected[ticket.plan, ticket.role].append(ticket)  # it comes back beside the stop
-        elif state.phase in {Phase.REJECTED, Phase.REFUSED}:
+        elif state.phase in {Phase.REJECTED, Phase.REFUSED} and state.reason != REPRICED:
             self._orders.refuse(order, state.reason)
         elif state.phase is Phase.EXPIRED and state.intent.kind == "market":
             self._orders.refuse(order, "the account could not pay for it", is_unpaid=True)

@@ -17,6 +17,7 @@ from itb.live.orders.limits import Limits
 from itb.live.orders.moves import EndOrder, EndPlan
 from itb.live.orders.rules import Rules
 from itb.live.orders.state import OrderState, Phase
+from itb.live.orders.working import REPRICED
 from itb.market.instrument import Instrument
 
 
@@ -121,7 +122,7 @@ class Machine:
     @staticmethod
     def _too_late(order: OrderState, now: int) -> str | None:
         if order.cancel:
-            return "cancelled before it was sent"
+            return REPRICED if order.reason == REPRICED else "cancelled before it was sent"
         if order.intent.is_stale(now):
             return f"not sent within {order.intent.max_age_ms} ms of its decision"
         return None
@@ -199,15 +200,16 @@ class Machine:
         plans = {self.book.plans[key].intent.symbol for key in self.book.open_plans}
         return plans | {self.book.orders[key].intent.symbol for key in self.book.active}
 
-    def touched(self, symbol: str, price: Decimal, now: int) -> Iterator[ev.Event]:
-        """Give what follows from a price: targets that we watch ourselves."""
+    def touched(self, symbol: str, price: Decimal, now: int, ask: Decimal | None = None) -> Iterator[ev.Event]:
+        """Give what follows from a price, or from bid and ask: targets that we watch ourselves."""
         for key in list(self.book.open_plans):
             plan = self.book.plans[key]
             if not isinstance(plan, Bracket) or plan.intent.symbol != symbol:
                 continue
             state, legs, instrument = self.book.state_of(key), self.book.legs_of(key), self.instruments.get(symbol)
+            met = price if ask is None or plan.intent.side == "buy" else ask  # at which the position would be closed
             is_held = plan.adopts or any(order.filled for orders in legs.values() for order in orders)
-            if is_held and instrument and not state.exit_reason and plan.is_target(price, state, legs, instrument):
+            if is_held and instrument and not state.exit_reason and plan.is_target(met, state, legs, instrument):
                 yield ev.ExitWanted(now, key, "target")
 
     def news(

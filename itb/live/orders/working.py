@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from itb.live.orders.intent import Intent
-from itb.live.orders.moves import FAILED, EndOrder
+from itb.live.orders.moves import EndOrder
 from itb.live.orders.state import EXACT, OrderState, Phase, total
 from itb.market.instrument import Instrument
 
@@ -109,9 +109,7 @@ class Work:
 
     @staticmethod
     def _goes_on(last: OrderState) -> bool:
-        if not last.is_settled or last.phase in FAILED | {Phase.ABSENT}:
-            return False
-        return last.phase is Phase.FILLED or last.reason == REPRICED
+        return last.is_settled and (last.phase is Phase.FILLED or last.reason == REPRICED)
 
     def is_due(self, now: int) -> bool:
         """Whether the pause after the part before is over."""
