@@ -65,6 +65,11 @@ class NotifySection(Section):
         default="UTC", examples=["Europe/Berlin"], description="Time zone in which times are told to people."
     )
     theme: Literal["dark", "light"] = Field(default="dark", description="Colours of pictures.")
+    expect_run: str = Field(
+        default="",
+        description="Backtest whose grades are expected of live: its name or the beginning of it; not set: the longest "
+        "of the same markets, bars, models and strategy.",
+    )
     left_band: Literal["tell", "paper"] = Field(
         default="tell",
         description='When what was sent turns out worse than the backtest let expect: "tell", or step down to "paper".',

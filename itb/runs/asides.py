@@ -84,4 +84,15 @@ def _studies(workspace: Workspace, most: int) -> Mapping[str, Any]:
     return {"studies": [one.plain() for one in studies(workspace, most)]}
 
 
-WORKS: Mapping[str, Callable[..., Mapping[str, Any]]] = {"backtest": _backtest, "studies": _studies}
+def _expected(workspace: Workspace, run: str) -> Mapping[str, Any]:
+    from itb.runs.expected import keep_expectations
+
+    keep_expectations(workspace, run)
+    return {}
+
+
+WORKS: Mapping[str, Callable[..., Mapping[str, Any]]] = {
+    "backtest": _backtest,
+    "studies": _studies,
+    "expected": _expected,
+}

@@ -15,7 +15,7 @@ from itb.runs.history import capsule_config
 from itb.runs.retold import retell, seen_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from itb.config import Config
     from itb.live.notify.grades import Expectation, Graded, Sent
@@ -67,11 +67,10 @@ def binary_of(config: Config) -> Mapping[str, bool]:
     return {name: label.is_binary for name, label in graded_labels(config).items()}
 
 
-def build_grader(workspace: Workspace, mailroom: Mailroom, capsule: Capsule | None = None) -> Grader:
-    """Build what grades a live run, with what a finished backtest lets expect where there is one.
+def build_grader(workspace: Workspace, mailroom: Mailroom, expected: Sequence[Expectation] = ()) -> Grader:
+    """Build what grades a live run, beside what a finished backtest lets expect where that is known.
 
     Results that leave the band ask for paper trading where ``notify.left_band`` says so.
     """
-    expected = [] if capsule is None else expected_of(workspace, capsule)
     config = workspace.config
     return Grader(mailroom, graded_labels(config), expected, may_step_down=config.notify.left_band == "paper")

@@ -81,15 +81,14 @@ def _bot(
     from itb.live.notify.chat.bot import ChatBot
     from itb.live.notify.chat.dialogue import Dialogue
     from itb.live.notify.chat.gate import Gate
-    from itb.live.notify.telegram import Telegram, TelegramLine
+    from itb.live.notify.telegram import Telegram
 
     told, token = config.telegram, _access(config).secrets.get("telegram_token")
     if not token or not (told.owners or told.readers):
         return None
     gate = Gate(frozenset(told.owners), frozenset(told.readers), frozenset(told.groups), told.max_age.ms / 1000)
     dialogue = Dialogue(bridge, gate, people, within_s=told.answer_within.ms / 1000)
-    parts = (part for part in ways(config).values() if isinstance(part, Telegram))
-    line = TelegramLine(token, next((part.address for part in parts), ""))
+    line = next((part for part in ways(config).values() if isinstance(part, Telegram)), Telegram()).line(token)
 
     def draw(drawing: Drawing) -> bytes:
         return artist.draw(drawing, config.notify.theme)

@@ -15,6 +15,7 @@ from itb.errors import ConfigError, ItbError
 from itb.live.run.lock import LOCK_FILE, InstanceLock, account_lock_file
 from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
+from itb.runs.expected import refuse_unknown_run
 from itb.runs.herald import open_ways
 from itb.runs.live_models import live_models
 from itb.runs.live_parts import check_account
@@ -49,12 +50,15 @@ class Launch:
         How many bars it decides on before it stops; 0 runs until it is stopped.
     reload
         Reads the config anew, as the command line did.
+    stepped_down
+        Why it is on paper although more was asked for; empty where it is not.
     """
 
     is_paper: bool = True
     rehearsal: Rehearsal | None = None
     bars: int = 0
     reload: Callable[[], Workspace] = field(default=_no_config, compare=False)
+    stepped_down: str = ""
 
     @property
     def mode(self) -> str:
@@ -62,6 +66,11 @@ class Launch:
         if self.rehearsal is None:
             return "paper" if self.is_paper else "live"
         return "paper on practice" if self.is_paper else "practice"
+
+    @property
+    def told(self) -> str:
+        """The mode, and why it is not the one that was asked for."""
+        return f"{self.mode}: stepped down, {self.stepped_down}" if self.stepped_down else self.mode
 
 
 def bot_folder(workspace: Workspace, launch: Launch) -> Path:
@@ -89,9 +98,10 @@ def live(workspace: Workspace, launch: Launch, tell: Callable[[str], None], cons
             continue
         if following is None:
             return said
-        before = workspace if following[1] == launch else None
+        is_reload = following[1] == launch
+        before = workspace if is_reload else None
         workspace, launch = following
-        tell("Beginning anew: the config was read again, or the bot steps down to paper")
+        tell("Beginning anew: the config was read again" if is_reload else f"Beginning anew: {launch.told}")
 
 
 def _one_life(
@@ -103,6 +113,7 @@ def _one_life(
     check_settings(workspace.config)
     outputs(workspace.config)
     open_ways(workspace.config)
+    refuse_unknown_run(workspace)
     check_account(workspace.config, launch)
     check_markets(workspace, launch)
     check_prices(workspace.config, launch)

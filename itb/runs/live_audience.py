@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from itb.errors import ItbError
 from itb.live.notify.events import StateChanged
 from itb.live.notify.mailroom import Mailroom
 from itb.live.run.ending import why
 from itb.live.run.teller import Teller
+from itb.runs.expected import expectations_beside, measure
 from itb.runs.graded import build_grader
 from itb.runs.herald import build_herald
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from itb.live.notify.grader import Grader
+    from itb.live.notify.grader import Grader, Judgement
     from itb.live.notify.herald import Herald
     from itb.live.orders.events import Traded
     from itb.live.run.account import Lane
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from itb.runs.live_bridge import LiveBridge
     from itb.runs.workspace import Workspace
 
+_log = logging.getLogger(__name__)
 _GRADE_MS = 900_000
+_BEFORE_MS = 3_600_000  # how long before the newest notice something may have happened that is not noted
 
 
 class Audience:
@@ -35,13 +40,14 @@ class Audience:
     Parameters
     ----------
     workspace, mode
-        What the bot runs by, and where.
+        What the bot runs by, and where, in words.
     journal
         Its journal's file or URL, whose database holds the outbox.
     now
         UTC milliseconds of the market.
     step_down
-        Called, on the bot's loop, when results have left what the backtest let expect and the config wants paper then.
+        Called with the reason, on the bot's loop, when results have left what the backtest let expect and the config
+        wants paper then.
     """
 
     def __init__(
@@ -50,7 +56,7 @@ class Audience:
         mode: str,
         journal: str | Path,
         now: Callable[[], float],
-        step_down: Callable[[], None],
+        step_down: Callable[[str], None],
     ) -> None:
         self._workspace, self._mode, self._journal = workspace, mode, journal
         self._now, self._step_down = now, step_down
@@ -102,11 +108,14 @@ class Audience:
         herald = build_herald(config, self._journal, self._workspace.clock, bridge, call, trouble=trouble)
         mailroom = Mailroom(self._journal)
         teller = Teller(engine, herald.tell, str(config.strategy.settings.get("score", "")))
+        if newest := mailroom.newest():
+            teller.catch_up(engine.accounts[0], newest - _BEFORE_MS, mailroom.knows)
         teller.follow(engine.accounts[0])
         self._herald, self._teller, self._grader = herald, teller, build_grader(self._workspace, mailroom)
         engine.listeners.ticked += [teller.tick, self._grade]
         herald.tell(StateChanged(int(self._now()), "started", f"{config.live.name} runs, {self._mode}"))
         self._loop, self._engine = loop, engine
+        measuring = loop.create_task(self._measure(), name="expectations")
         try:
             with herald:
                 told = f"{config.live.name} has stopped"
@@ -118,21 +127,48 @@ class Audience:
                 finally:
                     herald.tell(StateChanged(int(self._now()), "stopped", told))
         finally:
+            measuring.cancel()
             self._teller = self._herald = None
             mailroom.close()
 
+    async def _measure(self) -> None:
+        """Find out what a backtest lets expect, beside the bot."""
+        board, name = self._engine.board, "expectations"
+        try:
+            capsule = await asyncio.to_thread(measure, self._workspace)
+            if capsule is not None:
+                expected = await expectations_beside(self._workspace, capsule)
+                await asyncio.to_thread(self._judged, lambda grader: grader.expect(expected, int(self._now())))
+                board.well(name)
+                return
+            why = "no backtest of the same markets, bars, models and strategy is there; `itb backtest` makes one"
+        except (ItbError, OSError) as error:
+            why = f"the backtest cannot be graded: {error}"
+        if self._workspace.config.notify.left_band == "paper":
+            board.trouble(name, f"nothing can step down to paper: {why}")
+        else:
+            _log.info("live is measured against no backtest: %s", why)
+
     def _grade(self, ticked: Ticked) -> None:
         """Grade what was sent, as its labels mature: now and then, and off the loop."""
-        grader, herald = self._grader, self._herald
-        if grader is None or herald is None or ticked.step.open_time % _GRADE_MS:
+        if ticked.step.open_time % _GRADE_MS:
             return
         bars = {symbol: window.tail(len(window)) for symbol, window in self._engine.windows.items()}
         now = int(self._now())
+        self._loop.run_in_executor(None, self._judged, lambda grader: grader.grade(bars, now))
 
-        def work() -> None:
-            judged = grader.grade(bars, now)
-            herald.tell(*judged.events)
-            if judged.step_down:
-                self._loop.call_soon_threadsafe(self._step_down)
+    def _go_down(self, why: str) -> None:
+        held = self._engine.accounts[0].dealer.book.positions.items()
+        told = ", ".join(f"{qty} {symbol}" for (_, symbol), qty in held if qty) or "nothing"
+        self._step_down(f"{why}; the account holds {told}")
 
-        self._loop.run_in_executor(None, work)
+    def _judged(self, judge: Callable[[Grader], Judgement]) -> None:
+        """Tell what a round of grading found; in a thread."""
+        grader, herald = self._grader, self._herald
+        if grader is None or herald is None:
+            return
+        judged = judge(grader)
+        herald.tell(*judged.events)
+        if judged.step_down:
+            with contextlib.suppress(RuntimeError):  # the bot has just ended
+                self._loop.call_soon_threadsafe(self._go_down, judged.step_down)

@@ -100,7 +100,7 @@ class Bot:
         self._cancel_orders: bool | None = None
         self.next_life: tuple[Workspace, Launch] | None = None
         self.is_up = False
-        self.audience = Audience(workspace, launch.mode, journal_of(self.config, folder), self._now, self._step_down)
+        self.audience = Audience(workspace, launch.told, journal_of(self.config, folder), self._now, self._step_down)
         self.refits = Refits(workspace, folder, models)
 
     # -- life
@@ -204,10 +204,10 @@ class Bot:
         pilot.apply_pardons()
         return pilot
 
-    def _step_down(self) -> None:
+    def _step_down(self, why: str) -> None:
         """Go on paper from here: the account keeps its stops, and nothing new is entered there."""
         if not self.launch.is_paper:
-            self.next_life = self.workspace, replace(self.launch, is_paper=True)
+            self.next_life = self.workspace, replace(self.launch, is_paper=True, stepped_down=why)
             self._end.set()
 
     def reload(self, held: Mapping[Lanes, Decimal]) -> None:

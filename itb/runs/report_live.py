@@ -24,6 +24,7 @@ from itb.live.notify.mailroom import Mailroom
 from itb.live.run.lived import Lived, read_lived
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
+from itb.runs.expected import expectations_of, measure
 from itb.runs.funding import charged_at
 from itb.runs.graded import build_grader
 from itb.runs.live_desks import Networks, score_desk
@@ -228,7 +229,10 @@ def _board(workspace: Workspace, folder: Path) -> tuple[str, ...]:
         return ()
     mailroom = Mailroom(journal_of(workspace.config, folder))
     try:
-        return ("What was sent, graded: " + build_grader(workspace, mailroom).text().replace("\n", "; "),)
+        against = measure(workspace)
+        grader = build_grader(workspace, mailroom, () if against is None else expectations_of(workspace, against))
+        told = f"What was sent, graded: {grader.text()}".replace("\n", "; ")
+        return (told if against is None else f"{told}; expected by run {against.run_id}",)
     finally:
         mailroom.close()
 

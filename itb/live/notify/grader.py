@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one round of grading found: how many, what to tell, and whether to ``step_down`` to paper."""
+    """What one round of grading found: how many, what to tell, and why to ``step_down`` to paper (empty: not to)."""
 
     count: int
     events: tuple[StateChanged, ...] = ()
-    step_down: bool = False
+    step_down: str = ""
 
 
 def sent_of(happened: Event, topics: set[str], binary: Mapping[str, bool]) -> list[Sent]:
@@ -74,17 +75,24 @@ class Grader:
     ) -> None:
         self._mailroom, self._labels, self._expected = mailroom, dict(labels), tuple(expected)
         self._may_step_down = may_step_down
-        self._left: set[tuple[str, str]] = {(one.kind, one.column) for one in self.board() if one.has_left}
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
 
     @property
     def binary(self) -> Mapping[str, bool]:
         """Whether the label of each graded column is one that comes true or not."""
         return {column: label.is_binary for column, label in self._labels.items()}
 
+    def expect(self, expected: Sequence[Expectation], now: int) -> Judgement:
+        """Measure by what a backtest lets expect from now on; judge what was graded before."""
+        self._expected = tuple(expected)
+        return self._judge(0, now)
+
     def grade(self, bars: Mapping[str, Bars], now: int) -> Judgement:
         """Grade what has matured by the bars of each symbol, and look whether the band was left.
 
-        A band that was left is told once. Telling and stepping down are the caller's to do.
+        A band that was left is told once, whatever dies in between; it is a reason to step down whenever it is looked
+        at. Telling and stepping down are the caller's to do.
         """
         by_column: dict[tuple[str, str], list[Sent]] = defaultdict(list)
         for one in self.pending():
@@ -95,12 +103,16 @@ class Grader:
             label, own = self._labels[column], bars[symbol]
             found += grade(sent, own, label(own), is_binary=label.is_binary)
         self._write(found)
-        if not found:
-            return Judgement(0)
-        newly = [one for one in self.board() if one.has_left and (one.kind, one.column) not in self._left]
-        self._left |= {(one.kind, one.column) for one in newly}
-        events = tuple(StateChanged(now, "left_band", _why(one), f"{one.kind}/{one.column}") for one in newly)
-        return Judgement(len(found), events, step_down=bool(newly) and self._may_step_down)
+        return self._judge(len(found), now) if found else Judgement(0)
+
+    def _judge(self, count: int, now: int) -> Judgement:
+        left = [one for one in self.board() if one.has_left]
+        events = [StateChanged(now, "left_band", _why(one), f"{one.kind}/{one.column}") for one in left]
+        with self._lock:
+            news = tuple(one for one in events if one.topic not in self._told and not self._mailroom.has_noted(one))
+            self._told |= {one.topic for one in events}
+        reason = events[0].text if events and self._may_step_down else ""
+        return Judgement(count, news, step_down=reason)
 
     def board(self) -> list[BoardLine]:
         """Give the scoreboard."""

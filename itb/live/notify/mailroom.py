@@ -18,7 +18,7 @@ from itb.errors import JournalError
 from itb.live.journal.migrations import migrate
 from itb.live.journal.store import address_of, pass_by
 from itb.live.journal.tables import GradeRow, LetterRow, NoticeRow
-from itb.live.notify.events import Event, decode, encode
+from itb.live.notify.events import Event, StateChanged, decode, encode
 from itb.live.notify.grades import Sent
 from itb.live.notify.letters import Letter, Parcel
 from itb.market.timeframe import DAY_MS
@@ -103,6 +103,23 @@ class Mailroom:
         with self._engine.begin() as connection:
             rows = connection.execute(asked.order_by(NoticeRow.number).limit(most)).all()
         return [(number, _read(kind, body)) for number, kind, body in rows]
+
+    def newest(self) -> int:
+        """Give the time of the newest event that was noted, 0 without one."""
+        with self._engine.begin() as connection:
+            return connection.execute(select(func.max(NoticeRow.time))).scalar() or 0
+
+    def knows(self, key: str) -> bool:
+        """Whether an event was noted before."""
+        with self._engine.begin() as connection:
+            return bool(connection.execute(select(func.count()).where(NoticeRow.key == key)).scalar())
+
+    def has_noted(self, change: StateChanged) -> bool:
+        """Whether the same change of state was noted before, at whatever time."""
+        before = change.key.removesuffix(str(change.time))
+        asked = select(func.count()).where(func.substr(NoticeRow.key, 1, len(before)) == before)
+        with self._engine.begin() as connection:
+            return bool(connection.execute(asked).scalar())
 
     # -- letters
 

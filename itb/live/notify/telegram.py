@@ -233,24 +233,33 @@ class Telegram:
         Seconds between two messages: Telegram takes one a second in a chat, twenty a minute in a group.
     address
         Where the Bot API is; empty: Telegram's own.
+    timeout_s
+        Seconds to wait for an answer.
     """
 
     chat: int | str = 0
     pace_s: float = 1.0
     address: str = ""
+    timeout_s: float = _TIMEOUT_S
 
     def __post_init__(self) -> None:
         if isinstance(self.chat, str) and not self.chat.startswith("@"):
             raise ValueError(f'chat must be a number or "@name", was {self.chat!r}')
         if not 0 <= self.pace_s <= 600:
             raise ValueError(f"pace_s must be from 0 to 600, was {self.pace_s}")
+        if not 0 < self.timeout_s <= 120:
+            raise ValueError(f"timeout_s must be above 0 and at most 120, was {self.timeout_s}")
 
     def open(self, access: Access) -> TelegramWay:
         """Open it."""
         chat = self.chat or access.telegram_chat
         if not chat:
             raise ValueError("chat must be set, here or in telegram.chat; `itb telegram setup` finds it")
-        return TelegramWay(TelegramLine(access.secret("telegram_token"), self.address), chat, self.pace_s)
+        return TelegramWay(self.line(access.secret("telegram_token")), chat, self.pace_s)
+
+    def line(self, token: str) -> TelegramLine:
+        """Give a connection of its own for a bot that listens."""
+        return TelegramLine(token, self.address, self.timeout_s)
 
 
 @dataclass(frozen=True)

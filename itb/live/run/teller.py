@@ -12,11 +12,13 @@ from itb.live.notify.from_live import of_change, of_execution, of_trade
 from itb.live.orders import events as ev
 
 if TYPE_CHECKING:
-    from itb.live.notify.events import Event, Side, State
+    from itb.live.notify.events import Event, FillSeen, Side, State
     from itb.live.orders.intent import Intent
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Engine, Ticked
     from itb.live.run.health import Change
+
+_LATELY = 2_000  # events of the journal
 
 
 @dataclass
@@ -57,6 +59,23 @@ class Teller:
 
         account.dealer.listen(hear)
 
+    def catch_up(self, account: Account, since: int, is_known: Callable[[str], bool]) -> None:
+        """Tell of executions after ``since`` (UTC milliseconds) that an earlier life journaled and did not tell."""
+        lanes = {(lane.name, symbol): lane for lane in account.lanes for symbol in lane.symbols}
+        for event in account.dealer.journal.events(after=account.dealer.journal.count - _LATELY):
+            if not isinstance(event, ev.Traded) or event.trade.time < since:
+                continue
+            book, trade = account.dealer.book, event.trade
+            order = book.orders.get(book.by_venue.get((trade.symbol, trade.order_id), ""))
+            lane = None if order is None else lanes.get((order.intent.strategy, trade.symbol))
+            if lane is None or is_known(self._execution(event).key):
+                continue
+            frame = self.engine.windows[trade.symbol].timeframe
+            ending = trade.time // frame.ms * frame.ms, "long" if trade.side == "sell" else "short"
+            closed = lane.books.histories[trade.symbol].closed
+            ended = [of_trade(one, trade.time) for one in closed if (one.exit_time, one.side) == ending]
+            self.tell(self._execution(event), *ended)
+
     def _signal(self, intent: Intent, side: Side) -> None:
         bars = self.engine.windows.get(intent.symbol)
         if bars is None or not len(bars):
@@ -88,6 +107,13 @@ class Teller:
 
     def fill(self, lane: Lane, event: ev.Traded) -> None:
         """Tell of an execution, and of the trade that it closed."""
+        symbol = event.trade.symbol
+        book, place = lane.books.histories[symbol], (lane.name, symbol)
+        ended = book.closed_after(self._closed.get(place, 0))
+        self._closed[place] = book.ended
+        self.tell(self._execution(event), *(of_trade(one, event.trade.time) for one in ended))
+
+    def _execution(self, event: ev.Traded) -> FillSeen:
         trade = event.trade
         base, quote = trade.symbol.split(":")[0].split("/")
         fee = float(trade.fee)
@@ -96,12 +122,7 @@ class Teller:
         )
         order = self.engine.accounts[0].dealer.book.by_venue.get((trade.symbol, trade.order_id), "")
         known = self.engine.accounts[0].dealer.book.orders.get(order)
-        reason = "" if known is None else known.intent.reason
-        self.tell(of_execution(trade, reason, in_quote))
-        book, place = lane.books.histories[trade.symbol], (lane.name, trade.symbol)
-        for ended in book.closed_after(self._closed.get(place, 0)):
-            self.tell(of_trade(ended, trade.time))
-        self._closed[place] = book.ended
+        return of_execution(trade, "" if known is None else known.intent.reason, in_quote)
 
     def change(self, change: Change) -> None:
         """Tell of a trouble that began or is over."""

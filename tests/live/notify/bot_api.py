@@ -34,7 +34,8 @@ class BotApi:
 
     ``faults[method]`` holds what happens to the next calls of a method: ``429:SECONDS``, ``502``, ``400:why``, ``403``,
     ``409``, ``401``, ``hang_before``, ``hang_after`` (took effect, no answer), ``reset``, ``malformed``, ``nonsense``
-    (JSON that is no answer) or ``ok``.
+    (JSON that is no answer) or ``ok``. ``outage`` is one of these that
+    happens to every call while it is set. ``outage``, one of these, is what happens to every call while it is set.
     """
 
     token: str = TOKEN
@@ -42,6 +43,7 @@ class BotApi:
     faults: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
     updates: deque[Any] = field(default_factory=deque)
     now: int = 1_700_000_000
+    outage: str = ""
     hang_s: float = 120.0
     dropped: int = 0
     longest_poll_s: float = 0.2
@@ -117,7 +119,7 @@ class BotApi:
         call = Call(method, said, picture)
         if method != "getUpdates" or self.faults[method]:
             self.calls.append(call)
-        fault = self.faults[method].popleft() if self.faults[method] else "ok"
+        fault = self.faults[method].popleft() if self.faults[method] else self.outage or "ok"
         if (refusal := await self._refuse(request, fault)) is not None:
             return refusal
         answer = await self._act(call)

@@ -15,7 +15,7 @@ from scipy import stats
 
 from itb.live.notify.clerk import Clerk, Output
 from itb.live.notify.events import ScoreSaid, SignalSent
-from itb.live.notify.grader import Grader, sent_of
+from itb.live.notify.grader import Grader, Judgement, sent_of
 from itb.live.notify.grades import (
     ALPHA,
     Expectation,
@@ -205,7 +205,7 @@ def test_what_went_out_is_graded_in_a_later_life_and_the_band_is_told_once(mailr
     second = Grader(mailroom, labels, expected, may_step_down=True)
     judged = second.grade({"BTC/USDT": bars(closes)}, now=140 * HOUR)
     assert judged.count == 23
-    assert judged.step_down
+    assert judged.step_down.startswith("signals of up are right 0% of 25 times")
     (event,) = judged.events
     assert event.state == "left_band"
     assert event.text.startswith(
@@ -214,7 +214,13 @@ def test_what_went_out_is_graded_in_a_later_life_and_the_band_is_told_once(mailr
     assert second.graded()[0].sent.price == 1000.0
     third = Grader(mailroom, labels, expected, may_step_down=True)
     assert third.board()[0].has_left
-    mailroom.note([SignalSent(120 * HOUR, "BTC/USDT", "buy", 880.0, 0.7, "up")])
+    mailroom.note([*judged.events, SignalSent(120 * HOUR, "BTC/USDT", "buy", 880.0, 0.7, "up")])
     clerk.write()
     again = third.grade({"BTC/USDT": bars(closes)}, now=141 * HOUR)
-    assert (again.count, again.events, again.step_down) == (1, (), False)
+    assert (again.count, again.events) == (1, ())  # told once, in whatever life
+    assert again.step_down  # a life that began on the account anew does not go on there
+    fourth = Grader(mailroom, labels)
+    assert fourth.grade({"BTC/USDT": bars(closes)}, now=142 * HOUR) == Judgement(0)
+    assert fourth.expect(expected, now=142 * HOUR) == Judgement(0)
+    better = (Expectation("signal", "up", 300, 0, 0.9, -0.002),)
+    assert Grader(mailroom, labels, may_step_down=True).expect(better, now=143 * HOUR) == Judgement(0)
