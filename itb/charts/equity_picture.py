@@ -48,7 +48,7 @@ class EquityPicture:
         figure = picture.sheet(338, colours)
         equity, at = self.equity, np.arange(len(self.equity))
         change = float(equity[-1] / equity[0] - 1)
-        tone = colours.up if change >= 0 else colours.down
+        tone = colours.ink if not change else colours.up if change > 0 else colours.down
         value = f"{number(float(equity[-1]), 0)} {self.currency}  {picture.change(change)}"
         picture.heading(figure, colours, self.title, value, self.note, tone=tone)
         drawdown = picture.panel(figure, colours, 28, 62, labels=True)
@@ -67,11 +67,12 @@ class EquityPicture:
         drawdown.plot(at, below, color=colours.down, linewidth=0.8)
         deepest = float(below.min())
         drawdown.set_ylim(min(1.6 * deepest, -0.1), 0)
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
+        from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-        drawdown.yaxis.set_major_locator(MaxNLocator(3))
-        drawdown.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value, 1)} %"))
-        worst = f"deepest below its peak: {percent(deepest / 100)}"
+        drawdown.yaxis.set_major_locator(MaxNLocator(3) if deepest < 0 else FixedLocator([0]))
+        digits = 1 if deepest < -0.5 else 2
+        drawdown.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value, digits)} %"))
+        worst = f"deepest below its peak: {percent(deepest / 100, digits)}" if deepest < 0 else "never below its peak"
         drawdown.text(
             0.01, 0.06, worst, transform=drawdown.transAxes, color=colours.muted, size=picture.points(10.5),
             family="DejaVu Sans", va="bottom",

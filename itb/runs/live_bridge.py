@@ -11,6 +11,7 @@ import numpy as np
 
 from itb.errors import ItbError
 from itb.live.notify.chat.bridge import LockLine, ModelLine, Report
+from itb.live.notify.people import People
 from itb.live.run.pilot import Pilot
 from itb.runs.asides import aside
 from itb.strategies.base import Strategy
@@ -208,9 +209,9 @@ class LiveBridge(Pilot):
         bars = self.engine.windows[symbol].tail(_PICTURE_BARS)
         desk = self.engine.desks.get(symbol)
         column = next(iter(desk.said), "") if desk is not None else ""
-        said = np.full(len(bars), np.nan)
+        said = np.full(len(self.engine.windows[symbol]), np.nan)
         if desk is not None and column:
-            known = np.array(desk.said[column][: len(self.engine.windows[symbol])][-len(bars) :])
+            known = desk.said[column][: len(said)]
             said[: len(known)] = known
         first = int(bars.open_time[0])
         marks = tuple(
@@ -219,9 +220,13 @@ class LiveBridge(Pilot):
             for trade in order.fills
             if trade.symbol == symbol and trade.time >= first
         )
-        blocks = ScoreBlocks(bars.open_time, bars.high, bars.low, bars.close, said)
+        blocks = ScoreBlocks(bars.open_time, bars.high, bars.low, bars.close, said[-len(bars) :])
         middle = 0.5 if column and desk is not None and desk.sources[column].low == 0.0 else 0.0
-        return ScorePicture(f"{symbol} {bars.timeframe}", column, blocks, marks=marks, middle=middle)
+        zone, asked = self.settings.notify.zone, self.settings.strategy.settings
+        edges = tuple(float(asked[name]) for name in ("buy_threshold", "sell_threshold") if name in asked)
+        span = People(zone).span(first, int(bars.close_time[-1]))
+        told = f"{span}, {len(marks)} fill{'' if len(marks) == 1 else 's'}"
+        return ScorePicture(f"{symbol} {bars.timeframe}", told, blocks, edges, marks=marks, middle=middle, zone=zone)
 
     async def search(self) -> Report:
         """Say how far searches for parameters are, the newest first."""
