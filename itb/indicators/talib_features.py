@@ -41,6 +41,7 @@ class _Call:
     kinds: tuple[str, ...]
     first: int
     warmup: int
+    is_itself: bool
 
 
 @dataclass(frozen=True)
@@ -175,10 +176,11 @@ class TalibFeatures(ColumnFamily):
             names.append(relative_name("_".join(part for part in parts if part), kind, self.relative))
         change_over = window if function.name in CUMULATIVE else 0
         first = warmup = max(map(series_warmup, inputs)) + change_over
-        if not _is_itself(function, window):
+        is_itself = _is_itself(function, window)
+        if not is_itself:
             first += talib_lookback(function.name, parameters)
             warmup += talib_warmup(function.name, parameters)
-        return _Call(function, inputs, parameters, change_over, tuple(names), kinds, first, warmup)
+        return _Call(function, inputs, parameters, change_over, tuple(names), kinds, first, warmup, is_itself)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -190,16 +192,20 @@ class TalibFeatures(ColumnFamily):
         """How many earlier bars decide a value, over all columns."""
         return max(call.warmup for call in self._calls)
 
-    @property
+    @cached_property
     def _related(self) -> WindowRelative:
         return WindowRelative(self.rel_base, self.rel_func, self.percentage, self.log)
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return self._related.changes_nothing
 
     def columns(self, bars: Bars) -> Iterator[FloatArray]:
         """Compute the columns one by one."""
         inputs = {name: complete_series(bars, name) for name in dict.fromkeys(self._inputs)}
         for _, calls in groupby(self._calls, key=lambda call: (call.function.name, call.inputs)):
             made = (list(self._made(call, bars, [inputs[name] for name in call.inputs])) for call in calls)
-            if self._related.changes_nothing:
+            if self._is_plain:
                 yield from chain.from_iterable(made)
             else:
                 outputs = [self._related(windows) for windows in zip(*made, strict=True)]
@@ -210,7 +216,7 @@ class TalibFeatures(ColumnFamily):
         return (name for call in self._calls for name in call.inputs)
 
     def _made(self, call: _Call, bars: Bars, arrays: list[FloatArray]) -> Iterator[FloatArray]:
-        own = _OWN if self._related.changes_nothing else _OWN | _LINES
+        own = _OWN if self._is_plain else _OWN_AND_LINES
         for output, kind in zip(_outputs(call, arrays, own), call.kinds, strict=True):
             column = relative_to(_as_column(call, output), kind, bars, self.relative)
             column[: call.warmup if self.settled else call.first] = np.nan
@@ -231,11 +237,12 @@ def _of_type(key: str, value: float, default: float) -> float:
 def _outputs(call: _Call, arrays: list[FloatArray], own: Mapping[str, _Function]) -> tuple[FloatArray, ...]:
     from talib import _ta_lib
 
-    if _is_itself(call.function, int(call.parameters.get("timeperiod", 0))):
+    if call.is_itself:
         return (arrays[0].copy(),)
     if call.function.name in own:
         return own[call.function.name](arrays[0], int(call.parameters["timeperiod"]))
     function: Callable[..., FloatArray | tuple[FloatArray, ...]] = getattr(_ta_lib, call.function.name)
+    function = getattr(function, "__wrapped__", function)  # what looks for pandas takes longer than a live window
     outputs = function(*arrays, **call.parameters)
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
@@ -255,6 +262,7 @@ _LINES: dict[str, _Function] = {
     "LINEARREG_INTERCEPT": lambda values, window: (Line.of(values, window).ahead(1 - window),),
     "TSF": lambda values, window: (Line.of(values, window).ahead(1),),
 }
+_OWN_AND_LINES = _OWN | _LINES
 
 
 def _as_column(call: _Call, output: FloatArray) -> FloatArray:

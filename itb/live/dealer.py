@@ -15,6 +15,8 @@ from itb.live.orders.machine import Cancel, Effect, Machine, Send
 from itb.live.orders.state import Phase
 from itb.live.reconcile import DriftPolicy
 
+_TURNS = 3  # of the loop, which a request needs from its commit to the socket
+
 
 class Dealer(Lookout):
     """Runs orders: :meth:`ask` says what is wanted, :meth:`pulse` does what follows, again and again.
@@ -61,6 +63,7 @@ class Dealer(Lookout):
             drift_policy=drift_policy, checkpoint_every=checkpoint_every,
         )  # fmt: skip
         self.gate, self.reach = gate, reach
+        self._leaving = 0  # rounds whose requests are under way
 
     def shut_because(self) -> str | None:
         """Why no order may be sent now, or ``None``."""
@@ -89,6 +92,8 @@ class Dealer(Lookout):
 
     async def hurry(self) -> None:
         """Let what is wanted leave at once, whatever a pulse waits for meanwhile."""
+        for _ in range(_TURNS if self._leaving else 0):
+            await asyncio.sleep(0)  # what was written before leaves first; what comes meanwhile shares the next commit
         if self.broken or not (self._wanted or self._draft):
             return  # after trouble, the next pulse mends
         try:
@@ -156,7 +161,11 @@ class Dealer(Lookout):
         if not effects:
             return
         self.reach("dealer.before_sending")
-        await asyncio.gather(*(self._perform(effect) for effect in effects))
+        self._leaving += 1
+        try:
+            await asyncio.gather(*(self._perform(effect) for effect in effects))
+        finally:
+            self._leaving -= 1
         self.reach("dealer.before_answers")
         self._conclude()
         self._commit()

@@ -297,14 +297,10 @@ class Desk:
             self.broken = str(error)
 
     def tell(self, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()) -> None:
-        """Pass on what the venue pushes by itself: late, twice, out of order or not at all, it does no harm."""
-        try:
-            self._tell(orders=orders, trades=trades)
-            self._commit()
-        except JournalError as error:
-            self.broken = str(error)
+        """Pass on what the venue told: late, twice, out of order or not at all, it does no harm.
 
-    def _tell(self, *, orders: tuple[VenueOrder, ...] = (), trades: tuple[VenueTrade, ...] = ()) -> None:
+        Written with the next round.
+        """
         now = self.clock()
         for order in orders:
             if self.book.is_news(saw := ev.Saw(now, order)):

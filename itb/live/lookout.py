@@ -120,7 +120,7 @@ class Lookout(Desk):
             self._commit()
         venue_time = await gateway.server_time()
         found = sort_orders(book, await gateway.open_orders())
-        self._tell(orders=found.ours)
+        self.tell(orders=found.ours)
         if found.unclaimed:
             names = ", ".join(order.client_id for order in found.unclaimed)
             is_old = any(self.journal.key_of(order.client_id) for order in found.unclaimed)
@@ -161,7 +161,7 @@ class Lookout(Desk):
             elif answer is None:
                 self._miss(order.client_id, "query", venue_time)
             else:
-                self._tell(orders=(answer,))
+                self.tell(orders=(answer,))
         return failed
 
     def _miss(self, client_id: str, witness: ev.Witness, venue_time: int) -> None:
@@ -180,7 +180,7 @@ class Lookout(Desk):
             if isinstance(answer, str):
                 failed = answer
             else:
-                self._tell(trades=answer)
+                self.tell(trades=answer)
         return failed
 
     async def _fetch_fundings(self) -> str:
@@ -209,7 +209,7 @@ class Lookout(Desk):
                 return history
             found = tuple(seen for seen in history if seen.client_id == order.client_id)
             if found:
-                self._tell(orders=found)
+                self.tell(orders=found)
                 continue
             self._miss(order.client_id, "history", venue_time)
             held = await self._answer(self.gateway.balances())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from itb.engine.venue import Venue
@@ -11,6 +11,7 @@ from itb.live.episodes import about
 from itb.live.host.broker import LiveBroker
 from itb.live.host.growing import GrowingBars
 from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
+from itb.live.host.seats import Seats
 from itb.live.orders.working import Slicing
 from itb.live.run.account import Account, Lane, allotments, books_of
 from itb.live.run.tranches import Turn
@@ -38,6 +39,7 @@ class Staff:
     instruments: Mapping[str, Instrument]
     histories: Mapping[str, Bars]
     pace: float = 1.0
+    seats: Seats = field(default_factory=Seats)
 
     def hire(self, account: Account, chosen: tuple[LiveStrategy, ...], cash: Decimal) -> None:
         """Give each strategy its lanes in an account and its share of the cash.
@@ -66,6 +68,7 @@ class Staff:
                     decided=_decided(engine, lane),
                     most_orders=settings.most_orders * len(purse),
                     limit_s=settings.decide_within.ms / 1000,
+                    seats=self.seats,
                 )
                 markets = {
                     symbol: LiveMarket(

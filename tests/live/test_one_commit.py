@@ -132,6 +132,16 @@ def test_what_is_wanted_while_the_journal_stays_broken_is_told_to_have_failed(wa
     assert len(watched.failures) == 2
 
 
+def test_news_of_one_moment_share_a_commit(watched: Watched) -> None:
+    watched.deliver(Ask(watched.intent()), Ask(watched.intent(symbol="ETH/USDT")))
+    watched.run(watched.dealer.hurry())
+    watched.seen.clear()
+    for trade in watched.engine.trades:
+        watched.dealer.tell(trades=(trade,))
+    watched.run(watched.dealer.hurry())
+    assert watched.seen == [("Traded", "Traded")]
+
+
 def test_an_unknown_plan_fails_alone(watched: Watched) -> None:
     watched.deliver(Close("no plan", "signal"), Ask(watched.intent()))
     watched.run(watched.dealer.hurry())
@@ -254,7 +264,7 @@ def test_a_target_that_cannot_be_journaled_is_a_trouble_and_not_the_end(watched:
 
     async def settle() -> None:
         account = Account("main", watched.dealer)
-        account.lanes = [SimpleNamespace(symbol="BTC/USDT", worth=lambda price: price)]  # type: ignore[list-item]  # its worth
+        account.lanes = [SimpleNamespace(worth=lambda _prices: 1_000.0)]  # type: ignore[list-item]  # its worth
         window: Any = type("Window", (), {"close": [20_600.0], "__len__": lambda _self: 1})()
         engine = Engine({"BTC/USDT": window}, {}, [account], StartGate(), HealthBoard(lambda: 0))
         await engine._settle()

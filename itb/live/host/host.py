@@ -16,6 +16,7 @@ from itb.live.host.feed import Act, Inbox, LiveFeed, Stop, Wake
 from itb.live.host.growing import GrowingBars, frame_of
 from itb.live.host.guard import Guard, decide, guarded
 from itb.live.host.memory import let_go, needed
+from itb.live.host.seats import Seats
 from itb.strategies.base import Strategy
 
 if TYPE_CHECKING:
@@ -50,13 +51,17 @@ class Decided:
 
 @dataclass(frozen=True)
 class Hosting:
-    """What a host is told: the gate, where troubles and finished steps go, and what a strategy may do."""
+    """What a host is told: the gate, where troubles and finished steps go, and what a strategy may do.
+
+    Hosts that share their ``seats`` compute a few at a time.
+    """
 
     gate: StartGate = field(default_factory=StartGate)
     trouble: Callable[[Episode], None] = _ignore
     decided: Callable[[Decided], None] | None = None
     most_orders: int = 20
     limit_s: float = 5.0
+    seats: Seats | None = None
 
 
 class _LiveCerebro(Cerebro):
@@ -180,6 +185,8 @@ class LiveHost:
             self._begin(item)
 
     def _begin(self, step: Step) -> None:
+        if self.hosting.seats is not None:
+            self.hosting.seats.take(self)
         self.guard.may_decide = not step.is_late and self.hosting.gate.is_open
         for name, bar in step.bars.items():
             if name in self._feeds:
@@ -190,6 +197,8 @@ class LiveHost:
         if self._current is None:
             return
         (step, began), self._current = self._current, None
+        if self.hosting.seats is not None:
+            self.hosting.seats.leave(self)
         self.steps += 1
         if self._keep and self.steps % self._keep == 0:
             let_go(self.strategy, needed(self.strategy, self._keep))

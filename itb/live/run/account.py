@@ -116,24 +116,25 @@ class Account:
 
         Where orders are filled by bars and where the market waits for us, everything has its turn instead.
         """
-        if self.paper is None and not self.is_stepped:
-            flight = asyncio.ensure_future(self.dealer.hurry())
-            self._flights.add(flight)
-            flight.add_done_callback(self._landed)
-        self.wake()
+        if self.paper is not None or self.is_stepped:
+            self.wake()
+            return
+        flight = asyncio.ensure_future(self.dealer.hurry())
+        self._flights.add(flight)
+        flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
-        if not flight.cancelled() and flight.exception() is not None:
-            self._error = flight.exception()
-            self.wake()
+        if not flight.cancelled():
+            self._error = self._error or flight.exception()
+        self.wake()  # for what a hurry leaves to a pulse: filters to be learned, a journal to be mended
 
     def hear_news(self, **news: Any) -> None:
         """Take what the venue pushes by itself."""
         if not any(news.values()):
             self.dealer.look_now()  # of something that news do not tell, such as a stop that was triggered
         self.dealer.tell(**news)
-        self.wake()
+        self.hurry()
 
     async def run(self) -> None:
         """Keep the dealer going until cancelled."""

@@ -247,7 +247,7 @@ class ScoreDesk:
         """Compute the features of bar ``stop - 1`` and of ``again`` bars before it; NaN and no if that fails."""
         try:
             window = self._enrich(self._window.until(stop, self._features.warmup + 1 + again))
-            rows = self._features.compute(window)[-(again + 1) :]
+            rows = self._features.tail(window, again + 1)
             self._episodes.well("features")
         except Exception as error:  # noqa: BLE001  a feature of the user's own may raise anything
             self._episodes.trouble("features", f"features: {type(error).__name__}: {error}")

@@ -188,10 +188,10 @@ def test_features_that_fail_give_no_score_and_are_told_once_and_the_end_too(trai
         def __getattr__(self, name: str) -> object:
             return getattr(FEATURES, name)
 
-        def compute(self, bars: Bars) -> object:
+        def tail(self, bars: Bars, n: int) -> object:
             if trained.bars.open_time[WARM + 3] <= bars.open_time[-1] <= trained.bars.open_time[WARM + 5]:
                 raise ZeroDivisionError("a feature of mine")
-            return FEATURES.compute(bars)
+            return FEATURES.tail(bars, n)
 
     live = Desk(trained, tmp_path, features=Failing(), check=0)
     scores = live.step(9)
