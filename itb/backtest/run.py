@@ -16,6 +16,7 @@ import numpy as np
 
 from itb.backtest.account import account, fills, own_accounts, shared_account
 from itb.backtest.result import BacktestResult, OrderRecord, SharedResult
+from itb.backtest.tranches import run_tranches
 from itb.engine.cerebro import Cerebro, Stepping
 from itb.engine.feed import BarsFeed
 from itb.engine.venue import Venue
@@ -47,7 +48,8 @@ class TradedMarket:
 class Backtest:
     """One strategy class with its settings, on a venue, with starting cash in quote.
 
-    ``run`` gives the same fills, cash and value on every bar for every ``stepping``.
+    ``run`` gives the same fills, cash and value on every bar for every ``stepping``. With ``tranches`` so many
+    positions may overlap, each from an equal part of the cash: see :mod:`itb.backtest.tranches`.
     """
 
     strategy: type[Strategy]
@@ -55,10 +57,13 @@ class Backtest:
     cash: float = 10_000.0
     venue: Venue = field(default_factory=Venue)
     stepping: Stepping = "auto"
+    tranches: int = 0
 
     def __post_init__(self) -> None:
         if not self.cash > 0:
             raise ValueError(f"cash must be above 0, was {self.cash}")
+        if self.tranches < 0:
+            raise ValueError(f"tranches must be 0 or more, was {self.tranches}")
 
     def run(
         self, bars: Bars, scores: Mapping[str, ScoreSource] | None = None, start_ms: int | None = None
@@ -70,6 +75,8 @@ class Backtest:
         retrospective.
         """
         refuse_retrospective([source for _, source in (scores or {}).items()], "a backtest")
+        if self.tranches:
+            return run_tranches(self, bars, scores, start_ms)
         start = _first(bars, start_ms)
         venue = dataclasses.replace(self.venue, trading_start=start)
         cerebro = Cerebro(stepping=self.stepping, trading_start=start)
@@ -87,6 +94,8 @@ class Backtest:
         or after ``start_ms``. Raises as :meth:`run` does, and for markets that cannot stand on one raster.
         """
         refuse_retrospective([source for one in markets for _, source in one.scores.items()], "a backtest")
+        if self.tranches:
+            raise ValueError("tranches split the cash of one symbol: they cannot trade a shared account")
         _refuse_strange([one.bars for one in markets])
         bars = [one.bars for one in markets]
         starts = [_first(one.bars, start_ms) for one in markets]

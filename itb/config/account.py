@@ -30,8 +30,16 @@ class AccountSection(Section):
         "evenly, 1 / max_open_trades. strategy.fraction of it is invested.",
     )
 
+    tranches: Count = Field(
+        default=0,
+        description="How many positions may overlap in a symbol, each from an equal part of its cash and with its own "
+        "exit: a trigger enters the first part that is free; 0: one position.",
+    )
+
     @model_validator(mode="after")
     def _refuse_unused(self) -> Self:
+        if self.shared and self.tranches:
+            raise ValueError("tranches: split the cash of one symbol; leave it out, or set account.shared = false")
         if not self.shared:
             for name in ("max_open_trades", "equity_share"):
                 if getattr(self, name):

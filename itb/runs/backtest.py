@@ -102,7 +102,9 @@ def compute_outcome(workspace: Workspace, symbol: str, run_id: str, command: str
     venue = build_venue(config, market)
     cash = config.backtest.cash
     workspace.report(0, 1, "backtesting")
-    test = Backtest(chosen.strategy, chosen.parameters, cash, venue, stepping=config.backtest.engine)
+    test = Backtest(
+        chosen.strategy, chosen.parameters, cash, venue, config.backtest.engine, tranches=config.account.tranches
+    )
     scenarios = run_scenarios(test, market.bars, scores, start_ms)
     workspace.report(1, 1, "backtesting")
     result = scenarios.headline

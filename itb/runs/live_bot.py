@@ -305,7 +305,7 @@ class Bot:
     ) -> Account:
         file = journal_of(self.config, self.folder)
         if self.launch.is_paper:
-            cash = paper_cash(self.config, max(1, len(self.settings.strategies)))
+            cash = paper_cash(self.config)
             return main_paper(self.config, cash, instruments, histories, file, rates=remote, clock=self._now)
         account = venue_account(self.config, remote, instruments, file, self._now, self.speed)
         account.is_stepped = self.is_stepped
@@ -326,7 +326,7 @@ class Bot:
         )  # fmt: skip
         self._chosen = chosen = live_strategies(self.workspace, *histories.values())
         staff = Staff(self.config, engine, instruments, histories, self.speed or 1.0)
-        staff.hire(main, chosen, self._cash(len(chosen)))
+        staff.hire(main, chosen, self._cash())
         shadows = live_shadows(self.workspace, *histories.values())
         engine.accounts += tuple(staff.shadow(name, variants, self.folder) for name, variants in shadows.items())
         self._settings = settings_told([*chosen, *(one for variants in shadows.values() for one in variants)])
@@ -350,9 +350,9 @@ class Bot:
 
         return hear
 
-    def _cash(self, strategies: int) -> Decimal:
+    def _cash(self) -> Decimal:
         if self.launch.is_paper:
-            return paper_cash(self.config, strategies)
+            return paper_cash(self.config)
         if self.launch.rehearsal is not None:
             asked = self.launch.rehearsal.cash
             return Decimal(repr(float(self.config.backtest.cash if asked is None else asked)))

@@ -243,10 +243,14 @@ def purses(config: Config) -> tuple[tuple[str, ...], ...]:
     return (symbols,) if config.account.shared else tuple((symbol,) for symbol in symbols)
 
 
-def paper_cash(config: Config, strategies: int = 1) -> Decimal:
-    """Give the cash of an account on paper: as said, else that of the backtest for each purse of each strategy."""
+def paper_cash(config: Config, *, is_shadow: bool = False) -> Decimal:
+    """Give the cash of an account on paper: as said, else that of the backtest for each purse of each strategy.
+
+    A shadow's account is that of one strategy.
+    """
     if config.live.cash is not None:
         return Decimal(repr(config.live.cash))
+    strategies = 1 if is_shadow else max(1, len(config.live.strategies))
     return Decimal(repr(config.backtest.cash)) * strategies * len(purses(config))
 
 

@@ -10,7 +10,7 @@ from itb.errors import ConfigError
 from itb.runs.herald import open_ways
 from itb.runs.live_models import refuse_unspoken
 from itb.runs.live_parts import usable_cash
-from itb.runs.live_strategies import ALONE
+from itb.runs.live_strategies import strategy_names
 from itb.runs.live_training import refuse_unlearned
 from itb.runs.strategy import check_settings
 
@@ -48,8 +48,7 @@ def check_following(before: Config, after: Config, held: Mapping[Lanes, Decimal]
         if was != now:
             told = f"was {was!r} when the bot began, is {now!r} now: stop the bot and start it anew to change it"
             raise ConfigError(after.complaint(("live", name), told))
-    names = [part.called for part in after.live.strategies] or [ALONE]
-    if gone := left_behind(held, product(names, after.data.symbols)):
+    if gone := left_behind(held, product(strategy_names(after), after.data.symbols)):
         told = f"{gone} would be left to nobody: close it first (`itb live close`), or keep both in the config"
         raise ConfigError(told)
     check_settings(after)

@@ -90,7 +90,7 @@ class Staff:
 
     def shadow(self, name: str, chosen: tuple[LiveStrategy, ...], folder: Path) -> Account:
         """Open an account on paper for a variant that is only watched; its journal lies in the bot's folder."""
-        cash = paper_cash(self.config)
+        cash = paper_cash(self.config, is_shadow=True)
         file = folder / f"shadow-{name}.sqlite"
         main = self.engine.accounts[0]
         account = paper_account(

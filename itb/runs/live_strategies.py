@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from itb.runs.strategy import choose_strategy
 
 if TYPE_CHECKING:
+    from itb.config import Config
     from itb.config.live import LiveStrategyPart, ShadowPart
     from itb.market.bars import Bars
     from itb.runs.workspace import Workspace
@@ -34,31 +35,51 @@ class LiveStrategy:
 def live_strategies(workspace: Workspace, *markets: Bars) -> tuple[LiveStrategy, ...]:
     """Give those of ``[[live.strategies]]``, or the one of ``[strategy]``; shares that are not said are even.
 
-    ``markets`` are the bars of each symbol that a strategy gets a feed of.
+    With ``account.tranches`` each is there as often. ``markets`` are the bars of each symbol that a strategy gets a
+    feed of.
     """
-    parts = workspace.config.live.strategies
+    parts, tranches = workspace.config.live.strategies, workspace.config.account.tranches
     if not parts:
-        return (_chosen(workspace, markets, ALONE, 1.0),)
+        return _tranches(_chosen(workspace, markets, ALONE, 1.0), tranches)
     left = 1 - sum(part.allocation for part in parts)
     silent = sum(part.allocation == 0 for part in parts)
-    return tuple(
+    chosen = (
         _chosen(variant(workspace, part), markets, part.called, part.allocation or left / silent) for part in parts
     )
+    return tuple(tranche for one in chosen for tranche in _tranches(one, tranches))
 
 
 def live_shadows(workspace: Workspace, *markets: Bars) -> Mapping[str, tuple[LiveStrategy, ...]]:
     """Give the variants that are only watched, by name: one strategy each, or as many as it has tranches."""
-    return {part.called: _shadow(workspace, part, markets) for part in workspace.config.live.shadows}
+    return {
+        part.called: _tranches(
+            _chosen(variant(workspace, part), markets, part.called, 1.0),
+            part.tranches or workspace.config.account.tranches,
+        )
+        for part in workspace.config.live.shadows
+    }
 
 
-def _shadow(workspace: Workspace, part: ShadowPart, markets: Sequence[Bars]) -> tuple[LiveStrategy, ...]:
-    place = variant(workspace, part)
-    if not part.tranches:
-        return (_chosen(place, markets, part.called, 1.0),)
-    one = _chosen(place, markets, part.called, 1 / part.tranches)
+def strategy_names(config: Config) -> tuple[str, ...]:
+    """Give the names that a bot's strategies have in its journal, each tranche's its own."""
+    names = [part.called for part in config.live.strategies] or [ALONE]
+    count = config.account.tranches
+    return tuple(tranche for name in names for tranche in _names(name, count))
+
+
+def _tranches(one: LiveStrategy, count: int) -> tuple[LiveStrategy, ...]:
+    """Split a strategy into tranches that take turns; with none it stays whole."""
+    if not count:
+        return (one,)
+    share = one.share * (1 / count)
     return tuple(
-        replace(one, name=f"{part.called}-{number + 1}", tranche=number + 1) for number in range(part.tranches)
+        replace(one, name=name, share=share, tranche=number)
+        for number, name in enumerate(_names(one.name, count), start=1)
     )
+
+
+def _names(name: str, count: int) -> list[str]:
+    return [f"{name}-{number + 1}" for number in range(count)] or [name]
 
 
 def variant(workspace: Workspace, part: LiveStrategyPart | ShadowPart) -> Workspace:

@@ -168,6 +168,8 @@ def _fills(config: Config, outcome: Outcome | SharedOutcome) -> Iterator[tuple[s
         yield f"Protections held an entry back at {sum(blocked.values()):,} bars: {told}.", "plain"
     elif config.protections:
         yield "The protections held no entry back.", "plain"
+    if config.account.tranches:
+        yield f"Up to {config.account.tranches} positions overlap, each from an equal part of the cash.", "plain"
     if config.strategy.settings.get("protection_from") == "next_bar":
         told = (
             "Stops and targets were not tested in the entry bar, and a bar that touched both was taken to touch the "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from itb.backtest.run import Backtest, TradedMarket
+from itb.backtest.tranches import run_tranches
 from itb.charts.data import MetricRow, Note, Table
 from itb.charts.live_page import LivePage, live_page
 from itb.engine.venue import Venue
@@ -133,9 +134,9 @@ def _lanes(
     begins = min(one.begins for one in past)
     found = []
     for one in chosen:
-        cash = _cash(workspace, folder, len(chosen), one)
+        cash = _cash(workspace, folder, one)
         test = Backtest(one.strategy, one.settings, cash, Venue(config.costs), stepping=config.backtest.engine)
-        fills = _backtested(test, [was.market for was in past], begins)
+        fills = _backtested(test, [was.market for was in past], begins, one.tranche, config.account.tranches)
         for was in past:
             symbol = was.market.bars.symbol
             day = Day((one.name, symbol), was.market.bars, lived, was.apart)
@@ -147,12 +148,19 @@ def _lanes(
     return found
 
 
-def _backtested(test: Backtest, markets: list[TradedMarket], begins: int) -> Mapping[str, tuple[Fill, ...]]:
-    if len(markets) == 1:
-        (one,) = markets
-        assert one.venue is not None
-        return {one.bars.symbol: replace(test, venue=one.venue).run(one.bars, one.scores, begins).fills}
-    return {symbol: part.fills for symbol, part in test.run_shared(markets, begins).parts.items()}
+def _backtested(
+    test: Backtest, markets: list[TradedMarket], begins: int, tranche: int, tranches: int
+) -> Mapping[str, tuple[Fill, ...]]:
+    """Give the fills of each symbol; of one tranche where the strategy is one of several that take turns."""
+    if len(markets) > 1:
+        return {symbol: part.fills for symbol, part in test.run_shared(markets, begins).parts.items()}
+    (one,) = markets
+    assert one.venue is not None
+    alone = replace(test, venue=one.venue)
+    if not tranche:
+        return {one.bars.symbol: alone.run(one.bars, one.scores, begins).fills}
+    whole = replace(alone, cash=alone.cash * tranches, tranches=tranches)
+    return {one.bars.symbol: run_tranches(whole, one.bars, one.scores, begins).tranches[tranche - 1].fills}
 
 
 def _past(workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored: Mapping[str, Bars | None]) -> _Past:
@@ -211,11 +219,11 @@ def _apart(name: str, times: list[int], ours: FloatArray, ticks: Mapping[int, An
     return found
 
 
-def _cash(workspace: Workspace, folder: Path, strategies: int, one: LiveStrategy) -> float:
+def _cash(workspace: Workspace, folder: Path, one: LiveStrategy) -> float:
     """Give what a lane began with, as the bot splits it."""
     config = workspace.config
     if folder.name.endswith(("-paper", "-paper-on-practice")):
-        whole = float(paper_cash(config, strategies))
+        whole = float(paper_cash(config))
     elif folder.name.endswith("-practice"):
         whole = float(config.backtest.cash)
     else:

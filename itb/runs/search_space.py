@@ -134,6 +134,8 @@ def _dimension(config: Config, name: str, told: Any) -> Dimension:
 
     if name.split(".", maxsplit=1)[0] in _FIXED:
         raise refuse("a search may vary neither the market nor what it costs; leave it out")
+    if name == "account.tranches":
+        raise refuse("a search trades one position at a time; leave it out")
     if name == "account.shared":
         raise refuse("a study is one account or several; leave it out and search twice")
     if isinstance(told, list):

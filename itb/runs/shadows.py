@@ -19,7 +19,7 @@ from itb.mlmodels.labels import FutureReturn
 from itb.mlmodels.promotion import bootstrap_interval
 from itb.mlmodels.stages.flags import ThresholdFlags
 from itb.mlmodels.thresholds import SideThresholds
-from itb.mlmodels.thresholds.shadow import ShadowTrades, shadow_trades
+from itb.mlmodels.thresholds.shadow import ShadowTrades, in_turn, shadow_trades
 from itb.runs.looks import earlier_looks, enter_look, look_note
 from itb.runs.model import score_columns
 from itb.runs.outputs import series_name
@@ -47,6 +47,7 @@ class Shadow:
     walk: FlagWalk
     trades: ShadowTrades
     hold: int
+    tranches: int = 0
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -59,6 +60,8 @@ class Shadow:
         if len(trades) >= _LEAST_BLOCKS * self.hold:
             low, high = bootstrap_interval(trades.profit, self.hold, _CONFIDENCE, _RESAMPLES, _SEED)
         alone = trades.profit[trades.is_alone]
+        taken = trades.profit[in_turn(trades.row, self.hold, self.tranches)] if self.tranches else None
+        turns = {} if taken is None else {"tranche_trades": len(taken), "tranche_total": taken.sum() / self.tranches}
         return {
             "trigger": self.trigger,
             "triggers": len(trades),
@@ -69,6 +72,7 @@ class Shadow:
             "total_alone": float(alone.sum()),
             "blocks": len(self.walk.walked.fits) - 1,
             "silent_blocks": self.walk.silent,
+            **turns,
         }
 
 
@@ -97,6 +101,7 @@ def shadows(workspace: Workspace, out: Path | None = None) -> Said:
         told.append(
             {"run": run_id, **facts_of(workspace, market), "file": str(path), "shadows": figures, "notes": notes}
         )
+    room = config.account.tranches
     head = (
         "symbol",
         "trigger",
@@ -105,6 +110,7 @@ def shadows(workspace: Workspace, out: Path | None = None) -> Said:
         "95 % interval",
         "one at a time",
         "their sum",
+        *((f"in {room} tranches", "their return") if room else ()),
         "blocks without an edge",
     )
     return Said({"shadows": told}, tuple(lines), Table(head, tuple(rows)))
@@ -124,7 +130,13 @@ def _shadow(workspace: Workspace, scored: ScoredMarket, name: str, policy: Any) 
     found = flags.walk(column, FutureReturn(hold)(bars))
     sides = np.zeros(len(bars), dtype=np.int8)
     sides[found.first :] = found.walked.sides
-    return Shadow(name, found, shadow_trades(sides, bars.open, hold, 2 * config.costs.one_way_bps * BPS), hold)
+    return Shadow(
+        name,
+        found,
+        shadow_trades(sides, bars.open, hold, 2 * config.costs.one_way_bps * BPS),
+        hold,
+        config.account.tranches,
+    )
 
 
 def _events(market: Market, found: Sequence[Shadow]) -> Iterator[dict[str, Any]]:
@@ -162,8 +174,10 @@ def _entered(workspace: Workspace, market: Market, found: Sequence[Shadow], run_
 
 def _row(shadow: Shadow) -> tuple[str, ...]:
     one = shadow.figures
+    silent = f"{one['silent_blocks']} of {one['blocks']}"
     if not one["triggers"]:
-        return shadow.trigger, "0", "", "not traded", "", "", f"{one['silent_blocks']} of {one['blocks']}"
+        return shadow.trigger, "0", "", "not traded", "", "", *(("", "") if shadow.tranches else ()), silent
+    turns = (number(one["tranche_trades"], 0), percent(one["tranche_total"], 1)) if shadow.tranches else ()
     return (
         shadow.trigger,
         f"{one['triggers']:,}",
@@ -171,5 +185,6 @@ def _row(shadow: Shadow) -> tuple[str, ...]:
         f"{percent(one['low'], 3)} to {percent(one['high'], 3)}" if np.isfinite(one["low"]) else "too few",
         number(one["trades_alone"], 0),
         percent(one["total_alone"], 1),
-        f"{one['silent_blocks']} of {one['blocks']}",
+        *turns,
+        silent,
     )

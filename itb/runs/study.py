@@ -189,6 +189,9 @@ def open_study(workspace: Workspace, account: str, asked: Asked, *, command: str
     """
     config = workspace.config
     check_settings(config)
+    if config.account.tranches:
+        told = "a search trades one position at a time; leave it out of the search, then backtest the settings with it"
+        raise ConfigError(config.complaint(("account", "tranches"), told))
     objectives = tuple(_objective(config, name) for name in config.search.objectives)
     space = search_space(config, score_ranges(config))
     refuse_strange_settings(config, space)

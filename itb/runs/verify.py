@@ -108,6 +108,9 @@ def _market(workspace: Workspace, symbol: str) -> Market:
 
 def _threshold_strategy(workspace: Workspace, markets: Sequence[Market]) -> ChosenStrategy:
     config, chosen = workspace.config, choose_strategy(workspace, *(market.bars for market in markets))
+    if config.account.tranches:
+        told = "the sweep trades one position at a time, so there is nothing to compare; leave it out"
+        raise ConfigError(config.complaint(("account", "tranches"), told))
     if chosen.strategy is not MLThreshold:
         told = f"{config.strategy.name!r} runs in backtrader alone; the sweep knows MLThreshold: nothing to compare"
         raise ConfigError(config.complaint(("strategy", "name"), told))

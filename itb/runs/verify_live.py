@@ -107,6 +107,7 @@ def not_compared(workspace: Workspace) -> tuple[str, ...]:
         (has_delay, "backtest.fill_price and fill_delay_s: all three fill at the next open"),
         (backtest.intrabar != "stop_first", "backtest.intrabar: all three meet a stop before a target"),
         (is_perpetual, "the practice exchange: spot alone; nor that targets of perpetuals are watched, not rested"),
+        (config.account.tranches, "account.tranches: one position at a time is replayed"),
         (config.account.shared, "account.shared: each symbol is replayed with cash of its own"),
         (live.strategies or live.shadows, "live.strategies and live.shadows: [strategy] alone is replayed"),
         (costs.fee_currency not in _PAID_IN, f"the practice exchange: fees in {costs.fee_currency} need its market"),

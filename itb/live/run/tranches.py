@@ -57,4 +57,7 @@ def give_turns(account: Account) -> None:
 
 
 def _is_free(lane: Lane, busy: set[tuple[str, str]]) -> bool:
-    return not any(lane.books.sizes[symbol] or (lane.name, symbol) in busy for symbol in lane.symbols)
+    """Whether it holds less than a step, dust left by fees, and has no order that is unfinished."""
+    venues = lane.broker.allotment.venues
+    held = any(venues[symbol].quantise(float(lane.books.sizes[symbol])) for symbol in lane.symbols)
+    return not held and not any((lane.name, symbol) in busy for symbol in lane.symbols)

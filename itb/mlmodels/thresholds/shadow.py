@@ -50,3 +50,21 @@ def shadow_trades(sides: Sides, opens: Numbers, hold: int, cost: float) -> Shado
         if row >= free:
             alone[place], free = True, row + hold
     return ShadowTrades(rows, sides[rows], entry, out, sides[rows] * (out / entry - 1) - cost, alone)
+
+
+def in_turn(rows: npt.NDArray[np.int64], hold: int, tranches: int) -> npt.NDArray[np.bool_]:
+    """Mark the triggers (rows in order) that find one of ``tranches`` free, each held for ``hold`` bars.
+
+    As in a backtest and live: an exit is ordered at the close that a holding time ends with and fills at the next open,
+    so that a tranche is free again at the close after it.
+
+    >>> in_turn(np.array([0, 1, 2, 3, 4]), hold=2, tranches=2).tolist()
+    [True, True, False, True, True]
+    """
+    free = np.zeros(tranches, dtype=np.int64)
+    taken = np.zeros(len(rows), dtype=np.bool_)
+    for place, row in enumerate(rows.tolist()):
+        ready = np.flatnonzero(free <= row)
+        if len(ready):
+            taken[place], free[ready[0]] = True, row + hold + 1
+    return taken
