@@ -7,11 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from itb.config import stages as configured
 from itb.config.columns import columns
 from itb.datafeeds.atomic import locked
+from itb.errors import ConfigError, ModelError
 from itb.indicators.feature_set import FeatureSet
 from itb.mlmodels.deep.algorithm import DeepAlgorithm
 from itb.mlmodels.deep.continued import continue_panel, kept_panel
+from itb.mlmodels.deep.onnx import need_onnx
 from itb.mlmodels.deep.row import PanelRow
 from itb.mlmodels.files import sweep_drafts
 from itb.runs.deep import is_deep, panel_walk
@@ -34,6 +37,20 @@ def networks_of(config: Config) -> tuple[LearnedColumn, ...]:
 def reach_of(config: Config) -> int:
     """How many earlier bars decide the score of any network; 0 without one."""
     return max((_part(column).warmup for column in networks_of(config)), default=0)
+
+
+def refuse_silent_networks(config: Config) -> None:
+    """Say what stands between the networks of a config and a bot; raise :class:`itb.errors.ConfigError`."""
+    if not networks_of(config):
+        return
+    if configured.abstention(config) is not None:
+        told = "abstains from no network's scores live yet: leave it out, or leave the networks out"
+        raise ConfigError(config.complaint(("abstain",), told))
+    if config.live.runtime == "onnx":
+        try:
+            need_onnx()
+        except ModelError as error:
+            raise ConfigError(config.complaint(("live", "runtime"), str(error))) from None
 
 
 def networks_home(home: Path) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from itb.config import load_config
+from itb.errors import ConfigError
 from itb.live.bars.bar import rows_of
 from itb.live.bars.kept import KeptBars
 from itb.live.episodes import Episodes
@@ -165,6 +166,15 @@ def test_a_network_is_kept_once_for_all_symbols(tmp_path: Path) -> None:
     shutil.rmtree(models["ETH/USDT"].home)
     live_models(place, "ETH/USDT", None, tmp_path / "bot")
     assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
+
+
+def test_what_networks_cannot_do_live_is_refused_before_anything_is_learned(tmp_path: Path, monkeypatch) -> None:
+    with pytest.raises(ConfigError, match=r"abstain: abstains from no network's scores live yet"):
+        live_models(workspace(tmp_path, *ALONE, "abstain.dissimilarity=2.0"), "BTC/USDT", None, tmp_path / "bot")
+    monkeypatch.setattr("itb.mlmodels.deep.onnx.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r"live\.runtime: the ONNX runtime needs the package onnx,"):
+        live_models(workspace(tmp_path, *ALONE, "live.runtime=onnx"), "BTC/USDT", None, tmp_path / "bot")
+    assert not (tmp_path / "bot").exists()
 
 
 @pytest.mark.parametrize("models", [FLAGGED, STACKED], ids=["flags", "stack"])

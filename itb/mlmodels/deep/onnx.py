@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _OPSET = 17
 
 
+def need_onnx() -> None:
+    """Raise :class:`itb.errors.ModelError` where a package of the ONNX runtime is not installed."""
+    for package in ("onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            told = f'the ONNX runtime needs the package {package}, which is not installed; pip install "itb[onnx]"'
+            raise ModelError(told)
+
+
 @dataclass(frozen=True, eq=False)
 class OnnxModel(PanelModel):
     """A network that the ONNX runtime computes, on one thread, as its own model file says.
@@ -32,10 +40,7 @@ class OnnxModel(PanelModel):
     @classmethod
     def of(cls, model: PanelModel) -> OnnxModel:
         """Take a fitted network."""
-        for package in ("onnx", "onnxruntime"):
-            if find_spec(package) is None:
-                told = f'the ONNX runtime needs the package {package}, which is not installed; pip install "itb[onnx]"'
-                raise ModelError(told)
+        need_onnx()
         return cls(**{field.name: getattr(model, field.name) for field in fields(PanelModel)})
 
     @cached_property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,17 @@ def test_live_scores_are_those_of_the_backtest_bit_for_bit(bars, walked):
         times = bars[symbol].open_time
         said = live.columns[symbol].say_all(times, NO_ROW)[live.columns[symbol].column]
         np.testing.assert_array_equal(said, walked.scores[walked.panel.place(times), coin])
+    assert live.troubles == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+def test_the_onnx_runtime_says_the_same_but_for_the_last_digits(bars, walked):
+    live = Live(bars, walked.folder, runtime="onnx")
+    for _ in range(20):
+        time, said = live.step()
+        known = walked.scores[int(walked.panel.place(np.array([time]))[0])]
+        near = 1e-5 * np.nanstd(walked.scores)
+        np.testing.assert_allclose([said[symbol] for symbol in walked.panel.symbols], known, rtol=1e-5, atol=near)
     assert live.troubles == []
 
 
