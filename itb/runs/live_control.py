@@ -13,6 +13,7 @@ from itb.charts import wording
 from itb.charts.data import Table
 from itb.errors import ConfigError, ItbError
 from itb.live.cockpit import Cockpit, ModelLine, OrderLine, Status, TradeLine, to_json
+from itb.live.orders.machine import KEPT
 from itb.live.run.control import RemoteCockpit
 from itb.live.run.lock import LOCK_FILE, holder
 from itb.live.run.past import JournalCockpit
@@ -59,9 +60,12 @@ class Bot:
         """Give the cockpit of the running bot."""
         return RemoteCockpit(self.folder)
 
-    def to_look_at(self) -> Cockpit:
-        """Give the cockpit of the running bot, or what the journal says where none runs."""
-        if self.is_running:
+    def to_look_at(self, most: int = 0) -> Cockpit:
+        """Give the cockpit of the running bot, or what the journal says where none runs.
+
+        A list of ``most`` lines that is longer than what a running bot has in memory is read from the journal, too.
+        """
+        if self.is_running and most <= KEPT:
             try:
                 cockpit = self.far()
                 cockpit.status()
@@ -115,7 +119,7 @@ def status(bot: Bot, *, must_run: bool = False) -> Said:
 
 def orders(bot: Bot, ended: int) -> Said:
     """List unfinished orders, and the newest finished ones."""
-    found = bot.to_look_at().orders(ended)
+    found = bot.to_look_at(ended).orders(ended)
     table = Table(
         ("asked", "strategy", "symbol", "side", "kind", "qty", "filled", "price", "phase", "why"),
         tuple(_order_row(order) for order in found),
@@ -126,7 +130,7 @@ def orders(bot: Bot, ended: int) -> Said:
 
 def trades(bot: Bot, most: int) -> Said:
     """List the newest trades."""
-    found = bot.to_look_at().trades(most)
+    found = bot.to_look_at(most).trades(most)
     table = Table(
         ("entered", "strategy", "symbol", "side", "qty", "entry", "left", "exit", "profit", "return", "why"),
         tuple(_trade_row(trade) for trade in found),

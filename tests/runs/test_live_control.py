@@ -141,6 +141,15 @@ def test_where_none_runs_the_journal_is_read(itb: Itb, folder: Path) -> None:
     assert "no bot runs here; start it with `itb live`" in err
 
 
+def test_a_longer_list_than_a_running_bot_has_in_memory_is_read_from_its_journal(
+    itb: Itb, bot: Bot, folder: Path
+) -> None:
+    journal(folder)
+    assert itb("orders", "--ended", "500")[1].count("61234.5") == 501
+    assert itb("orders", "--ended", "501")[1] == "No order is unfinished.\n"
+    assert itb("trades", "--most", "501")[1] == "No trade yet.\n"
+
+
 def test_a_lock_that_is_held_without_a_socket_shows_the_journal(itb: Itb, folder: Path) -> None:
     journal(folder)
     with InstanceLock(folder / "lock"):

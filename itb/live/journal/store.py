@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -121,35 +122,40 @@ class Journal:
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """Read all events, oldest first, or those with a higher number than ``after``."""
+        with self._reading() as connection:
+            wanted = select(EventRow.kind, EventRow.body).where(EventRow.number > after)
+            rows = connection.execute(wanted.order_by(EventRow.number))
+            for kind, body in rows.yield_per(1_000):
+                yield decode(kind, body)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
         try:
             with self._connection.begin():
-                wanted = select(EventRow.kind, EventRow.body).where(EventRow.number > after)
-                rows = self._connection.execute(wanted.order_by(EventRow.number))
-                for kind, body in rows.yield_per(1_000):
-                    yield decode(kind, body)
+                yield self._connection
         except SQLAlchemyError as error:
             raise self._failure("cannot be read", error) from None
 
     def newest(self) -> Event | None:
         """Read the newest event, ``None`` where nothing was ever written."""
-        return next(self.events(after=self.count - 1), None)
+        return next(iter(list(self.events(after=self.count - 1))), None)
 
     def key_of(self, client_id: str) -> str | None:
         """Give the key of the order that was ever about to be sent under a client id."""
-        with self._connection.begin():
+        with self._reading() as connection:
             wanted = select(AttemptRow.order_key).where(AttemptRow.client_id == client_id)
-            return self._connection.execute(wanted).scalar()
+            return connection.execute(wanted).scalar()
 
     def was_attempted(self, key: str) -> bool:
         """Whether the order of a key was ever about to be sent."""
-        with self._connection.begin():
+        with self._reading() as connection:
             wanted = select(AttemptRow.client_id).where(AttemptRow.order_key == key).limit(1)
-            return self._connection.execute(wanted).scalar() is not None
+            return connection.execute(wanted).scalar() is not None
 
     def last_trade(self) -> int:
         """Give the highest number that an execution has, where a venue counts them; 0 where there is none."""
-        with self._connection.begin():
-            return self._connection.execute(select(func.max(cast(ExecutionRow.trade_id, BigInteger)))).scalar() or 0
+        with self._reading() as connection:
+            return connection.execute(select(func.max(cast(ExecutionRow.trade_id, BigInteger)))).scalar() or 0
 
     def save(self, layout: str, body: str) -> None:
         """Write what all events so far came to, in place of what was written before."""
@@ -169,9 +175,9 @@ class Journal:
 
         ``None`` where there is none, and for one that is damaged, of another layout, or of other events than these.
         """
-        with self._connection.begin():
+        with self._reading() as connection:
             wanted = select(CheckpointRow.number, CheckpointRow.layout, CheckpointRow.digest, CheckpointRow.body)
-            row = self._connection.execute(wanted).first()
+            row = connection.execute(wanted).first()
             if row is None:
                 return None
             if row.layout != layout:
