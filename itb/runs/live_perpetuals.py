@@ -12,6 +12,7 @@ from itb.live.gateways.port import NoAnswerError
 from itb.live.journal.store import Journal
 from itb.runs.live_parts import journal_of
 from itb.runs.live_strategies import variant
+from itb.runs.practice import refuse_perpetuals
 from itb.strategies.loading import load_strategy
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def check_markets(workspace: Workspace, launch: Launch) -> None:
         told = f"two perpetuals of one coin cannot be told apart on an account ({', '.join(symbols)}); run a bot each"
         raise ConfigError(config.complaint(key, told))
     if launch.rehearsal is not None:
-        told = f"the practice exchange trades spot, {perpetuals[0]} is a perpetual; rehearse it with --paper"
-        raise ConfigError(config.complaint(key, told))
+        refuse_perpetuals(config)
 
 
 def _refuse_shorts(workspace: Workspace) -> None:

@@ -27,6 +27,7 @@ from itb.runs.venue import instrument
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from itb.config import Config
     from itb.market.bars import Bars
     from itb.runs.workspace import Workspace
 
@@ -67,8 +68,12 @@ class Rehearsal:
 
 
 def build_exchange(workspace: Workspace, rehearsal: Rehearsal) -> Exchange:
-    """Put the configured markets into a practice exchange; costs, tick and step are those of the backtest."""
+    """Put the configured markets into a practice exchange; costs, tick and step are those of the backtest.
+
+    Raises :class:`itb.errors.ConfigError` for what it does not serve, perpetuals among it.
+    """
     config = workspace.config
+    refuse_perpetuals(config)
     speed, plan = _read("--speed", parse_speed, rehearsal.speed), _read("--faults", FaultPlan.parse, rehearsal.faults)
     markets = {symbol: load_bars(workspace, symbol) for symbol in config.data.symbols}
     start_ms, stop_ms = _span(markets, rehearsal)
@@ -89,6 +94,14 @@ def build_exchange(workspace: Workspace, rehearsal: Rehearsal) -> Exchange:
         venue, speed=speed, stop_ms=stop_ms, faults=Faults(plan, rehearsal.seed),
         meter=Meter(is_strict=rehearsal.limits),
     )  # fmt: skip
+
+
+def refuse_perpetuals(config: Config) -> None:
+    """Say that the practice exchange is spot, where a market is none."""
+    perpetual = next((symbol for symbol in config.data.symbols if ":" in symbol), None)
+    if perpetual is not None:
+        told = f"the practice exchange trades spot, {perpetual} is a perpetual; rehearse it with `itb live --paper`"
+        raise ConfigError(config.complaint(("data", "symbols"), told))
 
 
 def practice(workspace: Workspace, rehearsal: Rehearsal, port: int, tell: Tell) -> Said:

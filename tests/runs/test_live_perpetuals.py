@@ -10,7 +10,7 @@ from itb.config import load_config
 from itb.errors import ConfigError
 from itb.runs.live import Launch, live
 from itb.runs.live_perpetuals import check_markets
-from itb.runs.practice import Rehearsal
+from itb.runs.practice import Rehearsal, build_exchange
 from itb.runs.workspace import Workspace
 
 PERP, SPOT = "BTC/USDT:USDT", "BTC/USDT"
@@ -59,5 +59,6 @@ def test_perpetuals_may_go_short_and_have_accounts_of_their_own(tmp_path: Path) 
     for symbols, why in refused.items():
         with pytest.raises(ConfigError, match=why):
             check_markets(workspace(tmp_path, symbols), LAUNCHES[0])
-    with pytest.raises(ConfigError, match="the practice exchange trades spot"):
-        check_markets(workspace(tmp_path, PERP), LAUNCHES[2])
+    for refuse in (lambda place: check_markets(place, LAUNCHES[2]), lambda place: build_exchange(place, Rehearsal())):
+        with pytest.raises(ConfigError, match=f"the practice exchange trades spot, {PERP} is a perpetual"):
+            refuse(workspace(tmp_path, PERP))
