@@ -51,6 +51,7 @@ from itb.runs.live_perpetuals import terms_of
 from itb.runs.live_prices import main_paper, watch_prices
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_reload import Lanes, check_following
+from itb.runs.live_sources import FromExchange, LiveSources
 from itb.runs.live_staff import Staff
 from itb.runs.live_strategies import live_shadows, live_strategies, settings_told
 from itb.runs.live_training import GROUND_FILE
@@ -102,6 +103,7 @@ class Bot:
         self.is_up = False
         self.audience = Audience(workspace, launch.told, journal_of(self.config, folder), self._now, self._step_down)
         self.refits = Refits(workspace, folder, models)
+        self.sources = LiveSources(workspace, FromExchange(workspace) if practice is None else None)
 
     # -- life
 
@@ -155,6 +157,7 @@ class Bot:
         plan = replace(plan, history=max(plan.history, self.refits.reach(known, self.clock.now_ms())))
         lived = paper_goes_on(self.config, self.folder) if self.launch.is_paper else None
         histories = await load_histories(source, self.clock, plan, known, self.tell, lived)
+        await self.sources.begin(histories, self.board, self.log)
         self.refits.begin(histories, self._stored, self.board, self._refitted)
         instruments = await terms_of(remote, self.config, self.launch, self.folder)
         engine = self._engine(self._main(remote, instruments, histories), instruments, histories)
@@ -316,7 +319,8 @@ class Bot:
         gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
         windows = {symbol: GrowingBars(bars, kept_bars(bars)) for symbol, bars in histories.items()}
         before = {symbol: self.refits.before(symbol, bars) for symbol, bars in self._stored.items()}
-        networks, desks = score_desks(self.models, windows, before, self.board.hear, self.settings.self_check)
+        hear, check = self.board.hear, self.settings.self_check
+        networks, desks = score_desks(self.models, windows, before, hear, check, self.sources.enrich)
         whole = [column.is_whole() for desk in desks.values() for column in desk.columns]  # each tells what ails it
         if not any(whole):
             raise ModelError(f"no model is whole; remove {self.folder / 'models'} to train them anew")
@@ -339,6 +343,7 @@ class Bot:
         grounds = {symbol: models.home / GROUND_FILE for symbol, models in self.models.items()}
         drift = Drift(desks, grounds, self.board)
         engine.listeners.ticked += [lambda _ticked: self.chronicle.late(desks), drift.tick]
+        engine.listeners.before.append(self.sources.bring)
         engine.listeners.after += [networks.look_back, self._after]
         return engine
 

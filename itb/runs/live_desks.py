@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from itb.live.episodes import Episodes, about
-from itb.live.scores.desk import ScoreDesk
+from itb.live.scores.desk import ScoreDesk, as_they_are
 from itb.live.scores.panel import PanelColumn, PanelDesk
 from itb.live.scores.speaking import SpeakingColumn
 
@@ -59,12 +59,19 @@ def score_desks(
     before: Mapping[str, Bars | None],
     hear: Callable[[Episode], None],
     check: int,
+    enrich: Callable[[Bars], Bars],
 ) -> tuple[Networks, dict[str, ScoreDesk]]:
     """Build the desks of all symbols, and those of the networks that speak for all of them."""
     networks = Networks.of(next(iter(models.values())), windows, Episodes(hear), check)
     desks = {
         symbol: score_desk(
-            models[symbol], window, networks, Episodes(about(symbol, hear)), before=before[symbol], check=check
+            models[symbol],
+            window,
+            networks,
+            Episodes(about(symbol, hear)),
+            before=before[symbol],
+            check=check,
+            enrich=enrich,
         )
         for symbol, window in windows.items()
     }
@@ -79,10 +86,12 @@ def score_desk(
     *,
     before: Bars | None,
     check: int = 0,
+    enrich: Callable[[Bars], Bars] = as_they_are,
 ) -> ScoreDesk:
     """Build the desk of one symbol; models that cannot be read are told, and give no score.
 
-    ``before`` are all bars so far: what follows from earlier scores goes on from those before the window.
+    ``before`` are all bars so far: what follows from earlier scores goes on from those before the window. ``enrich``
+    adds the columns of other sources.
     """
     columns: list[Column] = []
     for files in models.columns:
@@ -92,5 +101,5 @@ def score_desk(
             columns.append(SpeakingColumn(files, models.features.names, episodes))
     return ScoreDesk(
         window, models.features, columns, models.derived,
-        episodes=episodes, followers=models.following.followers(before), check=check,
+        episodes=episodes, followers=models.following.followers(before, enrich), check=check, enrich=enrich,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from itb.config import stages as configured
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.config import Config
+    from itb.config.columns import LearnedColumn
     from itb.market.bars import Bars
     from itb.mlmodels.labels import Label, LabelColumn
     from itb.mlmodels.stages.column import ScoreColumn
@@ -34,13 +36,16 @@ class Following:
         """Open time of the last bar that all tapes know; a bot's history must go on from there."""
         return min((int(tape.times[-1]) for tape in self.tapes.values()), default=None)
 
-    def followers(self, before: Bars | None) -> tuple[Follower, ...]:
-        """Build them; ``before`` are the bars before the bot's history, gaps treated as in every run."""
+    def followers(self, before: Bars | None, enrich: Callable[[Bars], Bars]) -> tuple[Follower, ...]:
+        """Build them; ``before`` are the bars before the bot's history, gaps treated as in every run.
+
+        ``enrich`` adds the columns of other sources, which a label may read.
+        """
         found: list[Follower] = []
         stage = configured.conformal(self.config)
         for column in columns(self.config) if stage is not None else ():
             if stage is not None and not column.taught.is_classifier:
-                outcome = Outcome(column.outcome, _reach(column.label))
+                outcome = Outcome(partial(_outcome, column, enrich), _reach(column.label))
                 found.append(FollowingIntervals(column.name, stage, outcome, Past(self.tapes[column.name], before)))
         flags = configured.thresholds(self.config)
         if flags is not None:
@@ -76,6 +81,10 @@ def read_following(config: Config, known: Collection[str], home: Path) -> Follow
 def tape_folder(home: Path, column: str) -> Path:
     """Give the folder of a column's tape: that of its stages."""
     return home / "stages" / column
+
+
+def _outcome(column: LearnedColumn, enrich: Callable[[Bars], Bars], bars: Bars) -> LabelColumn:
+    return column.outcome(enrich(bars))
 
 
 def _returns(config: Config) -> Label:

@@ -21,6 +21,7 @@ from itb.market.bars import utc
 from itb.mlmodels.deep.result import CoinResult
 from itb.mlmodels.files import write_whole
 from itb.runs.capsule import series_of
+from itb.runs.deep import is_deep
 from itb.runs.live_following import Following, followed, keep_tapes, read_following
 from itb.runs.live_panels import keep_network, networks_home, reach_of, refuse_silent_networks, rows_read
 from itb.runs.live_training import keep_ground
@@ -235,7 +236,6 @@ def _signals(config: Config, ranges: Mapping[str, list[float | None]]) -> tuple[
 def refuse_unspoken(config: Config) -> None:
     """Say which parts of a config have no live side."""
     refuse_silent_networks(config)
-    for name, is_set in (("sources", bool(config.sources)),):
-        if is_set:
-            told = "is not spoken live yet: leave it out, or trade by score columns and signals"
-            raise ConfigError(config.complaint((name,), told))
+    if config.sources and any(is_deep(column) for column in columns(config)):
+        told = "are not read by networks while a bot runs: leave them out, or trade by models of features"
+        raise ConfigError(config.complaint(("sources",), told))

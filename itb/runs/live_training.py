@@ -26,6 +26,7 @@ from itb.mlmodels.stages.column import ScoreColumn
 from itb.runs.live_following import followed, keep_tapes
 from itb.runs.live_panels import networks_home, networks_of, train_networks
 from itb.runs.model import score_ranges, walk_forward
+from itb.runs.sources import join_sources
 from itb.runs.training_tables import training_tables
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def train_on(workspace: Workspace, homes: Mapping[str, Path]) -> None:
     for symbol, home in homes.items():
         with locked(home, timeout_s=_WAIT_S):  # a child may have outlived its bot
             sweep_drafts(home)
-            bars = bars_so_far(workspace, home, stored[symbol])
+            bars, _ = join_sources(workspace, bars_so_far(workspace, home, stored[symbol]))
             _train_symbol(workspace.config, bars, home, networks.get(symbol, {}))
 
 

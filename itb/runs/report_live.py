@@ -31,6 +31,7 @@ from itb.runs.graded import build_grader
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import kept_models, models_home
 from itb.runs.live_parts import journal_of, paper_cash, purses, stored_bars, usable_cash
+from itb.runs.live_sources import LiveSources
 from itb.runs.live_strategies import LiveStrategy, live_strategies
 from itb.runs.live_training import bars_so_far
 from itb.runs.said import Said
@@ -39,9 +40,9 @@ from itb.runs.venue import instrument
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from itb.live.scores.desk import ScoreDesk
     from itb.market.bars import Bars, FloatArray
     from itb.market.fills import Fill
-    from itb.runs.live_models import LiveModels
     from itb.runs.workspace import Workspace
 
 _KINDS = ("", "-paper", "-practice", "-paper-on-practice")
@@ -179,7 +180,11 @@ def _past(workspace: Workspace, folder: Path, lived: Lived, symbol: str, stored:
         for other in {name for files in models.columns for name in files.coins} - {symbol}:
             beside = _bars(workspace, folder, other, stored)
             windows[other] = GrowingBars(beside.between(int(bars.open_time[0]), int(bars.close_time[-1])))
-        scores, apart = _scores(lived, windows, whole, bars, warm, models)
+        sources, episodes = LiveSources(workspace), Episodes(lambda _episode: None)
+        sources.open({symbol: bars.columns})
+        networks = Networks.of(models, windows, episodes)
+        desk = score_desk(models, windows[symbol], networks, episodes, before=whole, enrich=sources.enrich)
+        scores, apart = _scores(lived, desk, bars, warm)
     rates = charged_at(workspace, bars)
     venue = Venue(costs=config.costs, instrument=instrument(config, whole), funding=rates)
     return _Past(TradedMarket(bars, scores, venue), begins, len(ticks), apart)
@@ -189,22 +194,21 @@ def _bars(workspace: Workspace, folder: Path, symbol: str, stored: Mapping[str, 
     return bars_so_far(workspace, models_home(workspace.config, symbol, folder / "models"), stored[symbol])
 
 
-def _scores(
-    lived: Lived, windows: Mapping[str, GrowingBars], whole: Bars, bars: Bars, warm: int, models: LiveModels
-) -> tuple[dict[str, ArrayScores], list[ScoreApart]]:
+def _scores(lived: Lived, desk: ScoreDesk, bars: Bars, warm: int) -> tuple[dict[str, ArrayScores], list[ScoreApart]]:
     """Let the bot's own models score the bars at once, and list where it said something else."""
-    episodes = Episodes(lambda _episode: None)
-    desk = score_desk(models, windows[bars.symbol], Networks.of(models, windows, episodes), episodes, before=whole)
     known = {
         name: ArrayScores(name, bars.open_time, desk.column(name), source.low, source.high)
         for name, source in desk.sources.items()
     }
     times, ticks = bars.open_time[warm:].tolist(), lived.ticks[bars.symbol]
-    apart = [one for name, source in known.items() for one in _apart(name, times, source.batch()[warm:], ticks)]
+    late = lived.late_sources[bars.symbol]
+    apart = [one for name, source in known.items() for one in _apart(name, times, source.batch()[warm:], ticks, late)]
     return known, apart
 
 
-def _apart(name: str, times: list[int], ours: FloatArray, ticks: Mapping[int, Any]) -> list[ScoreApart]:
+def _apart(
+    name: str, times: list[int], ours: FloatArray, ticks: Mapping[int, Any], late: Mapping[int, str]
+) -> list[ScoreApart]:
     found = []
     for time, known in zip(times, ours.tolist(), strict=True):
         if time not in ticks:
@@ -215,6 +219,8 @@ def _apart(name: str, times: list[int], ours: FloatArray, ticks: Mapping[int, An
             continue
         if not np.isclose(known, said, rtol=1e-9, atol=1e-12, equal_nan=True):
             cause = "nothing was said" if np.isnan(said) else "another model or other features spoke (late model)"
+            if time in late:
+                cause = f"late source: {late[time]}"
             found.append(ScoreApart(name, time, known, said, cause))
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +18,28 @@ if TYPE_CHECKING:
 
     from itb.config import Config
     from itb.config.sources import SourceSection
-    from itb.market.bars import Bars
+    from itb.market.bars import Bars, IntArray
     from itb.market.timeframe import Timeframe
     from itb.runs.workspace import Workspace
 
 _TIME = "time"  # the row's own time as a column, UTC milliseconds
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSource:
+    """A source that was read: its rows, how they join, and the joined columns' names with the source's own."""
+
+    section: SourceSection
+    rows: SourceRows
+    join: Join
+    names: Mapping[str, str]
+
+    def joined(self, decisions: IntArray) -> Joined:
+        """Join it to decisions, UTC milliseconds."""
+        return Joined(self.section.name, self.rows, self.join, self.names, decisions)
+
+
+Read = Callable[["SourceSection"], "tuple[SourceRows, Timeframe | None]"]
 
 
 def join_sources(workspace: Workspace, bars: Bars) -> tuple[Bars, tuple[Joined, ...]]:
@@ -29,14 +48,21 @@ def join_sources(workspace: Workspace, bars: Bars) -> tuple[Bars, tuple[Joined, 
     Nothing of a source that lies after the last bar's close is read. Raises :class:`itb.errors.ConfigError` for a
     column that is not there or would stand twice, :class:`itb.errors.BarsError` for a source that cannot be read.
     """
-    joined: list[Joined] = []
-    taken = dict.fromkeys(bars.columns, "the bars")
+    opened = open_sources(workspace, bars.columns, lambda source: read_source(workspace, source, bars))
+    joined = tuple(one.joined(bars.close_time) for one in opened)
+    extras = {name: values for one in joined for name, values in one.columns.items()}
+    return (bars.with_columns(**extras) if extras else bars), joined
+
+
+def open_sources(workspace: Workspace, columns: Iterable[str], read: Read) -> tuple[OpenSource, ...]:
+    """Read every configured source; ``columns`` are those of the bars. Raises as :func:`join_sources` does."""
+    found: list[OpenSource] = []
+    taken = dict.fromkeys(columns, "the bars")
     sources = workspace.config.sources
     for number, source in enumerate(sources):
         workspace.report(number, len(sources), f"joining {source.name}")
-        rows, frame = read_source(workspace, source, bars)
-        if _TIME not in rows.columns:
-            rows = SourceRows(rows.label, rows.times, {**rows.columns, _TIME: rows.times.astype(np.float64)})
+        rows, frame = read(source)
+        rows = timed(rows)
         names = _names(workspace, number, source, rows)
         for name in names:
             if name in taken:
@@ -44,27 +70,48 @@ def join_sources(workspace: Workspace, bars: Bars) -> tuple[Bars, tuple[Joined, 
                 raise ConfigError(workspace.config.complaint(("sources", number, "prefix"), told))
             taken[name] = f"source {source.name}"
         join = Join(frame, source.delay_ms, source.gaps, source.max_age_ms)
-        joined.append(Joined(source.name, rows, join, names, bars.close_time))
+        found.append(OpenSource(source, rows, join, names))
         workspace.report(number + 1, len(sources), f"joining {source.name}")
-    extras = {name: values for one in joined for name, values in one.columns.items()}
-    return (bars.with_columns(**extras) if extras else bars), tuple(joined)
+    return tuple(found)
+
+
+def without_sources(bars: Bars, joined: Iterable[Joined]) -> Bars:
+    """Give the bars as their own exchange tells them."""
+    from itb.market.bars import Bars
+
+    extras = {name for one in joined for name in one.names}
+    own = {name: values for name, values in bars.columns.items() if name not in extras}
+    return Bars(bars.symbol, bars.timeframe, bars.open_time, own) if extras else bars
+
+
+def timed(rows: SourceRows) -> SourceRows:
+    """Give the rows with their own time as a column, UTC milliseconds."""
+    if _TIME in rows.columns:
+        return rows
+    return SourceRows(rows.label, rows.times, {**rows.columns, _TIME: rows.times.astype(np.float64)})
 
 
 def read_source(workspace: Workspace, source: SourceSection, bars: Bars) -> tuple[SourceRows, Timeframe | None]:
     """Read the rows of a source that were complete at the last bar's close, and its timeframe (``None``: events)."""
+    stop_ms = int(bars.close_time[-1])
+    rows, frame = read_whole(workspace, source, bars.symbol, stop_ms)
+    return rows.until(stop_ms - (0 if frame is None else frame.ms)), frame
+
+
+def read_whole(
+    workspace: Workspace, source: SourceSection, symbol: str, stop_ms: int | None = None
+) -> tuple[SourceRows, Timeframe | None]:
+    """Read a source beside the bars of a symbol, and its timeframe; stored bars until a time, all else as it is."""
     from itb.datafeeds.tables import read_table
 
-    stop_ms = int(bars.close_time[-1])
     label = f"source {source.name}"
     if source.kind == "table":
-        rows, frame = read_table(_file(workspace, source, bars.symbol), label), source.timeframe
-    else:
-        try:
-            found = _bars(workspace, source, bars, stop_ms)
-        except BarsError as error:
-            raise BarsError(f"{label}: {error}") from None
-        rows, frame = SourceRows.of_bars(f"{label} ({found.label})", found), found.timeframe
-    return rows.until(stop_ms - (0 if frame is None else frame.ms)), frame
+        return read_table(source_file(workspace, source, symbol), label), source.timeframe
+    try:
+        found = _bars(workspace, source, symbol, stop_ms)
+    except BarsError as error:
+        raise BarsError(f"{label}: {error}") from None
+    return SourceRows.of_bars(f"{label} ({found.label})", found), found.timeframe
 
 
 def refuse_absent_files(config: Config) -> None:
@@ -80,13 +127,13 @@ def refuse_absent_files(config: Config) -> None:
         raise ConfigError("\n".join(absent))
 
 
-def _bars(workspace: Workspace, source: SourceSection, bars: Bars, stop_ms: int) -> Bars:
+def _bars(workspace: Workspace, source: SourceSection, traded: str, stop_ms: int | None) -> Bars:
     config = workspace.config
-    symbol = source.symbol or bars.symbol
+    symbol = source.symbol or traded
     if source.file is not None:
         from itb.datafeeds.importers import read_file
 
-        return read_file(_file(workspace, source, bars.symbol), symbol, source.timeframe)
+        return read_file(source_file(workspace, source, traded), symbol, source.timeframe)
     exchange, frame = source.exchange or config.data.exchange, source.timeframe or config.data.timeframe
     if exchange.lower() == "synthetic":
         if not config.data.is_synthetic:
@@ -109,7 +156,8 @@ def _synthetic(workspace: Workspace, symbol: str, frame: Timeframe) -> Bars:
     return aggregate(market.coin(symbol), frame)
 
 
-def _file(workspace: Workspace, source: SourceSection, symbol: str) -> Path:
+def source_file(workspace: Workspace, source: SourceSection, symbol: str) -> Path:
+    """Give the file of a source that has one, beside the bars of a symbol."""
     assert source.file is not None
     return workspace.config.locate_for(symbol, source.file)
 

@@ -29,9 +29,11 @@ from itb.runs.capsule import new_run_id
 from itb.runs.funding import charged_at
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import models_of
+from itb.runs.live_sources import LiveSources
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.said import Said
+from itb.runs.sources import without_sources
 from itb.runs.strategy import choose_strategy
 from itb.runs.venue import instrument
 
@@ -126,7 +128,10 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     start = _start(market.bars, days, 0 if scored is None else scored.first_score(chosen.columns))
     needed = 0 if models is None else models.reach + 1 + config.live.self_check
     first = max(0, start - max(_HISTORY, needed))
-    bars, warm = market.bars.slice(first, None), start - first
+    whole = without_sources(market.bars, market.sources)
+    sources = LiveSources(workspace)
+    sources.open({symbol: whole.columns})
+    bars, warm = whole.slice(first, None), start - first
     if warm < max(1, needed):
         raise BarsError(f"{bars.label}: {warm} bars before the period, {max(1, needed)} are needed; replay fewer days")
     costs = dataclasses.replace(config.costs, impact_bps=0.0)
@@ -134,7 +139,7 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     test = Backtest(chosen.strategy, chosen.parameters, config.backtest.cash, venue, stepping=config.backtest.engine)
     known = {} if scored is None else _known(scored, bars, first)
     others = () if scored is None else tuple(Beside(one.bars, int(bars.open_time[first])) for one in scored.others)
-    return _Replayer(workspace, test, market.bars.head(first), bars, warm, known, others).replay(models)
+    return _Replayer(workspace, test, whole.head(first), bars, warm, known, sources.enrich, others).replay(models)
 
 
 def _start(bars: Bars, days: float, first_score: int) -> int:
@@ -178,6 +183,7 @@ class _Replayer:
     bars: Bars
     warm: int
     known: Mapping[str, ArrayScores]
+    enrich: Callable[[Bars], Bars]
     others: tuple[Beside, ...] = ()
 
     def replay(self, models: LiveModels | None) -> Replay:
@@ -230,7 +236,8 @@ class _Replayer:
     def _desk(self, models: LiveModels, window: GrowingBars, tell: Callable[[Episode], None]) -> ScoreDesk:
         windows = {one.window.symbol: one.window for one in self.others} | {window.symbol: window}
         episodes = Episodes(tell)
-        desk = score_desk(models, window, Networks.of(models, windows, episodes), episodes, before=self.before)
+        networks = Networks.of(models, windows, episodes)
+        desk = score_desk(models, window, networks, episodes, before=self.before, enrich=self.enrich)
         for column in desk.columns:
             column.check()
         return desk
@@ -253,8 +260,9 @@ class _Replayer:
     def _cause(self, models: LiveModels, row: int, *, by_rows: bool) -> str:
         if not by_rows:
             return "model"
-        whole = models.features.compute(self.bars.head(row + 1))[-1:]
-        window = models.features.compute(self.bars.slice(row - models.features.warmup, row + 1))[-1:]
+        whole = models.features.compute(self.enrich(self.bars.head(row + 1)))[-1:]
+        part = self.bars.slice(row - models.features.warmup, row + 1)
+        window = models.features.compute(self.enrich(part))[-1:]
         cause = rows_cause(window, whole)
         return "features need more bars than their warm-up" if cause == "features" else cause
 

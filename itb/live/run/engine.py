@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -36,8 +36,9 @@ class Ticked:
 
 @dataclass
 class Listeners:
-    """Who hears what: ``ticked`` after each step; ``before`` and ``after`` are awaited around it."""
+    """Who hears what: ``ticked`` after each step; ``before`` anybody decides and ``after`` it they are awaited."""
 
+    before: list[Callable[[Step], Awaitable[None]]] = field(default_factory=list)
     ticked: list[Callable[[Ticked], None]] = field(default_factory=list)
     after: list[Callable[[Step], object]] = field(default_factory=list)
 
@@ -146,6 +147,8 @@ class Engine:
             if not step.is_late:
                 self.gate.clear(not_live(symbol))
         self._judge_gate()
+        for before in self.listeners.before:
+            await before(step)
         new = replace(step, bars=fresh)
         for lane in self.lanes:
             if not fresh.keys().isdisjoint(lane.symbols) and not lane.host.has_ended:

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _KEPT = 200  # newest events in memory, for those who look
 _DEEPEST = 8
 _BLOCK = 65_536
+LATE_SOURCE = "late source"  # of a BAR: it was decided on while a row that is joined to it was not there
 
 
 class Kind(StrEnum):
@@ -46,7 +47,7 @@ class Kind(StrEnum):
     HALTED = "HALTED"
     RESUMED = "RESUMED"
     BAR = "BAR"
-    """A bar was late, missing or revised."""
+    """A bar was late, missing or revised, or a source that is joined to it was late."""
     MODEL = "MODEL"
     COMMAND = "COMMAND"
     """A person asked for something."""

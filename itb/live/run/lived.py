@@ -13,7 +13,7 @@ from itb.live.orders.book import Book
 from itb.live.orders.events import Funded
 from itb.live.orders.funding import settled_at, share_of
 from itb.live.orders.state import OrderState, Phase
-from itb.live.run.event_log import read_events
+from itb.live.run.event_log import LATE_SOURCE, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,6 +60,7 @@ class Lived:
     first_order: dict[tuple[str, str], int] = field(default_factory=dict)
     ticks: dict[str, dict[int, Tick]] = field(default_factory=lambda: defaultdict(dict))
     odd_bars: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    late_sources: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     starts: list[int] = field(default_factory=list)
     shut: list[tuple[int, int, str]] = field(default_factory=list)
     closed_by_hand: list[int] = field(default_factory=list)
@@ -142,6 +143,8 @@ def _note(lived: Lived, event: Mapping[str, Any], time: int) -> None:
     if kind == "TICK":
         tick = Tick(dict(event.get("scores") or {}), bool(event.get("late")))
         lived.ticks[str(event["symbol"])].setdefault(int(event["bar"]), tick)
+    elif kind == "BAR" and event.get("what") == LATE_SOURCE:
+        lived.late_sources[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("detail")))
     elif kind == "BAR":
         lived.odd_bars[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("what")))
     elif kind == "START":

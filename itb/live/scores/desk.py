@@ -78,6 +78,11 @@ class Derived:
     compute: Callable[[Mapping[str, FloatArray]], Mapping[str, FloatArray]]
 
 
+def as_they_are(bars: Bars) -> Bars:
+    """Give bars without any other source's columns."""
+    return bars
+
+
 @dataclass
 class SelfCheck:
     """How often a score computed again was what had been said, by cause; ``largest`` is the largest difference."""
@@ -115,7 +120,7 @@ class ScoreDesk:
         episodes: Episodes,
         followers: Sequence[Follower] = (),
         check: int = 1,
-        enrich: Callable[[Bars], Bars] = lambda bars: bars,
+        enrich: Callable[[Bars], Bars] = as_they_are,
     ) -> None:
         if check < 0:
             raise ValueError(f"check must be 0 or more earlier bars, was {check}")
