@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from itb.config.environment import load_secrets, secret_values
 from itb.config.told import outputs
-from itb.errors import ConfigError, ItbError
+from itb.errors import ConfigError, ItbError, ModelError
 from itb.live.run.lock import LOCK_FILE, InstanceLock, account_lock_file
 from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
@@ -21,6 +21,7 @@ from itb.runs.live_models import live_models
 from itb.runs.live_parts import check_account
 from itb.runs.live_perpetuals import check_markets
 from itb.runs.live_prices import check_prices
+from itb.runs.live_words import with_remedy
 from itb.runs.practice import Rehearsal, build_exchange
 from itb.runs.rehearsal import PracticeProcess, begun_with, find_exchange, start_exchange
 from itb.runs.strategy import check_settings
@@ -126,16 +127,21 @@ def _one_life(
         practice, until_ms = None, None
         if launch.rehearsal is not None:
             practice, until_ms = _rehearse(workspace, launch.rehearsal, folder, tell)
-        models = {
-            symbol: live_models(workspace, symbol, until_ms, folder / "models")
-            for symbol in workspace.config.data.symbols
-        }
+        try:
+            models = {
+                symbol: live_models(workspace, symbol, until_ms, folder / "models")
+                for symbol in workspace.config.data.symbols
+            }
+        except ModelError as error:
+            raise with_remedy(error, workspace.config, launch, folder) from None
         if launch.rehearsal is not None and practice is None:
             practice = start_exchange(workspace, launch.rehearsal, folder)
             tell(f"Practice exchange at {practice.url}, process {practice.pid}{_takes(workspace, launch)}")
         bot = Bot(workspace, launch, folder, models, practice, tell, console)
         try:
             return asyncio.run(bot.run()), bot.next_life
+        except ModelError as error:
+            raise with_remedy(error, workspace.config, launch, folder) from None
         finally:
             begun.append(bot.is_up)
 

@@ -323,7 +323,7 @@ class Bot:
         networks, desks = score_desks(self.models, windows, before, hear, check, self.sources.enrich)
         whole = [column.is_whole() for desk in desks.values() for column in desk.columns]  # each tells what ails it
         if not any(whole):
-            raise ModelError(f"no model is whole; remove {self.folder / 'models'} to train them anew")
+            raise ModelError("no model is whole")
         engine = Engine(
             windows, desks, [main], gate, self.board,
             decide_s=self.settings.decide_within.ms / 1000, most_steps=self.launch.bars,

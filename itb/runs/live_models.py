@@ -25,6 +25,7 @@ from itb.runs.deep import is_deep
 from itb.runs.live_following import Following, followed, keep_tapes, read_following
 from itb.runs.live_panels import keep_network, networks_home, reach_of, refuse_silent_networks, rows_read
 from itb.runs.live_training import keep_ground
+from itb.runs.live_words import command
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.refine import score_column, stages_folder
@@ -144,7 +145,10 @@ def _train(workspace: Workspace, symbol: str, until_ms: int | None) -> ScoredMar
     for walked in scored.walked:
         if not any(entry.promoted for entry in walked.timeline.entries):
             last = utc(market.bars.close_time[-1])
-            raise ModelError(f"{walked.column}: no model could be trained on {market.bars.label} until {last}")
+            raise ModelError(
+                f"{walked.column}: no model could be trained on {market.bars.label} until {last}; "
+                f"`{command(workspace.config, 'walkforward')}` says what each refit lacks"
+            )
     return scored
 
 

@@ -174,6 +174,6 @@ def test_damaged_models_at_a_start_cost_their_symbol_and_without_any_there_is_no
     assert len(well.orders()[BTC]) == before[BTC]
     assert len(well.orders()[ETH]) > before[ETH]
     told = json.dumps(well.events())
-    with pytest.raises(ModelError, match=r"no model is whole; remove .*models to train them anew"):
+    with pytest.raises(ModelError, match=r"no model is whole\. To train .*: rm -r \S+/models && itb live --practice$"):
         lived(workspace, bars=2)
     assert '"START"' not in json.dumps(well.events()).removeprefix(told[:-1])

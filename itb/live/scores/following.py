@@ -66,7 +66,7 @@ class Past:
         if len(absent):
             raise ModelError(
                 f"{self.tape.column}: {len(absent):,} bars that it was scored on are not there any more, the first is "
-                f"{utc(int(absent[0]))}; run `itb data download`, or remove the bot's models to train anew"
+                f"{utc(int(absent[0]))}; `itb data download` may bring them back"
             )
         return whole
 

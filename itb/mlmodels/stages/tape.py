@@ -58,14 +58,10 @@ class ScoreTape:
             head = json.loads(first)
             column, rows, told = str(head["column"]), int(head["rows"]), head["sha256"]
         except OSError as error:
-            raise ModelError(
-                f"{path}: cannot be read ({error.strerror}); remove the bot's models to train anew"
-            ) from None
+            raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{path}: not the scores of a column ({error}); remove the bot's models to train anew"
-            ) from None
+            raise ModelError(f"{path}: not the scores of a column ({error})") from None
         if hashlib.sha256(body).hexdigest() != told or len(body) != 16 * rows:
-            raise ModelError(f"{path}: the scores were altered (sha256 differs); remove the bot's models to train anew")
+            raise ModelError(f"{path}: the scores were altered (sha256 differs)")
         times = np.frombuffer(body, "<i8", rows).astype(np.int64)
         return cls(column, times, np.frombuffer(body, "<f8", rows, 8 * rows).astype(np.float64))
