@@ -318,8 +318,7 @@ class Bot:
         """Put accounts, strategies and scores together."""
         gate = StartGate((RECONCILED, *(not_live(symbol) for symbol in self.symbols)), self._gate_changed)
         windows = {symbol: GrowingBars(bars, kept_bars(bars)) for symbol, bars in histories.items()}
-        before = {symbol: self.refits.before(symbol, bars) for symbol, bars in self._stored.items()}
-        hear, check = self.board.hear, self.settings.self_check
+        hear, check, before = self.board.hear, self.settings.self_check, self.refits.before(self._stored)
         networks, desks = score_desks(self.models, windows, before, hear, check, self.sources.enrich)
         whole = [column.is_whole() for desk in desks.values() for column in desk.columns]  # each tells what ails it
         if not any(whole):

@@ -125,8 +125,11 @@ class Refits:
         home = self.models[symbol].home
         return stored if read_kept(home / BARS_FILE) is None else bars_so_far(self.workspace, home, stored)
 
-    def before(self, symbol: str, stored: Bars | None) -> Bars | None:
+    def before(self, stored: Mapping[str, Bars | None]) -> dict[str, Bars | None]:
         """Give all bars so far, of which those before the history are what columns that follow scores go on from."""
+        return {symbol: self._before(symbol, bars) for symbol, bars in stored.items()}
+
+    def _before(self, symbol: str, stored: Bars | None) -> Bars | None:
         home, models = self.models[symbol].home, self.models[symbol]
         if models.following.since is None or (stored is None and read_kept(home / BARS_FILE) is None):
             return None
