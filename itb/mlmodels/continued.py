@@ -15,9 +15,10 @@ from itb.mlmodels.timeline import ModelTimeline
 from itb.mlmodels.walkforward import entry_of, scores_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from itb.market.bars import IntArray
     from itb.mlmodels.algorithm import Algorithm
     from itb.mlmodels.splits import Block
     from itb.mlmodels.table import TrainingTable
@@ -32,19 +33,24 @@ def due_blocks(walk: WalkForward, table: TrainingTable, timeline: ModelTimeline)
     they were fitted at other bars.
     """
     blocks = walk.blocks(table, ahead=walk.refit_delay_bars)
+    check_begun(timeline, blocks, table.open_time)
+    return blocks[len(timeline.entries) :]
+
+
+def check_begun(timeline: ModelTimeline, blocks: Sequence[Block], open_time: IntArray) -> None:
+    """Refuse ``blocks``, counted in bars of ``open_time``, that do not begin with the refits of a timeline."""
     for block, entry in zip(blocks, timeline.entries, strict=False):
-        if int(table.open_time[block.fit_bar]) != entry.known_at:
+        if int(open_time[block.fit_bar]) != entry.known_at:
             raise ModelError(
                 f"{timeline.column}: refit {block.number} was fitted at {utc(entry.known_at)}, these bars and settings "
-                f"fit it at {utc(table.open_time[block.fit_bar])}; continue with the bars and settings it began with, "
-                "or train anew"
+                f"fit it at {utc(open_time[block.fit_bar])}; continue with the bars and settings it began with, or "
+                "train anew"
             )
     if len(blocks) < len(timeline.entries):
         raise ModelError(
             f"{timeline.column}: {len(timeline.entries)} refits are there, these bars reach to {len(blocks)}; continue "
             "with the bars it began with"
         )
-    return blocks[len(timeline.entries) :]
 
 
 def continue_walk(

@@ -19,6 +19,7 @@ from itb.live.bars.kept import KeptBars
 from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
 from itb.live.run.drifting import Ground
+from itb.mlmodels.deep.model import PanelModel
 from itb.mlmodels.timeline import ModelTimeline
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.live_desks import Networks, score_desk
@@ -119,7 +120,7 @@ def test_shadows_trade_other_triggers_by_the_same_scores(lived) -> None:
     assert report.data["fills"]["same"] == len(fills["main"]) > 0
 
 
-def test_networks_and_a_stack_on_them_learn_on_as_over_all_bars(tmp_path: Path) -> None:
+def test_networks_and_a_stack_on_them_learn_on_as_over_all_bars(tmp_path: Path, monkeypatch) -> None:
     """Trained until a bar, then trained on as the child does: the files and scores of one run over all bars."""
     place = workspace(tmp_path, *STACKED)
     bars = {symbol: load_market(place, symbol, run_id="1", command="walkforward").bars for symbol in SYMBOLS}
@@ -130,6 +131,9 @@ def test_networks_and_a_stack_on_them_learn_on_as_over_all_bars(tmp_path: Path) 
             kept = KeptBars(one.home / BARS_FILE, symbol, bars[symbol].timeframe, tuple(bars[symbol].columns))
             kept.add(rows_of(bars[symbol].head(stop)))
         train_on(place, {symbol: one.home for symbol, one in models.items()})
+    monkeypatch.setattr(PanelModel, "scores", lambda *_: pytest.fail("nothing is due, and what was said is kept"))
+    train_on(place, {symbol: one.home for symbol, one in models.items()})
+    monkeypatch.undo()
     assert set(Ground.load(models["ETH/USDT"].home / GROUND_FILE).usual) == {"log_return", "log_return_lag_1"}
     said = columns_said(models, {symbol: one.head(490) for symbol, one in bars.items()})
     for symbol in SYMBOLS:

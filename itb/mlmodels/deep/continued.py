@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from itb.errors import ModelError
-from itb.market.bars import utc
+from itb.mlmodels.continued import check_begun
 from itb.mlmodels.deep.door import torch_for
 from itb.mlmodels.deep.result import PanelResult
 from itb.mlmodels.timeline import ModelTimeline
@@ -49,7 +48,8 @@ def continue_panel(walk: PanelWalk, home: Path) -> tuple[TimelineEntry, ...]:
 def kept_panel(walk: PanelWalk, home: Path) -> PanelResult:
     """Give what a walk-forward that was continued in ``home`` has come to, as a run over these bars gives it.
 
-    Scores that were kept are taken, the others are given again by the model that spoke.
+    Scores that were kept are taken, the others are given again by the model that spoke, and kept where they are its
+    own refit's: so that going on costs what is new.
     """
     timeline = ModelTimeline.load(home / "timeline.json")
     panel = walk.panel
@@ -65,6 +65,8 @@ def kept_panel(walk: PanelWalk, home: Path) -> PanelResult:
             scores[rows.start : rows.start + known] = test[:known]
         if speaking and len(rows) > known:
             scores[rows.start + known : rows.stop] = walk.model(home, speaking).scores(panel, rows[known:])
+            if entry.promoted:
+                walk.keep_scores(home, block, scores[rows.start : rows.stop])
         folds.append(fold)
     return PanelResult(
         walk.column, panel, walk.targets, scores, timeline, tuple(folds), home, walk.fingerprint, 0, walk.algorithm
@@ -73,16 +75,6 @@ def kept_panel(walk: PanelWalk, home: Path) -> PanelResult:
 
 def _blocks(walk: PanelWalk, timeline: ModelTimeline) -> tuple[Block, ...]:
     """Give all refits up to the last bar; refuse bars and settings by which the earlier ones were fitted elsewhere."""
-    blocks, times = walk.blocks(ahead=walk.walk.refit_delay_bars), walk.panel.open_time
-    hint = "continue with the bars and settings it began with, or train anew"
-    for block, entry in zip(blocks, timeline.entries, strict=False):
-        if int(times[block.fit_bar]) != entry.known_at:
-            raise ModelError(
-                f"{timeline.column}: refit {block.number} was fitted at {utc(entry.known_at)}, these bars and settings "
-                f"fit it at {utc(times[block.fit_bar])}; {hint}"
-            )
-    if len(blocks) < len(timeline.entries):
-        raise ModelError(
-            f"{timeline.column}: {len(timeline.entries)} refits are there, these bars reach to {len(blocks)}; {hint}"
-        )
+    blocks = walk.blocks(ahead=walk.walk.refit_delay_bars)
+    check_begun(timeline, blocks, walk.panel.open_time)
     return blocks

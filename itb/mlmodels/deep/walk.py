@@ -178,6 +178,12 @@ class PanelWalk:
         told, test = self._read(home, block)
         return _fold(block, entry, told), test
 
+    def keep_scores(self, home: Path, block: Block, test: Table) -> None:
+        """Keep the scores that a refit's model has given since, beside those that it gave then."""
+        told, _ = self._read(home, block)
+        arrays = told.pop("arrays") | {"test": test}
+        write_whole(self._path(home, block), dump_tensors(arrays, {"refit": json.dumps(told)}))
+
     def _fit(self, home: Path, block: Block, latest: str, total: int, progress: Progress | None) -> None:
         lesson = self.lesson(block)
         told: dict[str, Any] = {
