@@ -170,6 +170,8 @@ def _fills(config: Config, outcome: Outcome | SharedOutcome) -> Iterator[tuple[s
         yield "The protections held no entry back.", "plain"
     if config.account.tranches:
         yield f"Up to {config.account.tranches} positions overlap, each from an equal part of the cash.", "plain"
+    if config.strategy.settings.get("entry") == "limit":
+        yield "Entries rest as limits: a bar that touches one was taken to fill all of it.", "warn"
     if config.strategy.settings.get("protection_from") == "next_bar":
         told = (
             "Stops and targets were not tested in the entry bar, and a bar that touched both was taken to touch the "

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
 import numpy as np
 import pytest
 
@@ -25,6 +26,7 @@ from itb.market.bars import Bars
 from itb.market.costs import Costs
 from itb.market.fills import Fill
 from itb.market.instrument import Instrument
+from itb.strategies.base import Strategy
 from itb.strategies.ml_threshold import MLThreshold
 from itb.strategies.protections import StopLossGuard
 
@@ -151,6 +153,22 @@ def test_large_orders_in_parts_are_one_order_to_the_bars() -> None:
     assert len(backtest.fills) > 6
 
 
+class Plain(Strategy):
+    """Enters and leaves at the market, without protection."""
+
+    def next(self) -> None:
+        if not self.is_waiting and len(self.data) % 9 == 0:
+            self.send(-self.held or 0.45, "signal" if self.held else "entry")
+
+
+def test_large_orders_without_a_plan_of_their_own_go_in_parts() -> None:
+    bars = SyntheticMarket(150, "1m", seed=9).bars()["BTC/USDT"]
+    test = Backtest(Plain, {}, venue=Venue(instrument=BTC))
+    backtest, paper, practice, _ = three(test, bars, Slicing(Decimal(2_000)))
+    assert (paper.apart, practice.apart) == (None, None)
+    assert {fill.reason for fill in backtest.fills} == {"entry", "signal"}
+
+
 def test_parts_of_an_entry_that_rests_fill_within_its_bar_on_paper() -> None:
     """On a venue each part comes after the one before was heard of: in lock-step a bar later."""
     bars = SyntheticMarket(230, "1m", seed=9).bars()["BTC/USDT"]
@@ -165,6 +183,40 @@ def test_parts_of_an_entry_that_rests_fill_within_its_bar_on_paper() -> None:
     )
     assert ours == theirs
     assert len(ours) > 6
+
+
+class Breakout(Strategy):
+    """Buys breakouts by stop-limit orders, taken back after some bars, and sells what it got."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resting: Any = None
+
+    def next(self) -> None:
+        if self.is_waiting:
+            return
+        bar, close = len(self.data), self.data.close[0]
+        is_at_rest = self.resting is not None and self.resting.alive()
+        if self.held:
+            if bar % 7 == 0:
+                self.send(-self.held, "exit")
+        elif not is_at_rest and bar % 3 == 0:
+            stop = close * (1.0002 if bar % 2 else 1.0006)
+            self.resting = self.buy(
+                size=0.25, exectype=bt.Order.StopLimit, price=stop, plimit=stop * 1.0004, reason="breakout"
+            )
+        elif is_at_rest and bar % 11 == 0:
+            self.cancel(self.resting)
+
+
+def test_stop_limit_orders_of_a_strategy_are_triggered_and_filled_alike() -> None:
+    bars = SyntheticMarket(330, "1m", seed=4).bars()["BTC/USDT"]
+    test = Backtest(Breakout, {}, venue=Venue(instrument=BTC))
+    backtest, paper, practice, _ = three(test, bars)
+    assert (paper.apart, practice.apart) == (None, None)
+    stop_limits = [order.status for order in backtest.orders if "limit" in order.kind]
+    assert {"completed", "canceled"} <= set(stop_limits)
+    assert stop_limits.count("completed") > 5
 
 
 # ---- the comparison can fail, and says why
