@@ -162,6 +162,24 @@ async def traded(trading: Trading, rounds: int) -> Book:
     return dealer.book
 
 
+def test_funding_is_booked_while_a_stop_rests(journal_file: Path) -> None:
+    venue = StoppedVenue("1000")
+
+    async def act(gateway: CcxtPerpetuals) -> Book:
+        with Journal(journal_file) as journal:
+            trading = Trading(venue, gateway, journal, seed=1)
+            await trading.pulse(2)
+            trading.decide(1)
+            await trading.pulse(6)
+            venue.fund("0.0003")
+            await trading.pulse(4)
+            return trading.dealer.book
+
+    book = on_venue(venue, act)
+    assert [order.phase for order in book.unsettled()] == [Phase.OPEN]
+    assert [paid.amount for paid in book.fundings.values()] == [Decimal(venue.incomes[0]["income"])]
+
+
 def ledger(venue: StoppedVenue, opening: str) -> tuple[Decimal, Decimal]:
     """Coins and money by adding up, one by one, everything that the venue did."""
     coins, money = Decimal(0), Decimal(opening)
