@@ -41,7 +41,7 @@ COMMAND = (
     sys.executable, "-c", "from itb.cli import main; main()", "live", "--practice", "--json", "--speed", str(SPEED),
     "--faults", "all=20", "--bars", str(BARS), *(part for text in SETTINGS for part in ("--set", text)),
 )  # fmt: skip
-PATIENCE_S = 600
+PATIENCE_S, _HOUR_MS = 600, 3_600_000
 
 
 def live_and_die(folder: Path, kills: int, seed: int) -> Path:
@@ -82,11 +82,14 @@ def lives(home: Path) -> int:
 
 async def truth_of(url: str, opened: Opened) -> VenueTruth:
     """Ask an exchange for all that it knows; as often as it takes, for it still fails."""
+    now = opened.time
     line = open_line(traits_of("binance", SYMBOLS), Account(practice_url=url, speed=float(SPEED)))
     try:
-        gateway = CcxtGateway(line, lambda: time.time() * 1000)
-        orders = [order for symbol in SYMBOLS for order in await gateway.orders_since(symbol, 0)]
-        trades = [trade for symbol in SYMBOLS for trade in await gateway.trades_since(symbol, 0)]
+        gateway = CcxtGateway(line, lambda: now)
+        now = await gateway.server_time()
+        since = opened.time - _HOUR_MS  # a day of the past is a page, so not from the beginning of time
+        orders = [order for symbol in SYMBOLS for order in await gateway.orders_since(symbol, since)]
+        trades = [trade for symbol in SYMBOLS for trade in await gateway.trades_since(symbol, since)]
         held = {one.currency: one.total for one in await gateway.balances()}
     finally:
         await line.close()
@@ -102,7 +105,8 @@ def found_at(home: Path, url: str) -> list[str]:
     for _ in range(40):
         try:
             found = violations(book, asyncio.run(truth_of(url, opened)))
-        except (NoAnswerError, GatewayError):
+        except (NoAnswerError, GatewayError) as error:
+            found = [f"no answer: {error}"]
             continue
         if not found:
             break
