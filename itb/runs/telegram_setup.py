@@ -8,9 +8,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from itb.config.environment import write_env_file
+from itb.config.told import ways
 from itb.errors import ConfigError, GatewayError
 from itb.live.notify.chat.incoming import read_update, update_number
-from itb.live.notify.telegram import TelegramLine
+from itb.live.notify.telegram import Telegram, TelegramLine
 from itb.live.notify.ways.way import LaterError, RefusedError, UnclearError
 from itb.runs.said import Said
 from itb.runs.try_ways import sample_picture
@@ -46,8 +47,10 @@ def setup(
     tell
         Says what to do next.
     address
-        Where the Bot API is; empty: Telegram's own.
+        Where the Bot API is; empty: where a configured way finds it, else Telegram's own.
     """
+    configured = (part for part in ways(workspace.config).values() if isinstance(part, Telegram))
+    address = address or next((part.address for part in configured), "")
     token = ask().strip()
     if not _TOKEN.fullmatch(token):
         told = "this is not the token of a bot; expected one such as 123456789:AA…, as @BotFather gives it"

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from itb.live.journal.store import Journal
-from itb.live.orders.book import Book
-from itb.runs.rehearsal import find_exchange
-from tests.live.notify.bot_api import OWNER, READER, STRANGER, TOKEN, BotApi
+from tests.live.notify.bot_api import OWNER, READER, STRANGER, TOKEN, BotApi, Call
+from tests.runs.chatting import CONFIG, Chat
 
-CONFIG = """
-[data]
-timeframe = "1m"
-[synthetic]
-bars = 16000
-[walkforward]
-train = 5000
-refit_every = 1000
-workers = 1
-[model]
-rounds = 20
+OUTPUTS = """
 [strategy]
 buy_threshold = 0.42
 sell_threshold = 0.38
 [[protections]]
 kind = "cooldown"
 stop_duration = 600
-[telegram]
-chat = {owner}
-owners = [{owner}]
-readers = [{reader}]
-[[ways]]
-kind = "telegram"
-address = "{url}"
-pace_s = 0
+[[live.shadows]]
+called = "eager"
+buy_threshold = 0.40
+[[live.shadows]]
+called = "steps"
+tranches = 3
 [[outputs]]
 kind = "score_steps"
 [[outputs]]
@@ -60,92 +43,17 @@ every = "15m"
 ASKED = {
     "/status": "BTC/USDT", "/profit": "", "/daily": "", "/weekly": "", "/monthly": "", "/performance": "",
     "/balance": "USDT", "/count": "positions", "/trades": "", "/orders": "", "/score BTC/USDT": "up_12",
-    "/scoreboard": "", "/model": "up_12", "/shadow": "", "/optimize status": "no search", "/health": "",
-    "/logs 3": "TICK", "/backtest": "Backtest asked by",
+    "/scoreboard": "", "/model": "up_12", "/shadow": "steps (watched)", "/optimize status": "no search", "/health": "",
+    "/logs 3": "TICK", "/backtest 1": "Backtest asked by",
     "/show_config data": "1m", "/whitelist": "BTC/USDT", "/blacklist": "None", "/locks": "", "/version": "itb",
     "/help": "/forceenter",
 }  # fmt: skip
 
 
-class Chat:
-    """A bot in a process, and a person who writes to it."""
-
-    def __init__(self, folder: Path, api: BotApi) -> None:
-        self.folder, self.api = folder, api
-        (folder / "itb.toml").write_text(CONFIG.format(owner=OWNER, reader=READER, url=api.url))
-        command = [
-            sys.executable,
-            "-c",
-            "from itb.cli import main; main()",
-            "live",
-            "--practice",
-            "--speed",
-            "600",
-            "--bars",
-            "9000",
-        ]
-        environment = {**os.environ, "ITB_TELEGRAM_TOKEN": TOKEN}
-        self.log = (folder / "log").open("wb")
-        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=self.log, stderr=self.log)
-
-    def until(self, is_so: Callable[[], Any], what: str, seconds: float = 240) -> Any:
-        """Wait for something."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := is_so():
-                return found
-            time.sleep(0.02)
-        log = (self.folder / "log").read_text()[-2000:]
-        raise AssertionError(f"{what} did not come; {self.api.texts()[-5:]}; {log}")
-
-    def ask(self, text: str, wanted: str, user: int = OWNER) -> str:
-        """Say something and give the answer, which is not a notice of the outputs."""
-        before = len(self.api.sent())
-        self.api.now = int(time.time())
-        self.api.say(text, user)
-        return str(self.until(lambda: self._said(before, wanted), f"the answer to {text}"))
-
-    def _said(self, before: int, wanted: str) -> str:
-        texts = [call.said.get("text") or call.said.get("caption", "") for call in self.api.sent()[before:]]
-        return next((text for text in texts if wanted in text and not text.startswith(("₿", "🟢", "🔴"))), "")
-
-    def order(self, text: str, wanted: str) -> str:
-        """Give an order and say yes."""
-        before = len(self.api.sent("sendMessage"))
-        self.ask(text, "Within")
-        call = next(one for one in self.api.sent("sendMessage")[before:] if "Within" in str(one.said.get("text")))
-        keys = call.said["reply_markup"]
-        keys = json.loads(keys) if isinstance(keys, str) else keys
-        edits = len(self.api.sent("editMessageText"))
-        self.api.press(keys["inline_keyboard"][0][0]["callback_data"])
-        found = self.until(lambda: self.api.sent("editMessageText")[edits:], f"the end of {text}")
-        answer = str(found[0].said["text"])
-        assert wanted in answer
-        return answer
-
-    def book(self) -> Book:
-        """Read the journal."""
-        journal = Journal(self.folder / "runs" / "live" / "bot-practice" / "journal.sqlite")
-        try:
-            return Book().replay(journal.events())
-        finally:
-            journal.close()
-
-    def end(self) -> None:
-        """End what is left."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.log.close()
-        found = find_exchange(self.folder / "runs" / "live" / "bot-practice")
-        if found is not None:
-            found.stop()
-
-
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
     with BotApi() as api:
-        talking = Chat(tmp_path, api)
+        talking = Chat(tmp_path, api, CONFIG + OUTPUTS, ["--speed", "600", "--bars", "1500"])
         try:
             yield talking
         finally:
@@ -159,9 +67,8 @@ def test_a_bot_is_followed_and_steered_from_a_chat(chat: Chat) -> None:
         assert wanted in chat.ask(text, wanted)
     assert "/forceenter" not in chat.ask("/help", "/status", READER)
     assert "not a command" in chat.ask("/stop", "not a command", READER)
-    chart = len(chat.api.sent("sendPhoto"))
-    chat.ask("/chart BTC/USDT", "")
-    chat.until(lambda: len(chat.api.sent("sendPhoto")) > chart, "the chart")
+    assert "eager (watched)" in chat.ask("/shadow", "main")
+    _draw(chat)
 
     chat.order("/pause", "paused")
     chat.until(lambda: chat.book().halted, "the pause")
@@ -177,16 +84,43 @@ def test_a_bot_is_followed_and_steered_from_a_chat(chat: Chat) -> None:
     chat.order("/forceexit all", "closing")
     chat.until(lambda: not any(chat.book().positions.values()), "the exit")
     chat.order("/reload_config", "sound")
-    chat.until(lambda: (chat.folder / "log").read_text().count("Beginning anew"), "the new life")
-    chat.until(lambda: (chat.folder / "log").read_text().count("state in") > 1, "the new life")
-    time.sleep(1)
+    chat.until(lambda: chat.said.count("state in") > 1, "the new life")
+    assert "Beginning anew: the config was read again" in chat.said
+    chat.until(lambda: sum("Started" in text for text in chat.texts()) > 1, "the new life")
+    chat.ask("/version", "itb")
     chat.order("/stop", "stopping")
-    assert chat.process.wait(60) == 0
+    assert chat.process.wait(120) == 0
     told = {str(call.said["chat_id"]) for call in chat.api.sent("sendMessage")}
     assert told <= {str(OWNER), str(READER)}
-    assert TOKEN not in (chat.folder / "log").read_text()
+    assert TOKEN not in chat.said
     assert any("Started" in text for text in chat.api.texts())
     assert any("BUY" in text.upper() for text in chat.api.texts())
+
+
+def _draw(chat: Chat) -> None:
+    """Ask for a chart; kill who draws it, and ask again."""
+    for _ in range(2):
+        wanted = len(charts(chat)) + 1
+        chat.ask("/chart BTC/USDT", "BTC/USDT")
+        chat.until(partial(_has_charts, chat, wanted), "the chart")
+        for pid in children(chat.process.pid):
+            if b"draw_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+
+
+def _has_charts(chat: Chat, wanted: int) -> bool:
+    return len(charts(chat)) >= wanted
+
+
+def charts(chat: Chat) -> list[Call]:
+    return [call for call in chat.api.sent("sendPhoto") if call.said.get("caption") == "BTC/USDT"]
+
+
+def children(parent: int) -> list[int]:
+    """Give the processes that a process has begun."""
+    return [
+        int(pid) for task in Path(f"/proc/{parent}/task").iterdir() for pid in (task / "children").read_text().split()
+    ]
 
 
 def _enter(chat: Chat) -> None:

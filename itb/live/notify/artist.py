@@ -26,6 +26,10 @@ class NotDrawnError(Exception):
     """A picture could not be drawn; what it belonged to goes without."""
 
 
+class NobodyDrawsError(NotDrawnError):
+    """The process that draws is in trouble; who is to know has been told."""
+
+
 class _GoneError(Exception):
     """The process ended before it had answered."""
 
@@ -40,7 +44,8 @@ class Artist:
 
     The process begins with the first picture, knows nothing but the ``environment`` and what it is to draw, and ends by
     itself when nobody has asked for a while. One that was found dead is replaced. One that hangs or dies over a picture
-    costs that picture, and others for a while: ``told`` hears why, once, and an empty text when it works again.
+    costs that picture, and if the next one does so too, others for a while: ``told`` hears why, once, and an empty text
+    when it works again.
 
     Parameters
     ----------
@@ -51,7 +56,7 @@ class Artist:
     within_s
         How long a picture may take.
     rest_s
-        How long nothing is tried after a process failed.
+        How long nothing is tried after two processes in a row have failed.
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class Artist:
         told: Callable[[str], None] = lambda _text: None,
         *,
         within_s: float = 30.0,
-        rest_s: float = 600.0,
+        rest_s: float = 300.0,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self._environment, self._told, self._command = dict(environment), told, tuple(command)
@@ -76,15 +81,15 @@ class Artist:
         asked = framed(json.dumps({"picture": drawing.plain(), "theme": theme}).encode())
         with self._lock:
             if self._is_closed:
-                raise NotDrawnError("the program ends")
+                raise NobodyDrawsError("the program ends")
             if time.monotonic() < self._resting_until:
-                raise NotDrawnError(self._trouble)
+                raise NobodyDrawsError(self._trouble)
             try:
                 drawn = self._drawn(asked)
             except (_GoneError, OSError) as error:
                 if not self._is_closed:
                     self._failed(str(error))
-                raise NotDrawnError(self._trouble) from None
+                raise NobodyDrawsError(str(error)) from None
             if self._trouble:
                 self._trouble = ""
                 self._told("")
@@ -134,10 +139,11 @@ class Artist:
         return head[:1] + body
 
     def _failed(self, why: str) -> None:
-        _log.warning("%s", why)
         self._end()
-        self._resting_until = time.monotonic() + self._rest_s
-        if not self._trouble:
+        if self._trouble:
+            self._resting_until = time.monotonic() + self._rest_s
+        else:
+            _log.warning("%s", why)
             self._told(why)
         self._trouble = why
 

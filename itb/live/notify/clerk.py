@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from itb.live.notify.artist import draw_here
+from itb.live.notify.artist import NobodyDrawsError, draw_here
 from itb.live.notify.grader import sent_of
 from itb.live.notify.letters import DIGEST_ROOM, REPEAT_ROOM
 from itb.live.notify.mailroom import Draft
@@ -95,6 +95,8 @@ class Clerk:
         if message.picture is not None:
             try:
                 picture = self._draw(message.picture, self._theme)
+            except NobodyDrawsError:
+                pass  # told by whoever has it drawn
             except Exception as error:  # noqa: BLE001  a message without its picture is better than none
                 _log.warning("output %s: its picture: %s: %s", output.name, type(error).__name__, error)
         kind, _, rest = happened.key.partition("/")

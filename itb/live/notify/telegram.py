@@ -213,8 +213,9 @@ def _translated() -> Any:
         raise RefusedError(f"telegram: {shown(str(error))}") from None
     except told.NetworkError as error:
         cause = type(error.__cause__).__name__
-        what = f"telegram: {shown(str(error)).split(':')[0]}"
-        raise (LaterError(what) if cause in _NEVER_LEFT else UnclearError(what)) from None
+        if cause in _NEVER_LEFT:
+            raise LaterError(f"telegram: cannot be reached ({cause}); is this machine online?") from None
+        raise UnclearError(f"telegram: {shown(str(error)).split(':')[0]}") from None
     except told.TelegramError as error:
         raise UnclearError(f"telegram: {shown(str(error))}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
