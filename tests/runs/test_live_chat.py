@@ -98,17 +98,18 @@ def test_a_bot_is_followed_and_steered_from_a_chat(chat: Chat) -> None:
 
 
 def _draw(chat: Chat) -> None:
-    """Ask for a chart; kill who draws it, and ask again."""
-    for _ in range(2):
-        wanted = len(charts(chat)) + 1
-        chat.ask("/chart BTC/USDT", "BTC/USDT")
-        chat.until(partial(_has_charts, chat, wanted), "the chart")
-        for pid in children(chat.process.pid):
-            if b"draw_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+    """Ask for a chart; kill who draws, perhaps in the middle of another picture, and ask again."""
+    chat.until(partial(_has_charts, chat, 1), "the chart")
+    for pid in children(chat.process.pid):
+        if b"draw_child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    chat.until(partial(_has_charts, chat, 2), "the chart by another process")
 
 
 def _has_charts(chat: Chat, wanted: int) -> bool:
+    """Ask for a chart and wait for the end of its answer, picture or not."""
+    chat.ask("/chart BTC/USDT", "BTC/USDT")
+    chat.ask("/version", "itb")
     return len(charts(chat)) >= wanted
 
 
