@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from itb.errors import ConfigError, GatewayError, JournalError
+from itb.errors import ConfigError, GatewayError
 from itb.live.dealer import Dealer
 from itb.live.gateways.ccxt_news import PriceKind, follow_prices
 from itb.live.gateways.lasting import LastingVenue
@@ -107,6 +106,5 @@ def hear(account: Account, symbol: str, quote: Quote) -> None:
         changed = dealer.gateway.hear(symbol, quote.bid, quote.ask)
         if changed:
             account.hear_news(orders=changed.orders, trades=changed.trades)
-    with contextlib.suppress(JournalError):  # the dealer keeps it as its trouble, and tells
-        if dealer.touch(symbol, quote.bid, quote.ask):
-            account.wake()
+    if dealer.touch(symbol, quote.bid, quote.ask):
+        account.hurry()

@@ -211,11 +211,15 @@ def test_a_new_life_goes_on_with_what_rested(journal_file: Path) -> None:
         account = paper_account(Journal(journal_file), lambda: now[0], 1, QuotePaper)
         for intent in wishes:
             account.dealer.ask(intent)
-        asyncio.run(account.dealer.settle())
-        for price in prices:
-            now[0] += 1_000
-            hear(account, PAIR, Quote(Decimal(price), Decimal(price), now[0]))
-            asyncio.run(account.dealer.settle())
+
+        async def trade() -> None:
+            await account.dealer.settle()
+            for price in prices:
+                now[0] += 1_000
+                hear(account, PAIR, Quote(Decimal(price), Decimal(price), now[0]))
+                await account.dealer.settle()
+
+        asyncio.run(trade())
         account.dealer.journal.close()
         return account
 
