@@ -66,7 +66,7 @@ def test_a_bot_in_tranches_does_what_the_backtest_of_its_bars_does(tmp_path: Pat
     settings = [
         "data.timeframe=1m", "walkforward.train=5000", "walkforward.refit_every=5000", "strategy.buy_threshold=0.46",
         "strategy.sell_threshold=0.3", "strategy.max_bars=8", "strategy.stop_loss=0.002", "model.rounds=10",
-        "walkforward.workers=1", "account.tranches=3", f"runs.root={tmp_path / 'runs'}",
+        "walkforward.workers=1", "live.decide_within=60s", "account.tranches=3", f"runs.root={tmp_path / 'runs'}",
     ]  # fmt: skip
     place = Workspace(load_config(None, settings))
     launch = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=110), bars=100)
