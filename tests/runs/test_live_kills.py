@@ -20,14 +20,23 @@ from itb.errors import GatewayError
 from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Account, open_line
 from itb.live.gateways.ccxt_venues import traits_of
-from itb.live.gateways.port import NoAnswerError
-from itb.live.invariants import VenueTruth, never_backwards, violations
+from itb.live.gateways.port import Balance, NoAnswerError
+from itb.live.invariants import (
+    VenueTruth,
+    executed_once,
+    money_explained,
+    never_backwards,
+    no_phantom,
+    no_stranger,
+    same_executions,
+)
 from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
 from itb.live.orders.book import Book
 from itb.live.orders.events import Event, Opened
 from itb.live.orders.machine import KEPT
 from itb.live.orders.rules import Rules
+from itb.live.reconcile import drift
 from itb.runs.rehearsal import find_exchange
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -80,8 +89,11 @@ def lives(home: Path) -> int:
             return 0
 
 
+CHECKS = (executed_once, no_stranger, no_phantom, same_executions, money_explained)
+
+
 async def truth_of(url: str, opened: Opened) -> VenueTruth:
-    """Ask an exchange for all that it knows; as often as it takes, for it still fails."""
+    """Ask an exchange for all that it knows."""
     now = opened.time
     line = open_line(traits_of("binance", SYMBOLS), Account(practice_url=url, speed=float(SPEED)))
     try:
@@ -104,10 +116,13 @@ def found_at(home: Path, url: str) -> list[str]:
     found = ["never asked"]
     for _ in range(40):
         try:
-            found = violations(book, asyncio.run(truth_of(url, opened)))
+            truth = asyncio.run(truth_of(url, opened))
         except (NoAnswerError, GatewayError) as error:
             found = [f"no answer: {error}"]
             continue
+        held = [Balance(name, amount, Decimal(0)) for name, amount in truth.balances.items()]
+        found = [violation for check in CHECKS for violation in check(book, truth)]
+        found += [f"I5 {name}: {gap}" for name, gap in drift(book, held).items()]  # it keeps money with 8 decimals
         if not found:
             break
     return found
