@@ -38,13 +38,12 @@ class Watcher(Strategy):
             return
         if minute == 24:
             released["model"].set()
-        elif minute == 31:
-            file = refitted()
-            file.write_bytes(file.read_bytes() + b" ")
-        elif minute == 32:
+        elif minute == 30:
+            spoil_a_refit()
+        elif minute == 32:  # the other coin has seen it at 31 at the latest
             file = refit_file()
             file.write_bytes(file.read_bytes()[:-1])
-        elif minute == 34:
+        elif minute == 34:  # it has seen it mended at 33 at the latest, and asks it from 35 on
             refit_file().unlink()
 
 
@@ -53,8 +52,8 @@ def timeline_file() -> Path:
     return found
 
 
-def refitted() -> Path:
-    """Let another model speak from minute 35 on; give its file."""
+def spoil_a_refit() -> None:
+    """Let another model speak from minute 35 on, whose file is not what it says it is."""
     file = timeline_file()
     timeline = ModelTimeline.load(file)
     last = timeline.entries[-1]
@@ -63,14 +62,18 @@ def refitted() -> Path:
     name = save_model(MoodyModel("late"), Moody(), manifest, folder)
     known_at, file_name = BEGINS + 30 * MINUTE, str(Path(last.file).with_name(name))
     entry = replace(last, known_at=known_at, trained_until=known_at, speaks_from=BEGINS + 35 * MINUTE, file=file_name)
+    spoiled = model_file(file.parent / file_name)
+    spoiled.write_bytes(spoiled.read_bytes() + b" ")
     timeline.appended(entry).save(file)
-    return refit_file()
 
 
 def refit_file() -> Path:
     """The model that speaks last."""
     file = timeline_file()
-    manifest = file.parent / ModelTimeline.load(file).entries[-1].file
+    return model_file(file.parent / ModelTimeline.load(file).entries[-1].file)
+
+
+def model_file(manifest: Path) -> Path:
     return manifest.with_name(json.loads(manifest.read_text())["file"])
 
 
