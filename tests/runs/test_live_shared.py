@@ -60,8 +60,7 @@ def entries(folder: Path) -> list[tuple[int, str, float]]:
 
 @pytest.mark.parametrize("is_paper", [True, False], ids=["paper", "practice"])
 def test_a_shared_purse_is_traded_live_as_in_a_backtest(project: Path, is_paper: bool) -> None:
-    stops = () if is_paper else ("strategy.stop_loss=0",)  # a stop inside of a bar may be heard of a bar later there
-    place = workspace(project, *stops)
+    place = workspace(project)
     folder = lived(place, is_paper=is_paper)
     report = report_live(place, folder.name)
     assert report.data["scores_apart"] == 0

@@ -157,6 +157,8 @@ class Account:
     async def arrive(self, most_s: float = 20.0) -> None:
         """Ask the venue until nothing is on its way any more and it was compared with the journal, for a while."""
         end = time.monotonic() + most_s
+        async with self._turn:  # a look that is under way knows of what it has not told yet
+            pass
         while (self.dealer.book.active or not self.dealer.is_reconciled) and time.monotonic() < end:
             self.dealer.look_now()
             await self.settle()
