@@ -26,6 +26,7 @@ from itb.runs.workspace import Workspace
 SETTINGS = [
     "data.timeframe=1m", "walkforward.train=5000", "walkforward.refit_every=1000", "strategy.buy_threshold=0.5",
     "strategy.sell_threshold=0.45", "strategy.stop_loss=0.002", "model.rounds=20", "walkforward.workers=1",
+    "live.decide_within=60s",
 ]  # fmt: skip
 MINUTE = 60_000  # paper books a stop at its bar's open, the practice exchange when its price was met
 COMMAND = [sys.executable, "-c", "from itb.cli import main; main()"]

@@ -71,7 +71,8 @@ class Life:
         return [(told[0] - begins) // MINUTE for told in self.orders(strategy)[symbol]]
 
 
-def place(root: Path, *strategies: str, mood: str = "good") -> Workspace:
+def place(root: Path, *strategies: str, mood: str = "good", patience: str = "15s") -> Workspace:
+    """A bot with these strategies beside the good one; each that blocks costs the test its patience once."""
     root.mkdir(exist_ok=True)
     shutil.copy(PLUGIN, root)
     parts = ", ".join(strategies)
@@ -81,7 +82,7 @@ def place(root: Path, *strategies: str, mood: str = "good") -> Workspace:
         f"features=[{{family='wild_parts:clockwork', mood='{mood}'}}]", "label={horizon=3, threshold=0.0, alias='up'}",
         f"model={{algorithm='moody', mood='{mood}'}}", "walkforward={train=900, refit_every=1000, workers=1}",
         "walkforward.min_train_rows=100", "strategy.buy_threshold=0.5", "strategy.sell_threshold=0.49",
-        "live.retrain=false",
+        "live.retrain=false", f"live.decide_within={patience}",
         f"live.strategies=[{{called='good', allocation=0.5}}, {parts}]",
         f"runs.root={root / 'runs'}",
     ]  # fmt: skip
@@ -110,7 +111,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def well(root: Path) -> Life:
-    return lived(place(root / "well", WATCHER))
+    return lived(place(root / "well", WATCHER, patience="60s"))
 
 
 def test_without_trouble_nothing_is_told(well: Life) -> None:
@@ -162,7 +163,7 @@ def test_a_model_and_a_feature_that_fail_cost_their_own_scores(well: Life, root:
 
 
 def test_damaged_models_at_a_start_cost_their_symbol_and_without_any_there_is_none(well: Life, root: Path) -> None:
-    workspace = place(root / "well", WATCHER)
+    workspace = place(root / "well", WATCHER, patience="60s")
     before = {symbol: len(told) for symbol, told in well.orders().items()}
     for symbol in ("btcusdt", "ethusdt"):
         (home,) = (well.folder / "models").glob(f"{symbol}-*")

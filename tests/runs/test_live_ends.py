@@ -32,7 +32,7 @@ SETTINGS = (
     "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]",
     "label={horizon=3, threshold=0.0, alias='up'}", "model.algorithm=logistic",
     "walkforward={train=900, refit_every=1000, workers=1, min_train_rows=100}", "live.retrain=false",
-    "strategy.buy_threshold=0.3", "strategy.sell_threshold=0.01", "strategy.stop_loss=0.3",
+    "strategy.buy_threshold=0.3", "strategy.sell_threshold=0.01", "strategy.stop_loss=0.3", "live.decide_within=60s",
 )  # fmt: skip
 REHEARSAL = Rehearsal(speed="lockstep", bars=60)
 PRACTICE = Launch(is_paper=False, rehearsal=REHEARSAL, bars=12)
@@ -111,7 +111,7 @@ def test_a_bot_that_still_waits_for_its_exchange_can_be_stopped(root: Path, monk
     bot = Bot(workspace, Launch(), root, {}, None, lambda _line: None)
 
     async def run() -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await bot.run()
 
     assert "before it began" in asyncio.run(run()).lines[0]

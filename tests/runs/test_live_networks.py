@@ -43,7 +43,7 @@ SETTINGS = (
     "data.timeframe=1m", "data.symbols=['BTC/USDT', 'ETH/USDT']", "synthetic.bars=500",
     "walkforward={train=300, refit_every=40, min_train_rows=50, workers=1}",
     "label={kind='future_return', horizon=4, alias='r'}",
-    "strategy={score='r_resnet1d', buy_threshold=0.00001, sell_threshold=-0.00001}",
+    "strategy={score='r_resnet1d', buy_threshold=0.00001, sell_threshold=-0.00001}", "live.decide_within=60s",
 )  # fmt: skip
 ALONE = (f"model={{{NETWORK}}}",)
 FLAGGED = (*ALONE, "thresholds={policy='rolling_quantile', window=20, high=0.8, low=0.2, refit_every=30}")

@@ -82,7 +82,8 @@ def test_a_day_of_outage_and_two_kills_lose_nothing_and_repeat_nothing_unmarked(
     fill, notice = _forget_newest_fill(chat)
     chat.begin_again()
     chat.until(lambda: days_waiting(chat) > 1.0, "a day of outage")
-    assert rows(chat, f"select count(*) from notices where key = '{notice}'") == [(1,)]  # the journal knew it
+    known = f"select count(*) from notices where key = '{notice}'"
+    chat.until(lambda: rows(chat, known) == [(1,)], "the notice that the journal knew of")
     api.outage = ""
     arrived = len(api.sent("sendMessage"))
     chat.until(lambda: len(api.sent("sendMessage")) > arrived + 1, "the recovery")

@@ -40,12 +40,15 @@ PATIENCE_S, _LOOK_S = 120.0, 0.01
 
 def children(of: int) -> list[int]:
     """The training processes of a process."""
-    found = []
+    told: list[str] = []
     for file in Path(f"/proc/{of}/task").glob("*/children"):
-        for pid in file.read_text().split():
-            with contextlib.suppress(OSError):  # one that has just ended
-                if b"live_training" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(int(pid))
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            told += file.read_text().split()
+    found = []
+    for pid in told:
+        with contextlib.suppress(OSError):  # one that has just ended
+            if b"live_training" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
     return found
 
 

@@ -36,7 +36,7 @@ SETTINGS = (
     "data.timeframe=1m", "synthetic.bars=1000", "walkforward={train=600, refit_every=60, min_train_rows=50, workers=1}",
     "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]",
     "label={horizon=6, threshold=0.0, alias='up'}",
-    "strategy.buy_threshold=0.51", "strategy.sell_threshold=0.5",
+    "strategy.buy_threshold=0.51", "strategy.sell_threshold=0.5", "live.decide_within=60s",
     "live.shadows=[{called='twin'}, {called='steps', tranches=3}]",
 )  # fmt: skip
 LIVES = (70, 60)

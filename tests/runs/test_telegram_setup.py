@@ -139,12 +139,12 @@ def test_a_configured_herald_tells_and_listens(place: Path) -> None:
         waited = threading.Event()
         with herald:
             herald.tell(StateChanged(api.now * 1000, "halted", "daily loss"))
-            for _ in range(1000):
+            for _ in range(6_000):
                 if any(call.method == "setMyCommands" for call in api.calls) and api.texts():
                     break
                 waited.wait(0.01)
             api.say("/count")
-            for _ in range(1000):
+            for _ in range(6_000):
                 if len(api.texts()) == 2:
                     break
                 waited.wait(0.01)

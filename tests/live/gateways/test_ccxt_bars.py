@@ -42,7 +42,7 @@ RISING: Rows = [(100.0 + i, 101.5 + i, 99.0 + i, 100.5 + i, 8.25) for i in range
 def step(server: Server, bars: int = 1) -> None:
     """Let time pass in lock-step."""
     done = asyncio.run_coroutine_threadsafe(_step(server, bars), server_loop(server))
-    done.result(5)
+    done.result(60)
 
 
 def server_loop(server: Server) -> asyncio.AbstractEventLoop:
@@ -169,7 +169,7 @@ def test_bars_reach_the_barrier_once_each_whatever_breaks(plan: str) -> None:
     tapes = [Tape(bars, Instrument(name), START) for name, bars in markets.items()]
     venue = Venue(tapes, {"USDT": Decimal(1)}, start_ms=START)
     faults = Faults(FaultPlan.parse(plan), seed=2)
-    exchange = Exchange(venue, speed="lockstep", stop_ms=START + 40 * MINUTE, faults=faults)
+    exchange = Exchange(venue, speed="lockstep", stop_ms=START + 58 * MINUTE, faults=faults)
     steps: list[Step] = []
     events: list[BarEvent] = []
 

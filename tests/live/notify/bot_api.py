@@ -57,7 +57,7 @@ class BotApi:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     async def _serve(self) -> None:
         self._loop, self._stopped, self._said = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()

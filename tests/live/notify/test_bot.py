@@ -57,7 +57,7 @@ class Talk:
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def until(self, done: Callable[[], bool], patience_s: float = 60.0) -> None:
         """Wait for what another thread does."""

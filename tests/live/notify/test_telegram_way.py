@@ -92,7 +92,7 @@ def test_nothing_listens_is_no_repeat(mailroom: Mailroom, api: BotApi) -> None:
 
 def test_markup_that_telegram_cannot_read_is_sent_without(api: BotApi) -> None:
     async def work() -> None:
-        line = TelegramLine(TOKEN, api.url, 1.0)
+        line = TelegramLine(TOKEN, api.url, 60.0)
         await line.send(OWNER, "<b>open <u>bad</u>")
         with pytest.raises(RefusedError, match="Message is too long"):
             await line.send(OWNER, "x" * 5000)

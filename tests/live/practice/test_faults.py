@@ -31,7 +31,7 @@ def control(server: Server, name: str) -> dict[str, Any]:
     return found
 
 
-def ready(server: Server, timeout: int = 400) -> Any:
+def ready(server: Server, timeout: int = 60_000) -> Any:
     """A client that has its markets already: the next request is the first that a fault can meet."""
     x = point_at(ccxt.binance({"enableRateLimit": False, "timeout": timeout}), server.url)
     x.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
@@ -68,7 +68,7 @@ MATRIX: dict[str, tuple[tuple[type[Exception], ...], bool]] = {
 def test_an_order_that_meets_a_fault_fails_as_it_would_on_the_real_exchange(serve: Serve, kind: str) -> None:
     raised, is_done = MATRIX[kind]
     server = serve(faults=f"{kind}@1", seed=5)
-    x = ready(server)
+    x = ready(server, 2_000 if kind.startswith("timeout") else 60_000)
     if raised:
         with pytest.raises(raised):
             x.create_order(PAIR, "market", "buy", 1)
@@ -110,9 +110,9 @@ def test_an_order_may_be_unknown_or_look_new_for_a_while(serve: Serve) -> None:
     assert [x.fetch_order(placed["id"], PAIR)["status"] for _ in range(2)] == ["open", "closed"]
 
 
-def answers_of(server: Server, count: int, timeout: int = 400) -> list[str]:
+def answers_of(server: Server, count: int) -> list[str]:
     """Send orders one after another and say what came back: a status, or the name of an error."""
-    x, answers = ready(server, timeout), []
+    x, answers = ready(server), []
     for number in range(count):
         try:
             placed = x.create_order(PAIR, "market", "buy", 0.1, None, {"clientOrderId": f"n{number}"})
@@ -153,8 +153,11 @@ def test_a_fill_may_come_in_pieces_that_add_up(serve: Serve) -> None:
     assert order["filled"] == 1.0
 
 
-def frames(server: Server, count: int) -> list[str]:
-    """Read the user data stream as it is on the wire while one order is placed and filled."""
+def frames(server: Server, count: int, last_s: float = 60.0) -> list[str]:
+    """Read the user data stream as it is on the wire while one order is placed and filled.
+
+    The last frame may take ``last_s``.
+    """
 
     async def read() -> list[str]:
         found: list[str] = []
@@ -163,7 +166,7 @@ def frames(server: Server, count: int) -> list[str]:
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{server.url}/ws/{key}") as socket:
             await asyncio.to_thread(x.create_order, PAIR, "market", "buy", 0.1)
             while len(found) < count:
-                message = await asyncio.wait_for(socket.receive(), 60)
+                message = await asyncio.wait_for(socket.receive(), 60 if len(found) < count - 1 else last_s)
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     return [*found, "closed"]
                 found.append(message.data)
@@ -199,7 +202,7 @@ def test_a_stream_may_break_or_send_half_a_frame(serve: Serve) -> None:
 
 def test_a_stream_may_go_silent_and_stay_open(serve: Serve) -> None:
     with pytest.raises(TimeoutError):
-        frames(serve(faults="stream_silence@2"), 2)
+        frames(serve(faults="stream_silence@2"), 2, last_s=2.0)
 
 
 MIX = ",".join(
