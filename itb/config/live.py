@@ -131,6 +131,9 @@ class LiveSection(Section):
     )
     self_check: int = Field(default=1, ge=0, description="Earlier bars whose scores are computed again at each bar.")
     retrain: bool = Field(default=True, description="Train again when the walk-forward says so, in its own process.")
+    challengers: bool = Field(
+        default=False, description="Let the newest refit, where it was not promoted, score every bar beside who speaks."
+    )
     model_expires: LengthValue = Field(
         default=Length(0), description="A model older than this says nothing; 0: it speaks until the next one does."
     )

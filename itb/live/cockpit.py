@@ -57,6 +57,12 @@ class ModelLine:
         Refits that were not let speak.
     late_bars
         Bars that an older model spoke for because a newer one came late.
+    challenger_at
+        When the refit was fitted that computes beside the one that speaks (0: none does).
+    challenger_bars
+        Bars that both have scored in this life.
+    challenger_distance
+        The mean difference of their scores there.
     """
 
     symbol: str
@@ -65,6 +71,9 @@ class ModelLine:
     refits: int = 0
     not_promoted: int = 0
     late_bars: int = 0
+    challenger_at: int = 0
+    challenger_bars: int = 0
+    challenger_distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

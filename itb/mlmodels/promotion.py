@@ -118,7 +118,11 @@ class SkillGate:
         known = np.isfinite(evidence.labels + evidence.candidate + evidence.incumbent)
         if not known.any():
             return Verdict(promoted=False, reason="no held-back row to compare it with the earlier model on")
-        gain = _loss(evidence, evidence.incumbent)[known] - _loss(evidence, evidence.candidate)[known]
+        spoken, offered = (
+            losses(scores, evidence.labels, is_classifier=evidence.is_classifier)[known]
+            for scores in (evidence.incumbent, evidence.candidate)
+        )
+        gain = spoken - offered
         low, high = bootstrap_interval(gain, evidence.horizon, self.confidence, self.resamples, evidence.seed)
         told = f"gain in {'log loss' if evidence.is_classifier else 'squared error'} {low:+.4g} to {high:+.4g}"
         told = f"{told} on {len(gain)} rows that neither learned from"
@@ -129,11 +133,16 @@ class SkillGate:
         return Verdict(promoted=True, reason=f"{'better' if low > 0 else 'not worse'} than the earlier model: {told}")
 
 
-def _loss(evidence: Evidence, scores: FloatArray) -> FloatArray:
-    if not evidence.is_classifier:
-        return np.asarray((scores - evidence.labels) ** 2, dtype=np.float64)
+def losses(scores: FloatArray, labels: FloatArray, *, is_classifier: bool) -> FloatArray:
+    """Give the loss of each score: log loss of a probability, squared error of an estimate.
+
+    >>> losses(np.array([0.5, 2.0]), np.array([1.0, 0.0]), is_classifier=False).tolist()
+    [0.25, 4.0]
+    """
+    if not is_classifier:
+        return np.asarray((scores - labels) ** 2, dtype=np.float64)
     chance = np.clip(scores, _TINY, 1 - _TINY)
-    return np.asarray(-np.log(np.where(evidence.labels > 0, chance, 1 - chance)), dtype=np.float64)
+    return np.asarray(-np.log(np.where(labels > 0, chance, 1 - chance)), dtype=np.float64)
 
 
 def bootstrap_interval(

@@ -35,7 +35,7 @@ from itb.market.bars import OHLCV
 from itb.runs.live_audience import Audience
 from itb.runs.live_bridge import LiveBridge
 from itb.runs.live_clock import exchange_time
-from itb.runs.live_desks import score_desks
+from itb.runs.live_desks import challengers, score_desks
 from itb.runs.live_parts import (
     bar_plan,
     exchange_line,
@@ -343,7 +343,7 @@ class Bot:
         drift = Drift(desks, grounds, self.board)
         engine.listeners.ticked += [lambda _ticked: self.chronicle.late(desks), drift.tick]
         engine.listeners.before.append(self.sources.bring)
-        engine.listeners.after += [networks.look_back, self._after]
+        engine.listeners.after += [networks.look_back, *challengers(engine, self.chronicle, self.settings), self._after]
         return engine
 
     def _filled(self, account: Account) -> Callable[[Lane, Traded], None]:

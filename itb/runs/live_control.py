@@ -240,6 +240,10 @@ def _model_line(line: ModelLine) -> str:
     extras = (f", {line.not_promoted} not promoted" if line.not_promoted else "") + (
         f", newer models came {line.late_bars} bars late" if line.late_bars else ""
     )
+    if line.challenger_at:
+        extras += f"; challenger of {utc(line.challenger_at)}"
+        if line.challenger_distance is not None:
+            extras += f", mean difference {line.challenger_distance:.4g} on {line.challenger_bars:,} bars"
     return f"{line.symbol} {line.column}: {who}, {line.refits} refits{extras}"
 
 

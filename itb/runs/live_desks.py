@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from itb.live.episodes import Episodes, about
+from itb.live.scores.challenging import Challengers
 from itb.live.scores.desk import ScoreDesk, as_they_are
 from itb.live.scores.panel import PanelColumn, PanelDesk
 from itb.live.scores.speaking import SpeakingColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from itb.config.live import LiveSection
     from itb.live.bars.barrier import Step
     from itb.live.episodes import Episode
     from itb.live.host.growing import GrowingBars
+    from itb.live.run.chronicle import Chronicle
+    from itb.live.run.engine import Engine
     from itb.live.scores.desk import Column
     from itb.market.bars import Bars
     from itb.runs.live_models import LiveModels
@@ -76,6 +80,18 @@ def score_desks(
         for symbol, window in windows.items()
     }
     return networks, desks
+
+
+def challengers(
+    engine: Engine, chronicle: Chronicle, settings: LiveSection
+) -> tuple[Callable[[Step], Awaitable[None]], ...]:
+    """Put challengers beside the columns of an engine's desks, if asked for; give what asks them after a decision."""
+    if not settings.challengers:
+        return ()
+    episodes = {symbol: Episodes(about(symbol, engine.board.hear)) for symbol in engine.desks}
+    found = Challengers(engine.desks, engine.windows, episodes, chronicle.challenged)
+    engine.challengers = found.of
+    return (found.ask,)
 
 
 def score_desk(

@@ -25,6 +25,7 @@ from itb.live.notify.mailroom import Mailroom
 from itb.live.run.lived import Lived, read_lived
 from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
+from itb.runs.challenged import Duel, duels
 from itb.runs.expected import expectations_of, measure
 from itb.runs.funding import charged_at
 from itb.runs.graded import build_grader
@@ -87,7 +88,9 @@ def report_live(workspace: Workspace, bot: str = "") -> Said:
     prices = Slipped(np.concatenate([lane.prices.bps for lane in lanes]))
     lines = [(lane, line) for lane in lanes for line in lane.lines]
     differing = [(lane, line) for lane, line in lines if line.verdict != "same"]
-    words = (*_words(workspace, lanes, prices, folder), *_board(workspace, folder))
+    dueled = {symbol for symbol, _, _ in lived.challenged if symbol in stored}
+    rivals = duels(workspace.config, lived, {symbol: _bars(workspace, folder, symbol, stored) for symbol in dueled})
+    words = (*_words(workspace, lanes, prices, folder), *map(str, rivals), *_board(workspace, folder))
     table = _verdicts(lanes)
     page = LivePage(
         title=f"{folder.name}: lived and backtested",
@@ -107,7 +110,7 @@ def report_live(workspace: Workspace, bot: str = "") -> Said:
     told = [f"{lane.day.name[1]} {utc(line.open_time)}: {line.verdict}: {line.cause}" for lane, line in differing]
     more = (f"... and {len(told) - _SHOWN:,} more, in the page",) if len(told) > _SHOWN else ()
     return Said(
-        _plain(lanes, prices, str(file)), (*words, *told[:_SHOWN], *more, f"The page: {file}"), table,
+        _plain(lanes, prices, rivals, str(file)), (*words, *told[:_SHOWN], *more, f"The page: {file}"), table,
         found=any(line.cause.startswith("unknown") for _, line in differing),
     )  # fmt: skip
 
@@ -344,7 +347,7 @@ def _tiles(lanes: list[LivedLane], prices: Slipped) -> tuple[MetricRow, ...]:
     return tuple(shown)
 
 
-def _plain(lanes: list[LivedLane], prices: Slipped, file: str) -> dict[str, Any]:
+def _plain(lanes: list[LivedLane], prices: Slipped, rivals: list[Duel], file: str) -> dict[str, Any]:
     counts = Counter(line.verdict for lane in lanes for line in lane.lines)
     return {
         "fills": {verdict: counts[verdict] for verdict in _VERDICTS},
@@ -370,5 +373,6 @@ def _plain(lanes: list[LivedLane], prices: Slipped, file: str) -> dict[str, Any]
             for line in lane.lines
             if line.verdict != "same"
         ],
+        "challengers": [one.plain() for one in rivals],
         "page": file,
     }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Ticked
     from itb.live.run.health import Change
+    from itb.live.scores.challenging import Challenged
     from itb.live.scores.desk import ScoreDesk
     from itb.mlmodels.timeline import TimelineEntry
 
@@ -125,6 +126,13 @@ class Chronicle:
     def refit(self, symbol: str, column: str, entry: TimelineEntry) -> None:
         """Write what came of a refit."""
         self.log.write(Kind.MODEL, symbol=symbol, column=column, what="refit", **asdict(entry))
+
+    def challenged(self, symbol: str, column: str, said: Challenged) -> None:
+        """Write what a model that was not promoted says of a bar."""
+        self.log.write(
+            Kind.CHALLENGER, symbol=symbol, column=column, bar=said.open_time, file=said.file,
+            scores={"challenger": said.score, "champion": said.champion},
+        )  # fmt: skip
 
     def late(self, desks: Mapping[str, ScoreDesk]) -> None:
         """Write which models came late: until then, scores were not those of a backtest."""

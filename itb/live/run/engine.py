@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from itb.live.host.growing import GrowingBars
     from itb.live.host.host import Decided
     from itb.live.run.account import Account, Lane
+    from itb.live.scores.challenging import Challenger
     from itb.live.scores.desk import ScoreDesk
 
 RECONCILED = "journal and venue have not been compared yet"
@@ -76,6 +77,7 @@ class Engine:
         self.windows, self.desks, self.accounts = windows, desks, tuple(accounts)
         self.gate, self.board, self.decide_s, self.most_steps = gate, board, decide_s, most_steps
         self.listeners = Listeners()
+        self.challengers: Mapping[tuple[str, str], Challenger] = {}  # by symbol and column
         self.steps = 0
         self.is_over = asyncio.Event()
         self._waiting: asyncio.Queue[tuple[Step, float]] = asyncio.Queue()

@@ -49,6 +49,8 @@ class Kind(StrEnum):
     BAR = "BAR"
     """A bar was late, missing or revised, or a source that is joined to it was late."""
     MODEL = "MODEL"
+    CHALLENGER = "CHALLENGER"
+    """What a model that was not promoted says of a bar, and the one that speaks."""
     COMMAND = "COMMAND"
     """A person asked for something."""
     NOTE = "NOTE"

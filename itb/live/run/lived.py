@@ -14,6 +14,7 @@ from itb.live.orders.events import Funded
 from itb.live.orders.funding import settled_at, share_of
 from itb.live.orders.state import OrderState, Phase
 from itb.live.run.event_log import LATE_SOURCE, read_events
+from itb.live.scores.challenging import Challenged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,6 +52,8 @@ class Tick:
 class Lived:
     """One bot's past. Keys are (strategy, symbol) or the symbol, times UTC milliseconds.
 
+    Those of ``challenged``, what models that were not promoted have said, are (symbol, column, file).
+
     ``fundings`` are what holding a perpetual cost (received: below 0) in quote, with the open time of its bar.
     """
 
@@ -61,6 +64,7 @@ class Lived:
     ticks: dict[str, dict[int, Tick]] = field(default_factory=lambda: defaultdict(dict))
     odd_bars: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     late_sources: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    challenged: dict[tuple[str, str, str], list[Challenged]] = field(default_factory=lambda: defaultdict(list))
     starts: list[int] = field(default_factory=list)
     shut: list[tuple[int, int, str]] = field(default_factory=list)
     closed_by_hand: list[int] = field(default_factory=list)
@@ -147,6 +151,11 @@ def _note(lived: Lived, event: Mapping[str, Any], time: int) -> None:
         lived.late_sources[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("detail")))
     elif kind == "BAR":
         lived.odd_bars[str(event["symbol"])].setdefault(int(event["bar"]), str(event.get("what")))
+    elif kind == "CHALLENGER":
+        key = str(event["symbol"]), str(event["column"]), str(event["file"])
+        said = dict(event.get("scores") or {})
+        score, champion = (_number(said.get(name)) for name in ("challenger", "champion"))
+        lived.challenged[key].append(Challenged(int(event["bar"]), key[2], score, champion))
     elif kind == "START":
         lived.starts.append(time)
     elif kind == "COMMAND" and event.get("ask") == "close":
@@ -166,6 +175,10 @@ def _change(event: Mapping[str, Any]) -> tuple[str, str]:
     if kind in _SHUTS | _OPENS:
         return str(event.get("key")), text if kind in _SHUTS else ""
     return "", ""
+
+
+def _number(told: float | None) -> float:
+    return float("nan") if told is None else float(told)
 
 
 def _ms(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from itb.live.run.account import Account, Lane
     from itb.live.run.engine import Engine
     from itb.live.run.health import HealthBoard
+    from itb.live.scores.challenging import Challenger
     from itb.live.scores.desk import Column
 
 
@@ -101,7 +102,7 @@ class Pilot:
                 for name in ([account.name] if account.is_shadow else _names(account))
             ),
             models=tuple(
-                _model(symbol, column, engine.windows[symbol])
+                _model(symbol, column, engine.windows[symbol], engine.challengers.get((symbol, column.column)))
                 for symbol, desk in engine.desks.items()
                 for column in desk.columns
             ),
@@ -226,12 +227,18 @@ class Pilot:
         return f"stopping, asked by {by}; {what}"
 
 
-def _model(symbol: str, column: Column, bars: GrowingBars) -> ModelLine:
+def _model(symbol: str, column: Column, bars: GrowingBars, beside: Challenger | None) -> ModelLine:
     entries = column.timeline.entries
     speaking = column.entry_at(int(bars.open_time[-1])) if len(bars) else None
-    return ModelLine(
+    line = ModelLine(
         symbol, column.column, 0 if speaking is None else speaking.known_at, len(entries),
         sum(not entry.promoted for entry in entries), sum(late.bars for late in column.late),
+    )  # fmt: skip
+    if beside is None or not beside.known_at:
+        return line
+    return replace(
+        line, challenger_at=beside.known_at, challenger_bars=beside.bars,
+        challenger_distance=beside.distance if beside.bars else None,
     )  # fmt: skip
 
 
