@@ -6,7 +6,7 @@ import asyncio
 import math
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +14,7 @@ from itb.errors import BarsError, ConfigError
 from itb.live.practice.exchange import Exchange
 from itb.live.practice.faults import FaultPlan, Faults
 from itb.live.practice.guard import KEY, SECRET, Meter
+from itb.live.practice.orders import UNIT
 from itb.live.practice.pace import parse_speed
 from itb.live.practice.server import HOST, Server
 from itb.live.practice.settlement import FEE_CURRENCIES, Terms
@@ -81,7 +82,8 @@ def build_exchange(workspace: Workspace, rehearsal: Rehearsal) -> Exchange:
     for symbol, bars in markets.items():
         if not len(bars.between(None, start_ms)):
             raise BarsError(f"{symbol}: no bars before {utc(start_ms)}, where the replay begins; begin later")
-        tapes.append(Tape(bars, instrument(config, bars), start_ms))
+        rules = instrument(config, bars)
+        tapes.append(Tape(bars, replace(rules, tick=max(rules.tick, UNIT)), start_ms))
     cash = config.backtest.cash if rehearsal.cash is None else rehearsal.cash
     balances = {tape.rules.quote: Decimal(repr(float(cash))) for tape in tapes}
     share = rehearsal.volume_share

@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
 ZERO = Decimal(0)
 EXACT = Context(prec=60)
-_UNIT = Decimal("1e-8")  # every asset of the venue has 8 decimals
+UNIT = Decimal("1e-8")  # every asset of the venue has 8 decimals
 
 LIMITS = {"LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"}
 STOPS = {"STOP_LOSS", "STOP_LOSS_LIMIT"}
@@ -21,12 +21,12 @@ def times(left: Decimal, right: Decimal) -> Decimal:
     return EXACT.multiply(left, right)
 
 
-def down(amount: Decimal, unit: Decimal = _UNIT) -> Decimal:
+def down(amount: Decimal, unit: Decimal = UNIT) -> Decimal:
     """Round an amount down to whole units (by default 8 decimals)."""
     return EXACT.multiply(EXACT.divide(amount, unit).to_integral_value(ROUND_DOWN), unit)
 
 
-def up(amount: Decimal, unit: Decimal = _UNIT) -> Decimal:
+def up(amount: Decimal, unit: Decimal = UNIT) -> Decimal:
     """Round an amount up to whole units."""
     return EXACT.multiply(EXACT.divide(amount, unit).to_integral_value(ROUND_UP), unit)
 

@@ -77,6 +77,11 @@ def test_the_last_bars_are_replayed_with_the_costs_and_cash_of_the_backtest() ->
     assert (exchange.faults.seed, tape.rules.tick) == (4, Decimal("0.01"))
 
 
+def test_prices_have_no_more_decimals_than_the_exchange_can_print() -> None:
+    (tape,) = build_exchange(workspace("instrument.tick=1e-10"), Rehearsal(bars=10)).venue.tapes.values()
+    assert tape.rules.tick == Decimal("1e-8")
+
+
 def test_a_replay_may_begin_where_it_is_told() -> None:
     start = 1_680_000_000_000 + 1
     exchange = build_exchange(workspace(), Rehearsal(start_ms=start, bars=10))
