@@ -54,7 +54,7 @@ ASKED = {
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
     with BotApi() as api:
-        talking = Chat(tmp_path, api, CONFIG + OUTPUTS, ["--speed", "600", "--bars", "3500"])
+        talking = Chat(tmp_path, api, CONFIG + OUTPUTS, ["--speed", "600", "--bars", "3000"])
         try:
             yield talking
         finally:

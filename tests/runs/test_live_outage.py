@@ -40,7 +40,7 @@ REPEAT = "may be a repeat"
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
     with BotApi() as api:
-        talking = Chat(tmp_path, api, SETTINGS + OUTPUTS, ["--speed", "18000", "--bars", "6000"], timeout_s=2.0)
+        talking = Chat(tmp_path, api, SETTINGS + OUTPUTS, ["--speed", "9000", "--bars", "6000"], timeout_s=2.0)
         try:
             yield talking
         finally:
