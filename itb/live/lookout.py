@@ -18,6 +18,7 @@ from itb.live.reconcile import DriftPolicy, denies, drift, drift_reason, must_lo
 
 T = TypeVar("T")
 _NEVER = 2**62
+_PATIENCE = 60  # looks at a balance that executions which are still to come may explain
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Lookout(Desk):
         self._next_poll = self._next_funding = 0
         self._failures = 0
         self._drifted: dict[str, Decimal] = {}
+        self._looks = 0  # in a row that showed this
 
     def look_now(self) -> None:
         """Let the next pulse look at the venue, whenever the next look was due."""
@@ -220,7 +222,10 @@ class Lookout(Desk):
         return ""
 
     async def _compare_balances(self) -> None:
-        """Act on what the journal does not explain, once two looks in a row show the same."""
+        """Act on what the journal does not explain, once two looks in a row show the same.
+
+        Where executions of an ended order are late, it takes many looks: they explain it, if they ever come.
+        """
         before = self.written
         held, exactly = await self.gateway.balances(), self.gateway.capabilities.balance_tolerance
         if self.written != before:
@@ -229,7 +234,9 @@ class Lookout(Desk):
         if differences:
             await self._fundings()
             differences = drift(self.book, held, exactly)
-        if differences and differences == self._drifted:
+        self._looks = self._looks + 1 if differences == self._drifted else 1
+        untold = any(order.is_ended for order in self.book.unsettled())  # its executions are still to come
+        if differences and self._looks >= (_PATIENCE if untold else 2):
             if self.drift_policy == "adopt":
                 for currency, amount in differences.items():
                     self._note(ev.Adjusted(self.clock(), currency, amount, "transfer or manual trade"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import functools
+import logging
+from typing import TYPE_CHECKING, TypeVar
 
 from itb.config import parts
 from itb.config.plugins import load_plugins
@@ -16,7 +19,7 @@ from itb.runs.practice import refuse_perpetuals
 from itb.strategies.loading import load_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from itb.config import Config
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from itb.market.instrument import Instrument
     from itb.runs.live import Launch
     from itb.runs.workspace import Workspace
+
+T = TypeVar("T")
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_log = logging.getLogger(__name__)
 
 
 def check_markets(workspace: Workspace, launch: Launch) -> None:
@@ -90,7 +97,19 @@ async def terms_of(remote: CcxtGateway, config: Config, launch: Launch, folder: 
         with Journal(journal_of(config, folder)) as journal:
             is_new = next(iter(journal.events()), None) is None
         try:
-            await remote.prepare(config.data.symbols, sets=config.live.set_margin, is_new=is_new)
+            await _patiently(lambda: remote.prepare(config.data.symbols, sets=config.live.set_margin, is_new=is_new))
         except NoAnswerError as error:
             raise GatewayError(f"the account's margin cannot be looked at: {error}; start again") from None
-    return {symbol: await remote.instrument(symbol) for symbol in config.data.symbols}
+    symbols = config.data.symbols
+    return {symbol: await _patiently(functools.partial(remote.instrument, symbol)) for symbol in symbols}
+
+
+async def _patiently(question: Callable[[], Awaitable[T]]) -> T:
+    """Ask until there is an answer, half a minute at most: one request that fails must not end a start."""
+    for pause in _PAUSES_S:
+        try:
+            return await question()
+        except NoAnswerError as error:
+            _log.warning("%s; asking again in %g s", error, pause)
+        await asyncio.sleep(pause)
+    return await question()

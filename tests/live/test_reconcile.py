@@ -105,3 +105,26 @@ def test_bars_and_secrets() -> None:
     assert bars_seen_once([1, 2, 4], [1, 2, 3, 4], gaps=[3]) == []
     assert len(bars_seen_once([1, 1, 5], [1, 2])) == 3
     assert no_secret({"log": "key=canary"}, ["canary"]) == ["I9 a secret stands in log"]
+
+
+def test_executions_that_are_told_late_are_waited_for_but_not_for_ever(
+    journal_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is known as filled and the coins are there; only its executions lag behind."""
+    with Rehearsal(journal_file) as rehearsal:
+        rehearsal.pulse()
+        tell = rehearsal.dealer.tell
+        with monkeypatch.context() as lagging:
+            lagging.setattr(rehearsal.dealer, "tell", lambda *, orders=(), trades=(): tell(orders=orders))
+            rehearsal.dealer.ask(rehearsal.intent())
+            rehearsal.pulse(20, 1_000)
+            assert [order.is_ended for order in rehearsal.book.unsettled()] == [True]
+            assert rehearsal.book.halted == ""
+        rehearsal.pulse(2, 1_000)
+        assert not rehearsal.book.active
+        rehearsal.pulse(3, 61_000)
+        assert rehearsal.book.halted == ""
+        monkeypatch.setattr(rehearsal.dealer, "tell", lambda *, orders=(), trades=(): tell(orders=orders))
+        rehearsal.dealer.ask(rehearsal.intent())
+        rehearsal.pulse(100, 1_000)
+        assert rehearsal.book.halted.startswith("the account holds")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from itb.config import load_config
 from itb.errors import ConfigError
+from itb.live.gateways.port import NoAnswerError
+from itb.market.instrument import Instrument
+from itb.runs import live_perpetuals
 from itb.runs.live import Launch, live
-from itb.runs.live_perpetuals import check_markets
+from itb.runs.live_perpetuals import check_markets, terms_of
 from itb.runs.practice import Rehearsal, build_exchange
 from itb.runs.workspace import Workspace
 
@@ -62,3 +67,27 @@ def test_perpetuals_may_go_short_and_have_accounts_of_their_own(tmp_path: Path) 
     for refuse in (lambda place: check_markets(place, LAUNCHES[2]), lambda place: build_exchange(place, Rehearsal())):
         with pytest.raises(ConfigError, match=f"the practice exchange trades spot, {PERP} is a perpetual"):
             refuse(workspace(tmp_path, PERP))
+
+
+@pytest.mark.parametrize("failures", [2, 99])
+def test_one_request_that_fails_does_not_end_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    class Ailing:
+        asked = 0
+
+        async def instrument(self, symbol: str) -> Instrument:
+            self.asked += 1
+            if self.asked <= failures:
+                raise NoAnswerError("HTTP 502")
+            return Instrument(symbol)
+
+    monkeypatch.setattr(live_perpetuals, "_PAUSES_S", (0.0, 0.0, 0.0))
+    remote: Any = Ailing()
+    asking = terms_of(remote, workspace(tmp_path, SPOT).config, LAUNCHES[1], tmp_path)
+    if failures == 2:
+        assert asyncio.run(asking) == {SPOT: Instrument(SPOT)}
+        return
+    with pytest.raises(NoAnswerError, match="502"):
+        asyncio.run(asking)
+    assert remote.asked == 4
