@@ -50,6 +50,8 @@ class Herald:
         Draws the pictures, and ends with the herald; ``None`` draws them here.
     retry_s
         How long to wait while the database cannot be used.
+    patience_s
+        How long an end waits for what can still be sent; the rest waits for the next life.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Herald:
         binary: Mapping[str, bool] = MappingProxyType({}),
         artist: Artist | None = None,
         retry_s: float = 5.0,
+        patience_s: float = 5.0,
     ) -> None:
         unknown = next((way for output in outputs for way in output.ways if way not in ways), None)
         if unknown is not None:
@@ -75,7 +78,7 @@ class Herald:
         draw = draw_here if artist is None else artist.draw
         self._clerk = Clerk(mailroom, outputs, ways, people, theme, binary, draw)
         self.postmen = [Postman(name, way, mailroom, people, clock, flood) for name, way in ways.items()]
-        self._retry_s = retry_s
+        self._retry_s, self._patience_s = retry_s, patience_s
         self._kept: deque[Event] = deque(maxlen=_IN_MEMORY)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._noted: asyncio.Event | None = None
@@ -108,13 +111,13 @@ class Herald:
         self._thread.start()
         self._ready.wait()
 
-    def stop(self, patience_s: float = 5.0) -> None:
-        """Send what can be sent within ``patience_s`` seconds and end; the rest waits for the next life."""
+    def stop(self) -> None:
+        """Send what can be sent soon and end."""
         if self._thread is None or self._loop is None or self._stopping is None:
             return
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(patience_s)
+        self._thread.join(self._patience_s)
         if self._artist is not None:
             self._artist.close()
         with contextlib.suppress(RuntimeError):
@@ -188,7 +191,7 @@ class Herald:
                 pruned = loop.time()
                 with contextlib.suppress(SQLAlchemyError):  # an hour later will do
                     self._mailroom.prune(self._clock())
-            if self._stopping.is_set():
+            if self._stopping.is_set() and not (is_well and self._noted.is_set()):  # none was told meanwhile
                 await self._drain()
                 return
             noted = asyncio.create_task(self._noted.wait())

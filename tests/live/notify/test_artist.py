@@ -27,7 +27,7 @@ from itb.live.notify.herald import Herald
 from itb.live.notify.mailroom import Mailroom
 from itb.live.notify.trade_notifier import Signals
 from tests.live.notify.test_outbox import HOUR, UTC, Clock
-from tests.live.notify.ways import Receiver
+from tests.live.notify.ways import Receiver, patient_herald
 
 AT = np.arange(48, dtype=np.int64) * 3_600_000
 WAVE = np.sin(np.arange(48) / 5)
@@ -128,7 +128,7 @@ def test_closing_ends_a_picture_that_hangs_and_tells_no_trouble() -> None:
 def test_a_message_whose_picture_hangs_goes_without_and_those_after_it_go_on(mailroom: Mailroom) -> None:
     artist, way = Artist({}, within_s=0.2, command=HANGS), Receiver()
     outputs = [Output("picture", Diagram(every="1h"), ("phone",)), Output("signals", Signals(), ("phone",))]
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock(), artist=artist) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock(), artist=artist) as herald:
         for n in (1, 2):
             herald.tell(ScoreSaid(n * HOUR, "BTC/USDT", "1h", 1, 1, 1, 24000, {"a": 0.5}))
             herald.tell(SignalSent(n * HOUR, "BTC/USDT", "buy", 24000, 0.5))
@@ -139,10 +139,10 @@ def test_a_message_whose_picture_hangs_goes_without_and_those_after_it_go_on(mai
 def test_a_herald_ends_although_a_picture_hangs(mailroom: Mailroom) -> None:
     artist, way = Artist({}, within_s=600, command=HANGS), Receiver()
     outputs = [Output("picture", Diagram(every="1h"), ("phone",))]
-    herald = Herald(mailroom, outputs, {"phone": way}, UTC, Clock(), artist=artist)
+    herald = Herald(mailroom, outputs, {"phone": way}, UTC, Clock(), artist=artist, patience_s=0.5)
     herald.start()
     herald.tell(ScoreSaid(HOUR, "BTC/USDT", "1h", 1, 1, 1, 24000, {"a": 0.5}))
-    herald.stop(patience_s=0.5)
+    herald.stop()
     assert herald._thread is not None
     herald._thread.join(60)
     assert not herald._thread.is_alive()

@@ -22,7 +22,6 @@ from itb.live.notify.alert_notifier import Alerts
 from itb.live.notify.clerk import Clerk, Output
 from itb.live.notify.events import ScoreSaid, SignalSent
 from itb.live.notify.from_live import of_change, of_execution, of_trade
-from itb.live.notify.herald import Herald
 from itb.live.notify.letters import Flood
 from itb.live.notify.mailroom import Mailroom
 from itb.live.notify.message import plain, size
@@ -34,7 +33,7 @@ from itb.live.run.health import HealthBoard
 from itb.market.fills import Fill
 from itb.market.timeframe import DAY_MS
 from tests.live.notify.test_outbox import HOUR, MINUTE, UTC, Clock, deliver, halted, post, texts
-from tests.live.notify.ways import Receiver
+from tests.live.notify.ways import Receiver, patient_herald
 
 # -- lives and deaths
 
@@ -158,7 +157,7 @@ def test_old_things_are_forgotten_by_the_time_of_the_market(mailroom: Mailroom) 
 def test_the_herald_delivers_by_all_ways_that_an_output_names(mailroom: Mailroom) -> None:
     phone, mail = Receiver(), Receiver()
     outputs = [Output("alerts", Alerts(), ("phone", "mail")), Output("signals", Signals(), ("mail",))]
-    with Herald(mailroom, outputs, {"phone": phone, "mail": mail}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"phone": phone, "mail": mail}, UTC, Clock()) as herald:
         herald.tell(halted(1), SignalSent(HOUR, "BTC/USDT", "buy", 24033.0, 0.34))
     assert texts(phone) == ["🛑 Halted: event 1"]
     assert texts(mail) == ["🛑 Halted: event 1", "🟢 BUY: ₿ 24,033 Score: +0.34"]
@@ -166,7 +165,7 @@ def test_the_herald_delivers_by_all_ways_that_an_output_names(mailroom: Mailroom
 
 def test_every_trouble_is_told_when_it_begins_and_when_it_is_over_and_not_between(mailroom: Mailroom) -> None:
     way, outputs, time = Receiver(), [Output("alerts", Alerts(), ("phone",))], iter(range(HOUR, 99 * HOUR, HOUR))
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
         board = HealthBoard(lambda: next(time), lambda change: herald.tell(of_change(change)))
         for _ in range(5):
             board.trouble("venue", "no answer")
@@ -191,7 +190,7 @@ def test_an_execution_and_a_trade_are_told_as_the_ledger_has_them(mailroom: Mail
     half = Decimal("0.5")
     sold = VenueTrade("t7", "o1", "BTC/USDT", "sell", half, Decimal(112), Decimal("0.056"), "USDT", 6 * HOUR)
     way, outputs = Receiver(), [Output("trades", Trades(), ("phone",))]
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
         herald.tell(of_execution(sold, "target", 0.056), trade)
     assert texts(way)[0] == "🔴 Sold 0.5 BTC/USDT at 112 (target), fee 0.06₮"
     assert texts(way)[1].splitlines()[0] == "💰 BTC/USDT long closed: +11.79% +5.89₮"
@@ -201,7 +200,7 @@ def test_an_execution_and_a_trade_are_told_as_the_ledger_has_them(mailroom: Mail
 def test_a_way_that_is_down_holds_up_no_other(mailroom: Mailroom) -> None:
     down, up = Receiver(lambda _: LaterError("gone", 600.0)), Receiver()
     outputs = [Output("alerts", Alerts(), ("down", "up"))]
-    with Herald(mailroom, outputs, {"down": down, "up": up}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"down": down, "up": up}, UTC, Clock()) as herald:
         herald.tell(*(halted(n) for n in range(5)))
     assert len(up.arrived) == 5
     assert mailroom.counts("down") == {"waiting": 5}
@@ -209,17 +208,19 @@ def test_a_way_that_is_down_holds_up_no_other(mailroom: Mailroom) -> None:
 
 def test_what_was_not_delivered_waits_for_the_next_life(mailroom: Mailroom) -> None:
     outputs = [Output("alerts", Alerts(), ("phone",))]
-    with Herald(mailroom, outputs, {"phone": Receiver(lambda _: LaterError("gone", 600.0))}, UTC, Clock()) as herald:
+    with patient_herald(
+        mailroom, outputs, {"phone": Receiver(lambda _: LaterError("gone", 600.0))}, UTC, Clock()
+    ) as herald:
         herald.tell(halted(1))
     way = Receiver()
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
         herald.tell(halted(1), halted(2))
     assert texts(way) == ["🛑 Halted: event 1", "🛑 Halted: event 2"]
 
 
 def test_telling_never_raises_and_what_cannot_be_written_is_kept(mailroom: Mailroom, journal_file: Path) -> None:
     way = Receiver()
-    herald = Herald(mailroom, [Output("alerts", Alerts(), ("phone",))], {"phone": way}, UTC, Clock())
+    herald = patient_herald(mailroom, [Output("alerts", Alerts(), ("phone",))], {"phone": way}, UTC, Clock())
     holder = create_engine(f"sqlite:///{journal_file}")
     with holder.connect() as connection:
         connection.execute(text("BEGIN IMMEDIATE"))
@@ -235,7 +236,7 @@ def test_telling_never_raises_and_what_cannot_be_written_is_kept(mailroom: Mailr
 def test_a_database_that_is_busy_at_the_start_is_waited_for(mailroom: Mailroom, journal_file: Path) -> None:
     way, holder = Receiver(), create_engine(f"sqlite:///{journal_file}")
     post(mailroom, 1)
-    herald = Herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock(), retry_s=0.05)
+    herald = patient_herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock(), retry_s=0.05)
     with holder.connect() as connection:
         connection.execute(text("BEGIN IMMEDIATE"))
         herald.start()
@@ -244,6 +245,29 @@ def test_a_database_that_is_busy_at_the_start_is_waited_for(mailroom: Mailroom, 
     holder.dispose()
     herald.stop()
     assert texts(way) == ["letter 1", "🛑 Halted: event 1"]
+
+
+def test_what_is_told_just_before_the_end_still_goes_out(mailroom: Mailroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes while the herald is writing, and so does the end."""
+    way = Receiver()
+    herald = patient_herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock())
+    write, entered, leave = herald._clerk.write, threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        write()
+        entered.set()
+        assert leave.wait(60)
+
+    monkeypatch.setattr(herald._clerk, "write", slowly)  # as slow as a picture
+    herald.start()
+    assert entered.wait(60)
+    herald.tell(halted(1))
+    assert herald._loop is not None
+    assert herald._stopping is not None
+    herald._loop.call_soon_threadsafe(herald._stopping.set)
+    herald._loop.call_soon_threadsafe(leave.set)  # in this order
+    herald.stop()
+    assert texts(way) == ["🛑 Halted: event 1"]
 
 
 def test_what_cannot_be_written_down_as_arrived_comes_again_with_its_id(mailroom: Mailroom, journal_file: Path) -> None:
@@ -284,7 +308,7 @@ def test_a_notice_that_cannot_be_read_is_passed_over(mailroom: Mailroom, journal
     engine.dispose()
     way = Receiver()
     for _ in range(2):
-        with Herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock()):
+        with patient_herald(mailroom, [Output("a", Alerts(), ("phone",))], {"phone": way}, UTC, Clock()):
             pass
     assert texts(way) == ["🛑 Halted: event 2"]
 
@@ -294,7 +318,7 @@ def test_a_long_text_is_sent_in_parts_and_a_picture_with_the_first(mailroom: Mai
     outputs = [Output("alerts", Alerts(template="{{ text }}"), ("phone",))]
     way = Receiver(limit=1500)
     Clerk(mailroom, outputs, {"phone": way}, UTC)
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
         herald.tell(halted(1, long))
     assert len(way.arrived) == 3
     assert "\n".join(texts(way)) == long
@@ -305,7 +329,7 @@ def test_an_output_that_fails_on_an_event_fails_alone(mailroom: Mailroom, caplog
     bad = ScoreSteps(template="{{ 1 / (score - 0.5) }}", quiet_below=0.0)
     outputs = [Output("bad", bad, ("phone",)), Output("good", ScoreSteps(), ("phone",))]
     way = Receiver()
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock()) as herald:
         herald.tell(ScoreSaid(HOUR, "BTC/USDT", "1h", 1, 1, 1, 24000, {"a": 0.5}))
     assert texts(way) == ["₿ 24.000 📈📈📈📈📈📈📈📈 Score: +0.50"]
     assert "output bad: ValueError: template: ZeroDivisionError" in caplog.text
@@ -314,7 +338,7 @@ def test_an_output_that_fails_on_an_event_fails_alone(mailroom: Mailroom, caplog
 def test_many_threads_may_tell(mailroom: Mailroom) -> None:
     way = Receiver()
     outputs = [Output("alerts", Alerts(), ("phone",))]
-    with Herald(mailroom, outputs, {"phone": way}, UTC, Clock(), flood=Flood(behind=1000)) as herald:
+    with patient_herald(mailroom, outputs, {"phone": way}, UTC, Clock(), flood=Flood(behind=1000)) as herald:
 
         def tell(first: int) -> None:
             for number in range(first, first + 20):
@@ -330,7 +354,7 @@ def test_many_threads_may_tell(mailroom: Mailroom) -> None:
 
 def test_an_output_by_a_way_that_is_not_there_is_refused(mailroom: Mailroom) -> None:
     with pytest.raises(ValueError, match="ways must be among phone, was 'fax'"):
-        Herald(mailroom, [Output("alerts", Alerts(), ("fax",))], {"phone": Receiver()}, UTC, Clock())
+        patient_herald(mailroom, [Output("alerts", Alerts(), ("fax",))], {"phone": Receiver()}, UTC, Clock())
 
 
 def test_a_database_that_cannot_be_opened_is_told_without_its_password() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
+from itb.live.notify.herald import Herald
 from itb.live.notify.ways.way import Outgoing
+
+patient_herald = partial(Herald, patience_s=60.0)  # ends when all is sent, however slow the machine is
 
 
 @dataclass
