@@ -96,7 +96,7 @@ def test_an_unknown_benchmark_is_refused_with_the_names_that_are_there() -> None
     command = [sys.executable, "-m", "benchmarks", "motor"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
     assert ended.returncode == 2
-    assert "no benchmark named 'motor'; there are deep, engine, families" in ended.stderr
+    assert "no benchmark named 'motor'; there are chat, deep, engine, families" in ended.stderr
 
 
 def test_options_go_to_one_benchmark_only() -> None:

@@ -59,7 +59,7 @@ class Tail(Rest[T]):
     >>> tail = Tail([1, 2], keep=2)
     >>> tail.extend([3, 4, 5])
     >>> len(tail), tail[-2:], tail.first
-    (5, [4, 5], 2)
+    (5, [4, 5], 3)
     """
 
     def __init__(self, values: Sequence[T] = (), keep: int = 0) -> None:

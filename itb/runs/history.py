@@ -158,7 +158,7 @@ def reproduce(workspace: Workspace, run_id: str) -> Said:
         runs = config.runs.model_copy(update={"root": Path(folder)})
         apart = config.changed(runs=runs)
         again = dataclasses.replace(
-            workspace, config=apart, include_holdout=bool(manifest.get("include_holdout")), window=window
+            workspace, config=apart, include_holdout=bool(manifest.get("include_holdout")), window=window, memo={}
         )
         tables, today = _again(again, manifest, symbol, capsule.run_id)
     compared = {name: _compare(capsule, name, kept.get(name), tables.get(name)) for name in {**kept, **tables}}

@@ -27,6 +27,7 @@ Lanes = tuple[str, str]
 def left_behind(held: Mapping[Lanes, Decimal], traded: Iterable[Lanes]) -> str:
     """Name what is held of markets, or for strategies, that are traded no more; nothing where there is none.
 
+    >>> from decimal import Decimal
     >>> left_behind({("main", "ETH/USDT"): Decimal("0.5")}, [("main", "BTC/USDT")])
     '0.5 ETH/USDT of main'
     """

@@ -40,7 +40,7 @@ def test_all_symbols_trade_one_account_and_leave_one_capsule(run, workspace):
     gains = sum(metrics["total_return"] for metrics in told["metrics_by_symbol"].values())
     assert gains == pytest.approx(told["metrics"]["total_return"], abs=1e-12)
     assert told["metrics"]["trades"] == sum(metrics["trades"] for metrics in told["metrics_by_symbol"].values())
-    assert told["account"] == {"shared": True, "max_open_trades": 2, "equity_share": 0.0}
+    assert told["account"] == {"shared": True, "max_open_trades": 2, "equity_share": 0.0, "tranches": 0}
     looks = workspace().register.looks()
     assert [look.symbol for look in looks] == list(result.parts)
     assert {look.run_id for look in looks} == {done.capsule.run_id}
