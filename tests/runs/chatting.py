@@ -16,8 +16,8 @@ from itb.live.journal.store import Journal
 from itb.live.notify.message import plain
 from itb.live.orders.book import Book
 from itb.live.orders.events import Event
-from itb.runs.rehearsal import find_exchange
 from tests.live.notify.bot_api import OWNER, READER, TOKEN, BotApi
+from tests.runs.exchanges import end_exchanges
 
 CONFIG = f"""
 [data]
@@ -140,7 +140,4 @@ class Chat:
             self.process.kill()
         self.process.wait()
         self.log.close()
-        for kind in ("practice", "paper-on-practice"):
-            found = find_exchange(self.home(kind))
-            if found is not None:
-                found.stop()
+        end_exchanges(self.folder)

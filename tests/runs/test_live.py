@@ -22,6 +22,7 @@ from itb.runs.practice import Rehearsal
 from itb.runs.rehearsal import find_exchange
 from itb.runs.report_live import report_live
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 SETTINGS = [
     "data.timeframe=1m", "walkforward.train=5000", "walkforward.refit_every=1000", "strategy.buy_threshold=0.5",
@@ -37,10 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder whose practice exchanges are ended afterwards."""
     folder = tmp_path_factory.mktemp("project")
     yield folder
-    for told in folder.glob("runs/live/*"):
-        found = find_exchange(told)
-        if found is not None:
-            found.stop()
+    end_exchanges(folder)
 
 
 def workspace(project: Path) -> Workspace:
@@ -120,9 +118,7 @@ def test_a_killed_bot_goes_on_where_it_was(tmp_path: Path) -> None:
     finally:
         if first.poll() is None:
             first.kill()
-        found = find_exchange(folder)
-        if found is not None:
-            found.stop()
+        end_exchanges(folder)
 
 
 def _ticks(folder: Path) -> int:
@@ -144,7 +140,4 @@ def test_paper_goes_on_where_it_was(tmp_path: Path) -> None:
         assert len(fills_of(whole)) > 2
         assert fills_of(halves) == fills_of(whole)
     finally:
-        for folder in folders.values():
-            found = find_exchange(bot_folder(workspace(folder), Launch(True, rehearsal)))
-            if found is not None:
-                found.stop()
+        end_exchanges(tmp_path)

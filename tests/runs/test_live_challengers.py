@@ -26,10 +26,10 @@ from itb.runs.live_models import LiveModels, models_of
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.report_live import report_live
 from itb.runs.said import Said
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 BTC = "BTC/USDT"
 SETTINGS = (
@@ -64,10 +64,8 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, tuple
             found[is_on] = place, live(place, LAUNCH, lambda _line: None)
         yield found
     finally:
-        for told in [folder for project in projects for folder in project.glob("runs/live/*")]:
-            exchange = find_exchange(told)
-            if exchange is not None:
-                exchange.stop()
+        for project in projects:
+            end_exchanges(project)
 
 
 def test_scores_and_orders_are_the_same_with_and_without(lives: dict[bool, tuple[Workspace, Said]]) -> None:

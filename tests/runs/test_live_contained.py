@@ -25,8 +25,8 @@ from itb.live.run.event_log import read_events
 from itb.mlmodels.algorithms import ALGORITHMS
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 PLUGIN = Path(__file__).with_name("wild_parts.py")
 BARS, REPLAYED, MINUTE = 40, 60, 60_000
@@ -103,10 +103,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("contained")
     yield folder
     cast("dict[str, object]", ALGORITHMS).pop("moody", None)  # the plugin's own; other tests hold the table complete
-    for told in folder.glob("*/runs/live/*"):
-        found = find_exchange(told)
-        if found is not None:
-            found.stop()
+    end_exchanges(folder)
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from itb.runs.live import Launch, bot_folder, live
 from itb.runs.live_bot import Bot
 from itb.runs.live_parts import journal_of
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 SETTINGS = (
     "data.timeframe=1m", "synthetic.bars=2000",
@@ -46,10 +46,7 @@ def place(root: Path, *more: str) -> Workspace:
 def root(tmp_path: Path) -> Iterator[Path]:
     """A folder whose practice exchanges are ended afterwards."""
     yield tmp_path
-    for folder in (tmp_path / "runs" / "live").glob("*"):
-        found = find_exchange(folder)
-        if found is not None:
-            found.stop()
+    end_exchanges(tmp_path)
 
 
 def book_of(folder: Path) -> Book:

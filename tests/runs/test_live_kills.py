@@ -38,6 +38,7 @@ from itb.live.orders.machine import KEPT
 from itb.live.orders.rules import Rules
 from itb.live.reconcile import drift
 from itb.runs.rehearsal import find_exchange
+from tests.runs.exchanges import end_exchanges
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 SPEED, BARS, TRAIN = 60, 400, 2_000
@@ -149,6 +150,4 @@ def test_a_bot_that_is_killed_five_times_under_faults_loses_and_doubles_nothing(
             number, _ = checkpoint.load(journal, again)
             assert again.replay(journal.events(after=number)).balances == book.balances
     finally:
-        left = find_exchange(home)
-        if left is not None:
-            left.stop()
+        end_exchanges(home)

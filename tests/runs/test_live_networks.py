@@ -29,11 +29,11 @@ from itb.runs.live_training import BARS_FILE, GROUND_FILE, train_on
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.report_live import report_live
 from itb.runs.scored import ScoredMarket
 from itb.runs.verify_live import verify_live
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 pytest.importorskip("torch", reason="torch is not installed")
 
@@ -76,10 +76,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace,
         file = bot_folder(place, LAUNCH) / "events.jsonl"
         yield place, [json.loads(line) for line in file.read_text().splitlines()]
     finally:
-        for told in project.glob("runs/live/*"):
-            found = find_exchange(told)
-            if found is not None:
-                found.stop()
+        end_exchanges(project)
 
 
 def test_a_bot_says_what_the_walk_forward_over_all_of_its_bars_says(lived) -> None:

@@ -13,8 +13,8 @@ from itb.errors import ConfigError
 from itb.live.orders.state import Phase
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 from tests.runs.test_live import MINUTE, SETTINGS, book_of
 
 
@@ -25,9 +25,7 @@ def run(folder: Path, speed: str, *asked: str) -> tuple[Mapping[str, Any], Path]
     try:
         return live(workspace, launch, lambda _line: None).data, place
     finally:
-        found = find_exchange(place)
-        if found is not None:
-            found.stop()
+        end_exchanges(place)
 
 
 @pytest.mark.parametrize("prices", ["trades", "book"])

@@ -18,8 +18,8 @@ from itb.live.cockpit import to_json
 from itb.live.practice.guard import SECRET
 from itb.live.run.control import RemoteCockpit
 from itb.live.run.event_log import read_events
-from itb.runs.rehearsal import find_exchange
 from tests.live.run.test_outlook import free_port
+from tests.runs.exchanges import end_exchanges
 
 CANARIES = {
     "ITB_EXCHANGE_API_KEY": "cAnArYk3yXXXXXXXXXXXXXXXXXXXXXXX", "ITB_EXCHANGE_API_SECRET": "cAnArYs3cr3t/with+signs=",
@@ -68,9 +68,7 @@ def run(project: Path, bars: int, faults: str) -> tuple[dict[str, str], int]:
         if bot.poll() is None:
             bot.kill()
             bot.communicate()
-        exchange = find_exchange(folder)
-        if exchange is not None:
-            exchange.stop()
+        end_exchanges(folder)
     assert bot.returncode == 0, said["stderr"][-3000:]
     for path in project.rglob("*"):
         if path.is_file():

@@ -12,9 +12,9 @@ from itb.live.journal.store import Journal
 from itb.live.orders.book import Book
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.report_live import report_live
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 BARS = 100
 SYMBOLS = ["ETH/USDT", "BTC/USDT", "SOL/USDT"]
@@ -31,10 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder whose practice exchanges are ended afterwards."""
     folder = tmp_path_factory.mktemp("project")
     yield folder
-    for told in folder.glob("runs/live/*"):
-        found = find_exchange(told)
-        if found is not None:
-            found.stop()
+    end_exchanges(folder)
 
 
 def workspace(project: Path, *more: str) -> Workspace:

@@ -27,10 +27,10 @@ from itb.runs.market import load_market
 from itb.runs.model import score_columns
 from itb.runs.practice import Rehearsal
 from itb.runs.refine import stages_folder
-from itb.runs.rehearsal import find_exchange
 from itb.runs.said import Said
 from itb.runs.scored import ScoredMarket
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 SETTINGS = (
     "data.timeframe=1m", "synthetic.bars=1000", "walkforward={train=600, refit_every=60, min_train_rows=50, workers=1}",
@@ -70,10 +70,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace,
             said = live(place, replace(LAUNCH, bars=bars), heard.append)
         yield place, said, heard
     finally:
-        for told in project.glob("runs/live/*"):
-            found = find_exchange(told)
-            if found is not None:
-                found.stop()
+        end_exchanges(project)
 
 
 def test_refits_and_scores_are_those_of_the_walk_forward_over_all_bars(

@@ -16,12 +16,12 @@ from itb.runs.backtest import backtest
 from itb.runs.history import reproduce
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.practice import Rehearsal
-from itb.runs.rehearsal import find_exchange
 from itb.runs.report_live import report_live
 from itb.runs.shadows import shadows
 from itb.runs.study import Asked, open_study
 from itb.runs.verify import verify
 from itb.runs.workspace import Workspace
+from tests.runs.exchanges import end_exchanges
 
 STEPS = ("account.tranches=3", "strategy.buy_threshold=0.5", "strategy.sell_threshold=0.3", "strategy.max_bars=12")
 
@@ -74,9 +74,7 @@ def test_a_bot_in_tranches_does_what_the_backtest_of_its_bars_does(tmp_path: Pat
     try:
         assert live(place, launch, lambda _line: None).data["steps"] == 100
     finally:
-        found = find_exchange(folder)
-        if found is not None:
-            found.stop()
+        end_exchanges(folder)
     report = report_live(place, folder.name)
     assert report.data["differences"] == []
     assert report.data["fills"]["same"] > 12
