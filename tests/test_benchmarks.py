@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import subprocess
@@ -126,3 +127,12 @@ def test_the_naive_loader_reads_what_itb_reads(module: Callable[[str], ModuleTyp
     for (windows, _, _), place in zip(loader._batches(np.random.default_rng(0)), places, strict=True):
         naive = bench.naive_loader(list(rows[place]), table, 16, centre, scale)
         np.testing.assert_allclose(windows.numpy(), naive.numpy(), rtol=0, atol=1e-5)
+
+
+def test_a_storm_of_orders_counts_what_is_wrong(module: Callable[[str], ModuleType]) -> None:
+    orders = module("bench_orders")
+    found = orders.rehearse(40, 3)
+    assert (found.orders >= 40, found.faults > 0, found.wrong) == (True, True, 0)
+    for name in ("lost", "doubled", "phantom", "broken", "off_by"):
+        assert orders.together([found, dataclasses.replace(found, **{name: 1})]).wrong == 1
+    assert orders.together([found, found]).orders == 2 * found.orders

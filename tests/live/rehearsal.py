@@ -223,6 +223,14 @@ class Rehearsal:
                 self.pulse(step_ms=500)
         self.kill_share = 0.0
 
+    def trade_up_to(self, orders: int, *, kill_share: float = 0.0) -> None:
+        """Trade until the venue has seen so many orders; a book that takes none any more ends it with its reason."""
+        while (before := len(self.engine.orders)) < orders:
+            self.trade(min(250, orders), kill_share=kill_share)
+            assert len(self.engine.orders) > before, (
+                f"no order reaches the venue: {self.book.halted or 'nobody halted'}"
+            )
+
     def ask(self, intent: Intent, number: int) -> str:
         """Want an order: written at once, or (every second one) by the door, with what follows from it."""
         if number % 2:

@@ -15,8 +15,7 @@ from tests.live.rehearsal import Rehearsal
 def rehearse(file: Path, orders: int, seed: int, kill_share: float = 0.0) -> Rehearsal:
     costs = Costs(fee_currency=("base", "quote", "BNB")[seed % 3])
     rehearsal = Rehearsal(file, faults=FaultPlan(seed=seed, per_mille=100), seed=seed, costs=costs)
-    while len(rehearsal.engine.orders) < orders:
-        rehearsal.trade(min(250, orders), kill_share=kill_share)
+    rehearsal.trade_up_to(orders, kill_share=kill_share)
     rehearsal.settle()
     return rehearsal
 
@@ -37,6 +36,13 @@ def test_the_same_seed_gives_the_same_journal(journal_file: Path) -> None:
         with rehearse(journal_file.with_name(name), 60, seed=4, kill_share=0.02) as rehearsal:
             journals.append(list(rehearsal.journal.events()))
     assert journals[0] == journals[1]
+
+
+def test_a_storm_that_no_order_leaves_any_more_ends_with_the_reason(journal_file: Path) -> None:
+    with Rehearsal(journal_file) as rehearsal:
+        rehearsal.dealer.halt("the disk is full")
+        with pytest.raises(AssertionError, match="no order reaches the venue: the disk is full"):
+            rehearsal.trade_up_to(10)
 
 
 def test_a_blackout_ends_with_everything_known(journal_file: Path) -> None:
