@@ -42,6 +42,11 @@ class Confirmation:
     bar: int = -1
 
     @property
+    def is_compared(self) -> bool:
+        """Whether there are two results: one of the sweep, one of backtrader."""
+        return self.screened.source == "vectorbt"
+
+    @property
     def agrees(self) -> bool:
         """Whether fills and equity are the same to 1e-9."""
         return not self.difference

@@ -26,6 +26,7 @@ from itb.runs.search_holdout import NO_SEAL, open_holdouts
 from itb.runs.search_judge import Judged, judge_search
 from itb.runs.search_markets import accounts
 from itb.runs.search_space import applied
+from itb.runs.search_words import confirmation_told
 from itb.runs.study import Asked, Study, begun_study, help_study, open_study
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ def _told(done: Searched) -> dict[str, Any]:
         "best": {"trial": judged.best.slot, "values": judged.best.values, "parameters": dict(judged.best.parameters)},
         "objectives": [objective.name for objective in study.search.objectives],
         "verified": judged.is_verified,
+        "compared": sum(check.is_compared for check in judged.confirmations),
         "differences": [check.difference for check in judged.confirmations if not check.agrees],
         "left_to_backtrader": len(refused),
         "nested": _figures(judged.nested),
@@ -267,15 +269,13 @@ def _lines(done: Searched) -> list[str]:
     failed = sum(record.state != "complete" for record in done.records)
     first = study.search.objectives[0]
     value = (judged.best.values or (math.nan,))[0]
-    checked = len(judged.confirmations)
-    agreed = sum(check.agrees for check in judged.confirmations)
     best = f"best {first.name} {number(value, 3)} in trial {judged.best.slot}"
     lines = [
         f"{study.markets.label}: {len(done.records):,} trials ({failed:,} without a result), {best}",
         *(f"  {name} = {shown(value)}" for name, value in judged.best.parameters.items()),
     ]
-    if checked:
-        lines.append(f"  {agreed} of the best {checked} are the same in backtrader, to 1e-9")
+    if judged.confirmations:
+        lines.append(f"  {confirmation_told(judged.confirmations)}")
     lines += [f"  unverified: {check.difference}" for check in judged.confirmations if not check.agrees]
     lines += [f"  {line}" for line in verdict_lines(judged.verdict)]
     lines += [

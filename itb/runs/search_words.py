@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from itb.optimize.desk import Record
+    from itb.optimize.parity import Confirmation
     from itb.optimize.verdict import Verdict, Word
     from itb.runs.optimize import Searched
 
@@ -68,13 +69,27 @@ def summary(done: Searched) -> str:
     )
 
 
+def confirmation_told(checks: Sequence[Confirmation]) -> str:
+    """Say how many of the best trials have two results that are the same, and how many have backtrader's alone."""
+    swept = [check for check in checks if check.is_compared]
+    agreed, alone, best = sum(check.agrees for check in swept), len(checks) - len(swept), f"the best {len(checks)}"
+    if not swept:
+        causes = dict.fromkeys(check.screened.refused.cause for check in checks if check.screened.refused)
+        return f"{best} were computed in backtrader alone ({', '.join(causes)}): there is nothing to compare"
+    if not alone:
+        return f"{agreed} of {best} are the same in backtrader, to 1e-9"
+    told = f"of {best}, {agreed} of {len(swept)} that were swept are the same in backtrader, to 1e-9"
+    return f"{told}; {alone} were computed there alone"
+
+
 def _remarks(done: Searched) -> Iterator[Note]:
     verdict, study, judged = done.judged.verdict, done.study, done.judged
-    checks, agreed = judged.confirmations, sum(check.agrees for check in judged.confirmations)
+    checks = judged.confirmations
     if not checks:
         yield Note("Every trial was traded in backtrader itself: there is no sweep to confirm.", "good")
-    elif agreed == len(checks):
-        yield Note(f"Confirmed: {agreed} of the best {len(checks)} are the same in backtrader, to 1e-9.", "good")
+    elif judged.is_verified:
+        is_compared = any(check.is_compared for check in checks)
+        yield Note(f"Confirmation: {confirmation_told(checks)}.", "good" if is_compared else "plain")
     for check in checks:
         if not check.agrees:
             yield Note(f"Unverified: {check.difference}", "bad")

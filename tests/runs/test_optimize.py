@@ -34,6 +34,7 @@ def found(folder):
 def test_every_trial_is_counted_and_the_best_confirmed(found):
     assert found["trials"] == found["complete"] + found["failed"] + found["pruned"] == 16
     assert found["verified"]
+    assert found["compared"] == 3
     assert found["differences"] == []
 
 

@@ -11,9 +11,11 @@ from rich.console import Console
 
 from itb.errors import RunError
 from itb.optimize.desk import Record
+from itb.optimize.parity import Confirmation
+from itb.optimize.screened import Refusal
 from itb.runs.optimize import Asked, optimize, search_account, walk_forward
 from itb.runs.search_report import describe, drawn, worded
-from itb.runs.search_words import engines, facts, failures, verdict_words
+from itb.runs.search_words import confirmation_told, engines, facts, failures, verdict_words
 from tests.runs.searched import workspace
 
 
@@ -105,6 +107,23 @@ def test_unverified_study_says_the_first_difference(done):
     words = verdict_words(wrong).remarks
     assert any(note.tone == "bad" and "bar 7: one bought" in note.text for note in words)
     assert not any("same in backtrader" in note.text for note in words)
+
+
+def test_what_backtrader_alone_computed_is_no_confirmation(done):
+    swept = done.judged.confirmations
+    assert [check.is_compared for check in swept] == [True] * 3
+    assert confirmation_told(swept) == "3 of the best 3 are the same in backtrader, to 1e-9"
+    left = replace(swept[0].confirmed, refused=Refusal("protections", "stop_loss_guard looks at trades"))
+    alone = Confirmation(left, left)
+    assert confirmation_told([*swept, alone]) == (
+        "of the best 4, 3 of 3 that were swept are the same in backtrader, to 1e-9; 1 were computed there alone"
+    )
+    assert confirmation_told([alone, alone]) == (
+        "the best 2 were computed in backtrader alone (protections): there is nothing to compare"
+    )
+    unproven = replace(done, judged=replace(done.judged, confirmations=(alone, alone)))
+    (note,) = [note for note in verdict_words(unproven).remarks if note.text.startswith("Confirmation")]
+    assert note.tone == "plain"
 
 
 def test_facts_are_good_exactly_where_the_rule_is_kept(done):
