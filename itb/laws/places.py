@@ -14,7 +14,6 @@ from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Account, Line, open_line
 from itb.live.gateways.ccxt_venues import traits_of
 from itb.live.gateways.paper import BarPaper
-from itb.live.gateways.port import Settlement
 from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
@@ -52,10 +51,10 @@ class RatesOfBars:
     def __init__(self, bars: Bars, funding: Mapping[int, float]) -> None:
         self._rates = {int(bars.open_time[bar]): Decimal(repr(rate)) for bar, rate in funding.items()}
 
-    async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
-        """Give those after ``since``, up to ``until``."""
+    def due(self, symbol: str, since: int, until: int) -> Decimal:
+        """Give those after ``since``, up to ``until``, in sum."""
         del symbol
-        return tuple(Settlement(time, rate) for time, rate in self._rates.items() if since < time <= until)
+        return sum((rate for time, rate in self._rates.items() if since < time <= until), Decimal(0))
 
 
 class OnPaper:

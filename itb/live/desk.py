@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 from itb.errors import JournalError
-from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
+from itb.live.gateways.port import Due, Funding, VenueOrder, VenueTrade
 from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
 from itb.live.orders import events as ev
@@ -285,12 +285,23 @@ class Desk:
         """Forget the trades until now when protections are asked."""
         self._record(ev.Pardoned(self.clock(), symbol))
 
-    def fund(self, payments: Sequence[Funding]) -> None:
-        """Pass on what holders of perpetuals paid one another; told twice, it is one payment."""
+    def fund(self, payments: Sequence[Funding] = (), *, owed: Sequence[Due] = (), waived: Sequence[str] = ()) -> None:
+        """Pass on what holders of perpetuals paid one another; told twice, it is one payment.
+
+        And what they owe until its rate is published, and what of that came to nothing, all at once.
+        """
+        book = self.book
+        for due in owed:
+            if due.name not in book.owed and due.name not in book.fundings:
+                self._note(ev.Owed(self.clock(), due, held_at(book, due.symbol, due.opened)))
         for payment in payments:
-            if payment.payment_id not in self.book.fundings:
-                held = held_at(self.book, payment.symbol, settled_at(payment.time))
+            if payment.payment_id not in book.fundings:
+                known = book.owed.get(payment.payment_id)
+                held = known.held if known else held_at(book, payment.symbol, settled_at(payment.time))
                 self._note(ev.Funded(self.clock(), payment, held))
+        for name in waived:
+            if name in book.owed:
+                self._note(ev.Waived(self.clock(), name))
         try:
             self._commit()
         except JournalError as error:

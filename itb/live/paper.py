@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from itb.live.gateways.bar_perpetuals import BarPerpetuals
+from itb.live.gateways.lasting import bar_after
 from itb.live.gateways.matching import PriceBar
+from itb.live.gateways.port import Due, Funding
 from itb.live.journal import checkpoint
 from itb.live.orders.book import Book
 
@@ -40,15 +43,6 @@ def take_up(venue: LastingVenue, journal: Journal) -> int | None:
     return newest.time
 
 
-def bar_after(newest: int, bar_ms: int) -> int:
-    """Give the open time of the bar to go on with after a journal's newest event.
-
-    >>> bar_after(120_000, 60_000), bar_after(120_001, 60_000)
-    (60000, 120000)
-    """
-    return (newest - 1) // bar_ms * bar_ms
-
-
 async def live_bar(dealer: Dealer, gateway: BarPaper, bars: Mapping[str, Bar]) -> None:
     """Let the bars of one timestamp pass; stops and targets of entries at their open work within them.
 
@@ -56,10 +50,40 @@ async def live_bar(dealer: Dealer, gateway: BarPaper, bars: Mapping[str, Bar]) -
     strategies get the step. When it returns, all that the bar did is in the journal.
     """
     prices = {symbol: price_bar(bar) for symbol, bar in bars.items()}
-    dealer.fund(await gateway.settle(prices))
+    gateway.open(prices)
+    collect(dealer, gateway)
     while await _hear(dealer, gateway.begin_bar(prices)):  # parts of large orders follow each other at the open
         pass
     await _hear(dealer, gateway.end_bar(prices))
+
+
+def collect(dealer: Dealer, gateway: BarPaper) -> None:
+    """Book what holders of perpetuals owe one another, as far as it is published; the journal remembers the rest.
+
+    Nothing is asked and nothing waited for: call it whenever rates have come.
+    """
+    venue, rates, book = gateway.engine, gateway.rates, dealer.book
+    if rates is None or not isinstance(venue, BarPerpetuals):
+        return
+    before = {name: owed.due for name, owed in book.owed.items()}
+    new = {due.name: due for due in gateway.dues if due.name not in book.fundings}
+    owed, paid, waived = list[Due](), list[Funding](), list[str]()
+    for due in (before | new).values():
+        rate = rates.due(due.symbol, due.since, due.until)
+        payment = None if rate is None else venue.payment(due, rate)
+        if rate is None:
+            owed.append(due)
+        elif payment is not None:
+            paid.append(payment)
+        elif due.name in before:
+            waived.append(due.name)
+    if not owed and not paid and not waived:
+        gateway.dues.clear()
+        return
+    dealer.fund(paid, owed=owed, waived=waived)
+    if not dealer.broken:  # else it is told once more when the journal can be written again
+        gateway.dues.clear()
+        venue.charge(dealer.book.fundings.values())
 
 
 async def _hear(dealer: Dealer, changed: Changed) -> bool:

@@ -49,6 +49,7 @@ from itb.runs.live_parts import (
 )
 from itb.runs.live_perpetuals import terms_of
 from itb.runs.live_prices import main_paper, watch_prices
+from itb.runs.live_rates import follow_rates
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_reload import Lanes, check_following
 from itb.runs.live_sources import FromExchange, LiveSources
@@ -166,11 +167,10 @@ class Bot:
         control = ControlServer(pilot, self.folder, commanded=self._commanded)
         await control.start()
         stack.push_async_callback(control.stop)
-        outlook = Outlook(
+        await stack.enter_async_context(Outlook(
             pilot, self.log, self.metrics, self.board,
             bot=self.settings.name, port=self.settings.metrics_port, console=self.console,
-        )  # fmt: skip
-        await stack.enter_async_context(outlook)
+        ))  # fmt: skip
         pump = build_pump(source, self.clock, plan, histories, Sinks(engine.take, self.chronicle.bar))
         self.log.write(
             Kind.START, mode=self.launch.mode, symbols=list(self.symbols), bars=self.launch.bars,
@@ -189,7 +189,7 @@ class Bot:
         tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
         if not self.launch.is_paper:
             tasks.append(asyncio.create_task(follow_orders(line, engine.accounts[0].hear_news), name="news"))
-        tasks += watch_prices(self.config, line, engine.accounts[0])
+        tasks += watch_prices(self.config, line, engine.accounts[0]) + follow_rates(remote, engine, self._now)
         for task in tasks[1:]:
             task.add_done_callback(self._gone)
         ended = asyncio.create_task(self._ended(engine), name="end")

@@ -16,14 +16,14 @@ from itb.live.gateways.bar_venue import BarVenue
 from itb.live.gateways.ccxt_line import Account as Login
 from itb.live.gateways.ccxt_line import Line, open_line
 from itb.live.gateways.ccxt_venues import traits_of
+from itb.live.gateways.lasting import bar_after
 from itb.live.gateways.paper import BarPaper
-from itb.live.gateways.port import TellsRates
 from itb.live.journal.store import Journal
 from itb.live.lookout import Pace
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import KEPT, Machine
 from itb.live.orders.rules import Rules
-from itb.live.paper import bar_after, resume
+from itb.live.paper import resume
 from itb.live.run.account import Account
 from itb.live.run.bars import BarPlan
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from itb.config import Config
     from itb.live.gateways.ccxt_gateway import CcxtGateway
+    from itb.live.gateways.port import KnowsRates
     from itb.market.bars import Bars
     from itb.market.instrument import Instrument
     from itb.runs.live import Launch
@@ -191,12 +192,12 @@ def paper_account(
     histories: Mapping[str, Bars],
     file: Path | str,
     *,
-    rates: object = None,
+    rates: KnowsRates | None = None,
     is_shadow: bool = False,
 ) -> Account:
     """Make an account on paper that fills by bars, with ``cash`` of each quote currency at its first start.
 
-    ``rates`` is asked for the funding of perpetuals, if it can tell.
+    ``rates`` knows what was published of the funding of perpetuals.
     """
     balances: dict[str, Decimal] = {}
     for symbol in instruments:
@@ -210,7 +211,7 @@ def paper_account(
     journal = Journal(file)
     if resume(venue, journal) is None:
         venue.now = min(int(bars.close_time[-1]) for bars in histories.values())
-    paper = BarPaper(venue, rates if isinstance(rates, TellsRates) else None)
+    paper = BarPaper(venue, rates)
     dealer = Dealer(
         paper,
         journal,

@@ -16,6 +16,7 @@ from itb.live.journal.store import Journal
 from itb.live.orders.machine import KEPT, Machine
 from itb.live.paper import take_up
 from itb.live.run.account import Account
+from itb.live.run.rates import published_by
 from itb.runs.live_parts import limits_of, paper_account
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def main_paper(
     ``clock`` is the market's time in milliseconds.
     """
     if config.live.prices == "bars":
-        return paper_account(config, "main", cash, instruments, histories, file, rates=rates)
+        return paper_account(config, "main", cash, instruments, histories, file, rates=published_by(rates))
     balances = {one.base: Decimal(0) for one in instruments.values()}
     balances |= {one.quote: cash for one in instruments.values()}
     # Bid and ask hold the spread already; and an order meets no price that was there before it.

@@ -14,6 +14,7 @@ from itb.live.host.host import Decided, Hosting, LiveHost, LiveMarket
 from itb.live.host.seats import Seats
 from itb.live.orders.working import Slicing
 from itb.live.run.account import Account, Lane, allotments, books_of
+from itb.live.run.rates import published_by
 from itb.live.run.tranches import Turn
 from itb.runs.live_parts import paper_account, paper_cash, purses
 from itb.runs.live_reload import left_behind
@@ -95,7 +96,7 @@ class Staff:
         main = self.engine.accounts[0]
         account = paper_account(
             self.config, name, cash, self.instruments, self.histories, file,
-            rates=main.dealer.gateway if main.paper is None else main.paper.rates, is_shadow=True,
+            rates=published_by(main.dealer.gateway) if main.paper is None else main.paper.rates, is_shadow=True,
         )  # fmt: skip
         self.hire(account, chosen, cash)
         return account

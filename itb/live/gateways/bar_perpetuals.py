@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from itb.live.gateways.bar_venue import BarVenue
 from itb.live.gateways.matching import VenueRefusal
-from itb.live.gateways.port import Balance, Funding, VenueOrder, VenueTrade
+from itb.live.gateways.port import Balance, Due, Funding, VenueOrder, VenueTrade
 from itb.live.orders.margin import liquidation_price
 from itb.live.orders.state import EXACT
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from itb.market.instrument import Instrument
 
 _ZERO = Decimal(0)
+SETTLED_LATE_MS = 1_000
+"""A settlement so long after a bar's open is one at its open."""
 
 
 class BarPerpetuals(BarVenue):
@@ -44,6 +46,7 @@ class BarPerpetuals(BarVenue):
     ) -> None:
         super().__init__(instruments, balances, costs, bar_ms=bar_ms, keep=keep)
         self._charged: set[str] = set()
+        self.settled_until: dict[str, int] = {}  # what earlier lives booked, or owe, by symbol
         self._entries: dict[str, Decimal] = {}
 
     def position(self, symbol: str) -> Decimal:
@@ -58,6 +61,9 @@ class BarPerpetuals(BarVenue):
         """Take up what an earlier life did; what was paid then is not paid again."""
         super().remember(book, until, last_trade)
         self._charged.update(book.fundings)
+        booked = [(paid.symbol, paid.time + SETTLED_LATE_MS) for paid in book.fundings.values()]
+        for symbol, time in booked + [(one.due.symbol, one.due.until) for one in book.owed.values()]:
+            self.settled_until[symbol] = max(time, self.settled_until.get(symbol, 0))
         held = {symbol: self.position(symbol) for symbol in self.instruments}
         for trade in self.trades:
             held[trade.symbol] -= _signed(trade)
@@ -66,16 +72,19 @@ class BarPerpetuals(BarVenue):
             self._average(trade, held[trade.symbol])
             held[trade.symbol] += _signed(trade)
 
-    def charge(self, symbol: str, time: int, rate: Decimal, qty: Decimal, price: Decimal) -> Funding | None:
-        """Let the holder of ``qty`` pay or be paid, once for a time; ``None`` where nothing is due."""
-        name = f"{symbol}|{time}"
-        if not qty or not rate or name in self._charged:
+    def payment(self, due: Due, rate: Decimal) -> Funding | None:
+        """Give what the holder pays or is paid of what was owed, ``None`` where it is nothing."""
+        if not due.qty or not rate:
             return None
-        quote = self.instruments[symbol].quote
-        paid = -EXACT.multiply(EXACT.multiply(qty, rate), price)
-        self._charged.add(name)
-        self.totals[quote] = EXACT.add(self.totals[quote], paid)
-        return Funding(name, symbol, quote, paid, time, price)
+        paid = -EXACT.multiply(EXACT.multiply(due.qty, rate), due.price)
+        return Funding(due.name, due.symbol, self.instruments[due.symbol].quote, paid, due.opened, due.price)
+
+    def charge(self, payments: Iterable[Funding]) -> None:
+        """Let the holder pay or be paid, once for each payment."""
+        for paid in payments:
+            if paid.payment_id not in self._charged:
+                self._charged.add(paid.payment_id)
+                self.totals[paid.currency] = EXACT.add(self.totals[paid.currency], paid.amount)
 
     def end_bar(self, symbol: str, bar: PriceBar) -> None:
         """Let the rest of a bar pass, and liquidate what it took too far."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 from itb.errors import GatewayError
@@ -14,7 +13,6 @@ from itb.live.gateways.ccxt_answers import of_cancel
 from itb.live.gateways.ccxt_conditional import PARAMS, actual_id, executed
 from itb.live.gateways.ccxt_gateway import CcxtGateway, ignore, orders_of, read
 from itb.live.gateways.ccxt_line import CallFailedError, Line
-from itb.live.gateways.ccxt_venues import DAY_MS
 from itb.live.gateways.ccxt_words import NotReadableError, amount
 from itb.live.gateways.port import (
     Balance,
@@ -24,18 +22,20 @@ from itb.live.gateways.port import (
     NoAnswerError,
     NotOpen,
     OrderRequest,
+    RateOutlook,
     Settlement,
     Submitted,
     Unknown,
     VenueOrder,
 )
+from itb.live.gateways.published import PublishedRates
 from itb.live.orders.funding import settled_at
 from itb.live.orders.ids import PREFIX
 from itb.live.orders.state import EXACT
 
 _AS_IT_IS = frozenset((-4046, -4059))  # "no need to change"
 _POSITIONS = "fapiPrivateV3GetPositionRisk"
-_HOUR_MS, _LOOK_BACK_MS, _PAGE = 3_600_000, 3 * DAY_MS, 1_000
+_PAGE = 1_000
 _ZERO = Decimal(0)
 
 
@@ -50,6 +50,7 @@ class CcxtPerpetuals(CcxtGateway):
 
     def __init__(self, line: Line, clock: Callable[[], float], *, clock_refused: Callable[[], None] = ignore) -> None:
         super().__init__(line, clock, clock_refused=clock_refused)
+        self.published = PublishedRates()
         self._resting: set[str] = set()  # names of orders that wait, or waited, for a price
 
     async def prepare(self, symbols: Collection[str], *, sets: bool, is_new: bool) -> None:
@@ -192,20 +193,20 @@ class CcxtPerpetuals(CcxtGateway):
 
     # ---- funding
 
-    async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
-        """Give the rates that were settled after ``since``, up to ``until``; see :class:`TellsRates`.
+    async def settlements(self, symbol: str, since: int) -> tuple[Settlement, ...]:
+        """Give all settlements at or after a time that are published, oldest first."""
+        found: dict[int, Settlement] = {}
+        while True:
+            rows = await self._ask("fetch_funding_rate_history", symbol, since, _PAGE)
+            fresh = [one for one in (read(_settlement, row) for row in rows) if one.time not in found]
+            found.update((one.time, one) for one in fresh)
+            if len(rows) < _PAGE or not fresh:
+                return tuple(found[time] for time in sorted(found))
+            since = max(found)
 
-        They lie on full hours; whether one is missing is judged by the distance of the ones before.
-        """
-        if until // _HOUR_MS * _HOUR_MS <= since:
-            return ()
-        rows = await self._ask("fetch_funding_rate_history", symbol, since - _LOOK_BACK_MS, _PAGE)
-        known = sorted(read(_settlement, row) for row in rows)
-        times = [time for time, _ in known]
-        usual = min((after - before for before, after in pairwise(times)), default=_LOOK_BACK_MS)
-        if times and times[-1] + usual <= until:
-            raise NoAnswerError(f"{symbol}: the rate of {times[-1] + usual} is not told yet")
-        return tuple(Settlement(time, rate) for time, rate in known if since < time <= until)
+    async def outlook(self, symbol: str) -> RateOutlook:
+        """Give the mark price, and when holders pay one another next."""
+        return read(_outlook, await self._ask("fetch_funding_rate", symbol))
 
     async def fundings_since(self, since: int) -> tuple[Funding, ...]:
         """Give payments between holders at or after a time."""
@@ -251,11 +252,19 @@ def as_coins(
     return tuple(Balance(name, total) for name, total in sorted(held.items()) if total)
 
 
-def _settlement(row: Mapping[str, Any]) -> tuple[int, Decimal]:
+def _settlement(row: Mapping[str, Any]) -> Settlement:
     rate = amount(row["fundingRate"])
     if rate is None:
         raise NotReadableError("a settlement without its rate")
-    return settled_at(int(row["timestamp"])), rate
+    info = row.get("info") or {}
+    return Settlement(settled_at(int(row["timestamp"])), rate, amount(info.get("markPrice")) or _ZERO)
+
+
+def _outlook(row: Mapping[str, Any]) -> RateOutlook:
+    mark, next_at = amount(row["markPrice"]), row["fundingTimestamp"]
+    if not mark or not next_at:
+        raise NotReadableError("a perpetual without its mark price or its next settlement")
+    return RateOutlook(int(row["timestamp"]), mark, settled_at(int(next_at)))
 
 
 def is_true(told: object) -> bool:

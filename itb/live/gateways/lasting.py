@@ -91,6 +91,15 @@ class LastingVenue(MatchingEngine):
         self._twins.pop(order_id, None)
 
 
+def bar_after(newest: int, bar_ms: int) -> int:
+    """Give the open time of the bar to go on with after a journal's newest event.
+
+    >>> bar_after(120_000, 60_000), bar_after(120_001, 60_000)
+    (60000, 120000)
+    """
+    return (newest - 1) // bar_ms * bar_ms
+
+
 def _venue_order(order: OrderState) -> VenueOrder:
     intent = order.intent
     status: VenueStatus = "open" if order.is_doubtful else cast("VenueStatus", order.phase.value)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from itb.live.gateways.bar_perpetuals import BarPerpetuals
+from itb.live.gateways.bar_perpetuals import SETTLED_LATE_MS, BarPerpetuals
+from itb.live.gateways.lasting import bar_after
 from itb.live.gateways.matching import MatchingEngine, VenueRefusal
 from itb.live.gateways.port import (
     Accepted,
@@ -17,14 +17,14 @@ from itb.live.gateways.port import (
     Cancelled,
     CancelOutcome,
     Capabilities,
-    Funding,
+    Due,
+    KnowsRates,
     NoAnswerError,
     NotOpen,
     NotTaken,
     OrderRequest,
     Rejected,
     Submitted,
-    TellsRates,
     VenueOrder,
     VenueTrade,
 )
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from itb.live.gateways.bar_venue import BarVenue
     from itb.live.gateways.lasting import LastingVenue
     from itb.live.gateways.matching import PriceBar
-
-
-_log = logging.getLogger(__name__)
-SETTLED_LATE_MS = 1_000  # a settlement so long after a bar's open is one at its open
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,58 +129,37 @@ class PaperGateway:
         return self.engine.balances()
 
 
-@dataclass(frozen=True, slots=True)
-class _Owed:
-    """What holders pay one another at a bar's open, whatever the rates turn out to be."""
-
-    symbol: str
-    since: int
-    until: int
-    opened: int
-    qty: Decimal
-    price: Decimal
-
-
 class BarPaper(PaperGateway):
     """Paper trading on bars: its clock is that of the market, which stands at the end of the last bar that passed.
 
-    ``rates`` tells what holders of perpetuals pay one another, for a venue of perpetuals.
+    ``rates`` knows what was published of what holders of perpetuals pay one another, for a venue of perpetuals.
+    ``dues`` are those of bars that passed of which the journal does not know yet.
     """
 
     engine: BarVenue
 
-    def __init__(self, venue: BarVenue, rates: TellsRates | None = None) -> None:
+    def __init__(self, venue: BarVenue, rates: KnowsRates | None = None) -> None:
         super().__init__(venue, lambda: venue.now)
         self.rates = rates
+        self.dues: list[Due] = []
+        self._before = bar_after(venue.now, venue.bar_ms) - venue.bar_ms  # the last bar of earlier lives that is over
         self._passed: dict[str, int] = {}
-        self._owed: list[_Owed] = []
 
-    async def settle(self, bars: Mapping[str, PriceBar]) -> tuple[Funding, ...]:
-        """Charge what holders pay one another at the opens of these bars, on what was held before their fills.
+    def open(self, bars: Mapping[str, PriceBar]) -> None:
+        """Note what holders owe one another at the opens of these bars, on what was held before their fills.
 
-        As in a backtest, a settlement inside a bar or where bars are missing is charged at the next open. What nobody
-        can tell the rate of yet is owed, and asked for again at each bar of this life. Give the payments.
+        As in a backtest, a settlement inside a bar or where bars are missing is charged at the next open.
         """
         venue = self.engine
         if self.rates is None or not isinstance(venue, BarPerpetuals):
-            return ()
+            return
         for symbol, bar in bars.items():
-            since = self._passed.get(symbol, bar.time - venue.bar_ms) + SETTLED_LATE_MS
+            since = self._passed.get(symbol, min(self._before, bar.time - venue.bar_ms)) + SETTLED_LATE_MS
+            since, until = max(since, venue.settled_until.get(symbol, 0)), bar.time + SETTLED_LATE_MS
             self._passed[symbol] = bar.time
-            if qty := venue.position(symbol):
-                self._owed.append(_Owed(symbol, since, bar.time + SETTLED_LATE_MS, bar.time, qty, bar.open))
-        left, paid = [], []
-        for owed in self._owed:
-            try:
-                found = await self.rates.settlements(owed.symbol, owed.since, owed.until)
-            except NoAnswerError as error:
-                _log.info("%s: funding of %s is not known yet: %s", owed.symbol, owed.opened, error)
-                left.append(owed)
-                continue
-            rate = sum((one.rate for one in found), Decimal(0))
-            paid.append(venue.charge(owed.symbol, owed.opened, rate, owed.qty, owed.price))
-        self._owed = left
-        return tuple(payment for payment in paid if payment is not None)
+            qty = venue.position(symbol)
+            if qty and until > since:
+                self.dues.append(Due(symbol, since, until, bar.time, qty, bar.open))
 
     def clock(self) -> int:
         """Give the market's time; the dealer's clock, too."""

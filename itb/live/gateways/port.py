@@ -104,10 +104,43 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """When holders of a perpetual pay one another, and the fraction that longs pay to shorts."""
+    """When holders of a perpetual pay one another, and the fraction that longs pay to shorts.
+
+    ``mark`` is the mark price that positions are valued at, 0 where the venue does not tell.
+    """
 
     time: int
     rate: Decimal
+    mark: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class RateOutlook:
+    """What a venue says of a perpetual at ``time``: its mark price, and when its holders pay one another next."""
+
+    time: int
+    mark: Decimal
+    next_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What holders owe one another at a bar's open: the settlements after ``since``, up to ``until``.
+
+    On ``qty`` at ``price``, whenever the rates are told and whatever they turn out to be.
+    """
+
+    symbol: str
+    since: int
+    until: int
+    opened: int
+    qty: Decimal
+    price: Decimal
+
+    @property
+    def name(self) -> str:
+        """The ``payment_id`` that it is paid under."""
+        return f"{self.symbol}|{self.opened}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +269,18 @@ class PaysFunding(Protocol):
         """Give payments at or after a time."""
 
 
-@runtime_checkable
-class TellsRates(Protocol):
-    """Knows the funding rates of perpetuals, once they are settled."""
+class KnowsRates(Protocol):
+    """Knows what was published of funding rates; nobody is asked."""
 
-    async def settlements(self, symbol: str, since: int, until: int) -> tuple[Settlement, ...]:
-        """Give those after ``since``, up to ``until``; raise :class:`NoAnswerError` where one that is due is absent."""
+    def due(self, symbol: str, since: int, until: int) -> Decimal | None:
+        """Give the rates settled after ``since``, up to ``until``, in sum; ``None`` where one may yet be published."""
+
+
+class TellsRates(Protocol):
+    """A venue that tells funding rates of perpetuals. Raises :class:`NoAnswerError`."""
+
+    async def settlements(self, symbol: str, since: int) -> tuple[Settlement, ...]:
+        """Give all settlements at or after a time that are published, oldest first."""
+
+    async def outlook(self, symbol: str) -> RateOutlook:
+        """Give what the venue says now."""

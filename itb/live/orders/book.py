@@ -57,6 +57,7 @@ class Book:
         self.balances: dict[str, Decimal] = defaultdict(Decimal)
         self.rounded: dict[str, Decimal] = defaultdict(Decimal)  # most that a venue of 8 decimals may have rounded off
         self.fundings: dict[str, Funding] = {}
+        self.owed: dict[str, ev.Owed] = {}  # what holders of perpetuals owe until its rate is published
         self.opened_at = 0
         self.sent: deque[int] = deque(maxlen=1_000)
         self.worth: Worth | None = None
@@ -88,6 +89,8 @@ class Book:
             ev.PlanEnded: self._plan_ended,
             ev.Adjusted: self._adjusted,
             ev.Funded: self._funded,
+            ev.Owed: self._owed,
+            ev.Waived: self._waived,
             ev.Valued: self._valued,
             ev.Halted: self._halted,
             ev.Resumed: self._resumed,
@@ -343,11 +346,19 @@ class Book:
 
     def _funded(self, event: ev.Funded) -> None:
         payment = event.payment
+        self.owed.pop(payment.payment_id, None)
         if payment.payment_id not in self.fundings:
             self.fundings[payment.payment_id] = payment
             self.balances[payment.currency] = EXACT.add(self.balances[payment.currency], payment.amount)
             if self.keep and len(self.fundings) > 2 * self.keep:  # a venue is asked for those after the newest
                 del self.fundings[next(iter(self.fundings))]
+
+    def _owed(self, event: ev.Owed) -> None:
+        if event.due.name not in self.fundings:
+            self.owed.setdefault(event.due.name, event)
+
+    def _waived(self, event: ev.Waived) -> None:
+        self.owed.pop(event.name, None)
 
     def _valued(self, event: ev.Valued) -> None:
         day = event.time // DAY_MS

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from itb.live.gateways.port import Funding
 from itb.live.orders.book import Book
+from itb.live.orders.events import Owed
 from itb.live.orders.limits import Worth
 from itb.live.orders.moves import PlanState, plan_key
 from itb.live.orders.plans import Plan
@@ -34,6 +35,7 @@ class BookState:
     balances: dict[str, Decimal]
     rounded: dict[str, Decimal]
     fundings: tuple[Funding, ...]
+    owed: tuple[Owed, ...]
     sent: tuple[int, ...]
     worth: Worth | None
     day: int
@@ -55,7 +57,8 @@ class BookState:
             plans=tuple(book.plans.values()), plan_states=tuple(book.plan_states.values()),
             open_plans=tuple(book.open_plans), positions=tuple((*name, qty) for name, qty in book.positions.items()),
             balances=dict(book.balances), rounded=dict(book.rounded), fundings=tuple(book.fundings.values()),
-            sent=tuple(book.sent), worth=book.worth, day=book.day, halted=book.halted, blocked=dict(book.blocked),
+            owed=tuple(book.owed.values()), sent=tuple(book.sent),
+            worth=book.worth, day=book.day, halted=book.halted, blocked=dict(book.blocked),
             pardons=dict(book.pardons), degraded=book.degraded, quiet_until=book.quiet_until,
             episodes=tuple(book.episodes), alarms=tuple(book.alarms),
         )  # fmt: skip
@@ -80,6 +83,7 @@ class BookState:
         book.positions = defaultdict(Decimal, {(strategy, symbol): qty for strategy, symbol, qty in self.positions})
         book.balances, book.rounded = defaultdict(Decimal, self.balances), defaultdict(Decimal, self.rounded)
         book.fundings = {payment.payment_id: payment for payment in self.fundings}
+        book.owed = {event.due.name: event for event in self.owed}
         book.sent = deque(self.sent, book.sent.maxlen)
         book.worth, book.day, book.halted, book.degraded = self.worth, self.day, self.halted, self.degraded
         book.blocked, book.pardons, book.quiet_until = dict(self.blocked), dict(self.pardons), self.quiet_until

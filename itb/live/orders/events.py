@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from itb.live.gateways.port import Funding, VenueOrder, VenueTrade
+from itb.live.gateways.port import Due, Funding, VenueOrder, VenueTrade
 from itb.live.orders.intent import Intent
 from itb.live.orders.plans import Plan
 
@@ -192,6 +192,23 @@ class Funded:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """Holders owe one another what is not published yet; ``held`` is what each strategy held when it was settled."""
+
+    time: int
+    due: Due
+    held: tuple[tuple[str, Decimal], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """Nothing is to be paid of what was owed under a name: no settlement came, or its rate was 0."""
+
+    time: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Valued:
     """The account's worth in quote at a bar's close; limits of loss look at it."""
 
@@ -282,6 +299,8 @@ Event: TypeAlias = (
     | PlanEnded
     | Adjusted
     | Funded
+    | Owed
+    | Waived
     | Valued
     | Halted
     | Resumed
@@ -313,6 +332,8 @@ EVENTS: dict[str, type[Event]] = {
     "plan_ended": PlanEnded,
     "adjusted": Adjusted,
     "funded": Funded,
+    "owed": Owed,
+    "waived": Waived,
     "valued": Valued,
     "halted": Halted,
     "resumed": Resumed,

@@ -15,7 +15,7 @@ from itb.live.host.kept_books import KeptBooks
 from itb.live.orders.book_state import BookState
 from itb.live.orders.machine import KEPT
 from itb.live.orders.working import WHOLE, Slicing
-from itb.live.paper import live_bar
+from itb.live.paper import collect, live_bar
 from itb.live.run.lane_books import LaneBooks
 from itb.live.run.tranches import Turn, give_turns
 
@@ -176,6 +176,12 @@ class Account:
                 await self.dealer.settle()
                 await live_bar(self.dealer, self.paper, bars)
         give_turns(self)
+
+    async def collect(self) -> None:
+        """Book what has been published of what holders of perpetuals owe one another on paper."""
+        if self.paper is not None:
+            async with self._turn:
+                collect(self.dealer, self.paper)
 
     def equity(self, prices: Mapping[str, float]) -> Decimal:
         """Give the worth of all lanes at the last prices."""

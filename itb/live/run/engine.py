@@ -78,6 +78,7 @@ class Engine:
         self.gate, self.board, self.decide_s, self.most_steps = gate, board, decide_s, most_steps
         self.listeners = Listeners()
         self.challengers: Mapping[tuple[str, str], Challenger] = {}  # by symbol and column
+        self.marks: dict[str, float] = {}  # mark prices of perpetuals, where the exchange has told them
         self.steps = 0
         self.is_over = asyncio.Event()
         self._waiting: asyncio.Queue[tuple[Step, float]] = asyncio.Queue()
@@ -240,7 +241,8 @@ class Engine:
         for symbol, price in self.prices.items():
             if ":" in symbol and symbol in lane.symbols:
                 held, entry = lane.books.sizes[symbol], lane.books.positions[symbol].price
-                told = margin_trouble(symbol, held, Decimal(repr(float(entry))), Decimal(repr(price)))
+                mark = self.marks.get(symbol, price)
+                told = margin_trouble(symbol, held, Decimal(repr(float(entry))), Decimal(repr(mark)))
                 self.board.keep(f"{of}{lane.label}: margin of {symbol}", told)
 
     def _judge_gate(self) -> None:

@@ -40,6 +40,7 @@ class PerpetualVenue:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.leverage, self.margin, self.is_dual, self.is_shared = 20, "CROSSED", False, False
         self.rates: list[dict[str, Any]] = []
+        self.every = 8 * 3_600_000  # holders pay one another so often
 
     # ---- the market
 
@@ -102,6 +103,10 @@ class PerpetualVenue:
                 "symbol": "BTCUSDT", "marginType": self.margin, "leverage": self.leverage}],
             ("GET", "v1/fundingRate"): lambda: [
                 one for one in self.rates if one["fundingTime"] >= int(sent.get("startTime", 0))],
+            ("GET", "v1/premiumIndex"): lambda: {
+                "symbol": "BTCUSDT", "markPrice": f"{self.price:f}", "indexPrice": f"{self.price:f}",
+                "lastFundingRate": "0.0001", "interestRate": "0.0001", "time": self.now,
+                "nextFundingTime": (self.now // self.every + 1) * self.every},
             ("POST", "v1/positionSide/dual"): lambda: self._set_mode(sent["dualSidePosition"] == "true"),
             ("POST", "v1/marginType"): lambda: self._set_margin(sent["marginType"]),
             ("POST", "v1/leverage"): lambda: self._set_leverage(int(sent["leverage"])),

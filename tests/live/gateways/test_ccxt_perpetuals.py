@@ -13,10 +13,11 @@ import pytest
 
 from itb.errors import GatewayError
 from itb.live.dealer import Dealer
+from itb.live.gateways import ccxt_perpetuals
 from itb.live.gateways.ccxt_line import Account, Line, line_to
 from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals, gateway_on
 from itb.live.gateways.ccxt_venues import traits_of
-from itb.live.gateways.port import Accepted, NoAnswerError, OrderRequest, Rejected, Settlement, Side
+from itb.live.gateways.port import Accepted, OrderRequest, RateOutlook, Rejected, Settlement, Side
 from itb.live.invariants import VenueTruth, money_explained
 from itb.live.journal.store import Journal
 from itb.live.lookout import Pace
@@ -115,23 +116,27 @@ def test_a_new_bot_keeps_away_from_a_position_that_is_not_its_own() -> None:
     prepare(venue, is_new=False)
 
 
-def test_rates_are_told_once_they_are_settled() -> None:
+def test_settlements_are_told_with_rate_and_mark_price(monkeypatch: pytest.MonkeyPatch) -> None:
     venue = PerpetualVenue("1000")
     eight, start = 8 * 3_600_000, 1_700_006_400_000
-    told = [(0, "0.0001"), (1, "-0.0002"), (2, "0.0003")]
+    told = [(0, "0.0001", "99.5"), (1, "-0.0002", "100.25"), (2, "0.0003", "")]
     venue.rates = [
-        {"symbol": "BTCUSDT", "fundingTime": start + place * eight + 3, "fundingRate": rate} for place, rate in told
+        {"symbol": "BTCUSDT", "fundingTime": start + place * eight + 3, "fundingRate": rate, "markPrice": mark}
+        for place, rate, mark in told
     ]
+    monkeypatch.setattr(ccxt_perpetuals, "_PAGE", 2)  # so that there is more than one
 
     async def ask(gateway: CcxtPerpetuals) -> Any:
-        known = await gateway.settlements(PERP, start, start + 2 * eight)
-        with pytest.raises(NoAnswerError, match="is not told yet"):
-            await gateway.settlements(PERP, start, start + 3 * eight)
-        return known
+        return await gateway.settlements(PERP, start + 1), await gateway.outlook(PERP)
 
     assert on_venue(venue, ask) == (
-        Settlement(start + eight, Decimal("-0.0002")), Settlement(start + 2 * eight, Decimal("0.0003")),
-    )  # fmt: skip
+        (
+            Settlement(start, Decimal("0.0001"), Decimal("99.5")),
+            Settlement(start + eight, Decimal("-0.0002"), Decimal("100.25")),
+            Settlement(start + 2 * eight, Decimal("0.0003")),
+        ),
+        RateOutlook(venue.now, Decimal(100), (venue.now // eight + 1) * eight),
+    )
 
 
 def test_a_position_is_told_as_coins_that_were_paid_for() -> None:

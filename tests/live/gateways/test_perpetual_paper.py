@@ -14,13 +14,16 @@ from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals
 from itb.live.gateways.matching import PriceBar, VenueRefusal
 from itb.live.gateways.paper import BarPaper
 from itb.live.gateways.port import OrderRequest, Side
+from itb.live.gateways.published import PublishedRates
 from itb.live.journal.store import Journal
 from itb.live.orders.events import Funded
 from itb.live.orders.funding import share_of
 from itb.live.orders.intent import Intent
 from itb.live.orders.limits import Limits
 from itb.live.orders.machine import Machine
-from itb.live.paper import live_bar, resume
+from itb.live.paper import collect, live_bar, resume
+from itb.live.run.health import HealthBoard
+from itb.live.run.rates import RateWatch
 from itb.market.costs import Costs
 from itb.market.instrument import Instrument
 from tests.live.conftest import journal_file
@@ -66,7 +69,8 @@ def new_life(journal: Journal, rates: CcxtPerpetuals) -> tuple[Dealer, BarPaper]
     venue = BarPerpetuals((RULES,), {"BTC": Decimal(0), "USDT": Decimal(1_000)}, COSTS, bar_ms=HOUR)
     if resume(venue, journal) is None:
         venue.now = START
-    paper = BarPaper(venue, rates)
+    rates.published = PublishedRates()
+    paper = BarPaper(venue, rates.published)
     machine = Machine(Limits(allow_short=True), instruments={PERP: RULES})
     return Dealer(paper, journal, owner="test", clock=paper.clock, machine=machine), paper
 
@@ -75,7 +79,13 @@ async def lived(gateway: CcxtPerpetuals, exchange: PerpetualVenue, file: Path, r
     journal = Journal(file)
     dealer, paper = new_life(journal, gateway)
     paper.engine.quote(PERP, opens(0))
+    board = HealthBoard(lambda: 0, lambda change: pytest.fail(change.trouble.text))
+
+    async def hear(*_told: object) -> None:
+        collect(dealer, paper)
+
     for place in range(1, 28):
+        exchange.now = START + (place + 1) * HOUR
         if place in restarts:
             journal.close()
             journal = Journal(file)
@@ -86,6 +96,7 @@ async def lived(gateway: CcxtPerpetuals, exchange: PerpetualVenue, file: Path, r
             )  # a new life begins with the bar that the last one saw
         publish(exchange, place)
         await live_bar(dealer, paper, {PERP: bar(place)})
+        await RateWatch(gateway, gateway.published, PERP, lambda: exchange.now, board, hear).look(START)
         if place in WISHES:
             side, qty = WISHES[place]
             opened, price = bar(place).open_time, opens(place)
@@ -94,6 +105,7 @@ async def lived(gateway: CcxtPerpetuals, exchange: PerpetualVenue, file: Path, r
     events = list(journal.events())
     assert paper.engine.totals == pytest.approx(dict(dealer.book.balances))
     assert dealer.book.positions["one", PERP] == 0
+    assert not dealer.book.owed
     journal.close()
     return [event for event in events if isinstance(event, Funded)]
 
@@ -110,7 +122,9 @@ def ledger() -> dict[int, Decimal]:
     return paid
 
 
-@pytest.mark.parametrize("restarts", [set(), {10}, {24}], ids=["one life", "restarted", "restarted at a settlement"])
+@pytest.mark.parametrize(
+    "restarts", [set(), {10}, {24}, {17, 18}], ids=["one life", "restarted", "at a settlement", "while it is owed"]
+)
 def test_funding_is_reckoned_from_published_rates_once(journal_file: Path, restarts: set[int]) -> None:
     exchange = PerpetualVenue("0")
     paid = on_venue(exchange, lambda gateway: lived(gateway, exchange, journal_file, restarts))
