@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _CHILD = "from itb.runs.rehearsal import serve_child; import sys; serve_child(sys.argv[1])"
 _START_S = 60.0
 _IDLE_S = 120.0
-_ANSWER_S = 2.0
+_ANSWER_S = 20.0  # a busy machine's; one that is gone refuses at once
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ class PracticeProcess:
     start_ms: int
 
     def is_alive(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers, and not another exchange that got its address."""
         try:
             with urllib.request.urlopen(f"{self.url}/practice/clock", timeout=_ANSWER_S) as answer:  # noqa: S310  our own loopback address
-                return int(answer.status) == 200
-        except (OSError, urllib.error.URLError, ValueError):
+                return bool(json.load(answer)["process"] == self.pid)
+        except (OSError, ValueError, KeyError, TypeError):
             return False
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 def control(exchange: Exchange, method: str, name: str, sent: dict[str, Any]) -> dict[str, Any]:
     """Answer ``/practice/<name>``.
 
-    ``GET clock``: market time, speed, what lock-step waits for. ``POST begin``: let time run, where it was held.
-    ``POST answered``: a symbol's newest final bar was read
-    and answered. ``POST step``: in lock-step, go on whoever has answered (``bars`` times). ``GET faults``: what was
-    injected. ``GET totals``: all money. ``POST transfer``: a deposit, or a withdrawal where negative.
+    ``GET clock``: market time, speed, what lock-step waits for, whose process it is. ``POST begin``: let time run,
+    where it was held. ``POST answered``: a symbol's newest final bar was read and answered. ``POST step``: in
+    lock-step, go on whoever has answered (``bars`` times). ``GET faults``: what was injected.
+    ``GET totals``: all money. ``POST transfer``: a deposit, or a withdrawal where negative.
     """
     table = {
         ("GET", "clock"): _clock,
@@ -45,6 +46,7 @@ def _clock(exchange: Exchange, _sent: dict[str, Any]) -> dict[str, Any]:
         "speed": exchange.speed,
         "final": bars,
         "waiting": {} if exchange.steps is None else exchange.steps.waiting,
+        "process": os.getpid(),
     }
 
 
