@@ -144,6 +144,10 @@ class LiveSection(Section):
         default="bars",
         description="What is seen between decisions: paper is filled by it, and targets that do not rest are watched.",
     )
+    silence: LengthValue = Field(
+        default=Length.parse("1m"),
+        description="Trades or book: how long a market may tell no price until closes take their place; 0: any time.",
+    )
     latency: LengthValue = Field(
         default=Length(100), description="Paper on trades or book: how long an order is on its way, in market time."
     )

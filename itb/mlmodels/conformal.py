@@ -6,16 +6,14 @@ k-th smallest of n errors, k = ceil((n + 1) (1 - alpha)) (Vovk; Lei et al., 2018
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import ceil, inf, isfinite, isnan, nan
 
 import numpy as np
 
-from itb.errors import ModelError
 from itb.market.bars import FloatArray
 from itb.mlmodels.labels.column import LabelColumn
 
@@ -136,15 +134,13 @@ class ConformalState:
     >>> state.learn(score=0.0, label=0.25)
     >>> state.interval(1.0)
     (0.75, 1.25, 0.5)
-    >>> ConformalState.load(state.to_bytes()).interval(1.0)
-    (0.75, 1.25, 0.5)
     """
 
-    def __init__(self, conformal: Conformal, alpha: float | None = None, newest: Iterable[float] = ()) -> None:
+    def __init__(self, conformal: Conformal) -> None:
         self.conformal = conformal
-        self.alpha = conformal.alpha if alpha is None else alpha
-        self.newest = deque(newest)
-        self._ordered = sorted(self.newest)
+        self.alpha = conformal.alpha
+        self.newest = deque[float]()
+        self._ordered: list[float] = []
 
     def learn(self, score: float, label: float, low: float = nan, high: float = nan) -> None:
         """Take in a score whose label became known; ``low`` and ``high`` are its interval, NaN if it had none."""
@@ -163,23 +159,6 @@ class ConformalState:
             return nan, nan, nan
         width = half_width(self._ordered, self.alpha)
         return score - width, score + width, self.alpha
-
-    def to_bytes(self) -> bytes:
-        """Give the content of its file, JSON; :meth:`load` reads every number back bit for bit."""
-        told = {"conformal": asdict(self.conformal), "alpha": self.alpha, "newest": list(self.newest)}
-        return json.dumps(told).encode()
-
-    @classmethod
-    def load(cls, content: bytes) -> ConformalState:
-        """Read it back; raise :class:`itb.errors.ModelError` for anything else."""
-        try:
-            told = json.loads(content)
-            newest = [float(error) for error in told["newest"]]
-            if not all(map(isfinite, [told["alpha"], *newest])):
-                raise ModelError("a conformal state holds a number that is not finite. Run `itb walkforward` again.")
-            return cls(Conformal(**told["conformal"]), float(told["alpha"]), newest)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"not a conformal state ({error}). Run `itb walkforward` again.") from None
 
 
 def adapted_alphas(misses: Iterable[bool], target: float, gamma: float) -> list[float]:

@@ -189,7 +189,7 @@ class Bot:
         tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
         if not self.launch.is_paper:
             tasks.append(asyncio.create_task(follow_orders(line, engine.accounts[0].hear_news), name="news"))
-        tasks += watch_prices(self.config, line, engine.accounts[0]) + follow_rates(remote, engine, self._now)
+        tasks += watch_prices(self.config, line, engine) + follow_rates(remote, engine, self._now)
         for task in tasks[1:]:
             task.add_done_callback(self._gone)
         ended = asyncio.create_task(self._ended(engine), name="end")

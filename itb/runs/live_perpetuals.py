@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from itb.config import parts
 from itb.config.plugins import load_plugins
 from itb.errors import ConfigError, GatewayError
+from itb.live.asking import ask, doubling
 from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals
 from itb.live.gateways.port import NoAnswerError
 from itb.live.journal.store import Journal
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from itb.runs.live import Launch
     from itb.runs.workspace import Workspace
 
-T = TypeVar("T")
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_PAUSES_S = tuple(islice(doubling(0.5, 16.0), 6))  # half a minute
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def check_markets(workspace: Workspace, launch: Launch) -> None:
@@ -97,19 +98,15 @@ async def terms_of(remote: CcxtGateway, config: Config, launch: Launch, folder: 
         with Journal(journal_of(config, folder)) as journal:
             is_new = next(iter(journal.events()), None) is None
         try:
-            await _patiently(lambda: remote.prepare(config.data.symbols, sets=config.live.set_margin, is_new=is_new))
+            await _answer(lambda: remote.prepare(config.data.symbols, sets=config.live.set_margin, is_new=is_new))
         except NoAnswerError as error:
             raise GatewayError(f"the account's margin cannot be looked at: {error}; start again") from None
     symbols = config.data.symbols
-    return {symbol: await _patiently(functools.partial(remote.instrument, symbol)) for symbol in symbols}
+    return {symbol: await _answer(functools.partial(remote.instrument, symbol)) for symbol in symbols}
 
 
-async def _patiently(question: Callable[[], Awaitable[T]]) -> T:
-    """Ask until there is an answer, half a minute at most: one request that fails must not end a start."""
-    for pause in _PAUSES_S:
-        try:
-            return await question()
-        except NoAnswerError as error:
-            _log.warning("%s; asking again in %g s", error, pause)
-        await asyncio.sleep(pause)
-    return await question()
+async def _answer(question: Callable[[], Awaitable[T]]) -> T:
+    def told(error: Exception, pause: float) -> None:
+        _log.warning("%s; asking again in %g s", error, pause)
+
+    return await ask(question, _PAUSES_S, told, failures=(NoAnswerError,))

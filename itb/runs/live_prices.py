@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from itb.errors import ConfigError, GatewayError
 from itb.live.dealer import Dealer
 from itb.live.gateways.ccxt_news import PriceKind, follow_prices
+from itb.live.gateways.ccxt_words import Quote
 from itb.live.gateways.lasting import LastingVenue
 from itb.live.gateways.paper import QuotePaper
 from itb.live.journal.store import Journal
@@ -17,6 +19,7 @@ from itb.live.orders.machine import KEPT, Machine
 from itb.live.paper import take_up
 from itb.live.run.account import Account
 from itb.live.run.rates import published_by
+from itb.live.run.silence import Silence
 from itb.runs.live_parts import limits_of, paper_account
 
 if TYPE_CHECKING:
@@ -24,14 +27,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from itb.config import Config
+    from itb.live.bars.barrier import Step
     from itb.live.gateways.ccxt_line import Line
-    from itb.live.gateways.ccxt_words import Quote
+    from itb.live.run.engine import Engine
     from itb.market.bars import Bars
     from itb.market.instrument import Instrument
     from itb.runs.live import Launch
 
 _PULSE_S = 0.05
+_LOOK_S = 1.0
 _STREAMS: dict[PriceKind, str] = {"trades": "watchTrades", "book": "watchBidsAsks"}
+_WORDS: dict[PriceKind, str] = {"trades": "trades", "book": "bids and asks"}
 
 
 def check_prices(config: Config, launch: Launch) -> None:
@@ -88,16 +94,48 @@ def main_paper(
     return Account("main", dealer, pulse_s=_PULSE_S)
 
 
-def watch_prices(config: Config, line: Line, account: Account) -> list[asyncio.Task[None]]:
-    """Follow prices where ``live.prices`` asks for them; nothing to do on bars."""
+def watch_prices(
+    config: Config, line: Line, engine: Engine, *, now: Callable[[], float] = time.monotonic
+) -> list[asyncio.Task[None]]:
+    """Follow prices for the main account where ``live.prices`` asks for them; nothing to do on bars.
+
+    Of a market whose stream is silent the board hears, and the closes of its bars are heard before anybody decides.
+    ``now`` is that of :class:`itb.live.run.silence.Silence`.
+    """
     kind = config.live.prices
-    return [] if kind == "bars" else [asyncio.create_task(_watch(config, line, account, kind), name="prices")]
+    if kind == "bars":
+        return []
+    account = engine.accounts[0]
+    silence = Silence(config.data.symbols, _WORDS[kind], config.live.silence.ms / 1000, engine.board, now)
+    half = Decimal(repr(config.costs.spread_bps)) / 20_000 if kind == "book" else Decimal(0)
+
+    async def by_closes(step: Step) -> None:
+        for symbol, bar in step.bars.items():
+            if silence.of(symbol) and not step.is_late:
+                close = Decimal(repr(bar.close))
+                hear(account, symbol, Quote(close * (1 - half), close * (1 + half), bar.open_time))
+
+    def heard(symbol: str, quote: Quote) -> None:
+        silence.heard(symbol)
+        hear(account, symbol, quote)
+
+    engine.listeners.before.append(by_closes)
+    return [
+        asyncio.create_task(_watch(config, line, kind, heard), name="prices"),
+        asyncio.create_task(_listen(silence), name="silence of prices"),
+    ]
 
 
-async def _watch(config: Config, line: Line, account: Account, kind: PriceKind) -> None:
+async def _watch(config: Config, line: Line, kind: PriceKind, heard: Callable[[str, Quote], None]) -> None:
     if not line.client.has.get(_STREAMS[kind]):
         raise GatewayError(f'{line.traits.name} streams no {kind}: set live.prices = "bars", or the other stream')
-    await follow_prices(line, config.data.symbols, kind, lambda symbol, quote: hear(account, symbol, quote))
+    await follow_prices(line, config.data.symbols, kind, heard)
+
+
+async def _listen(silence: Silence) -> None:
+    while True:
+        silence.look()
+        await asyncio.sleep(_LOOK_S)
 
 
 def hear(account: Account, symbol: str, quote: Quote) -> None:

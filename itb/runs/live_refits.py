@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from itb.config import stages as configured
 from itb.errors import ItbError
@@ -49,7 +48,7 @@ class Refit:
 
 @dataclass
 class _Column:
-    """A column's schedule: the newest refit, and how many bars of its symbol there were since.
+    """A column's schedule: the newest refit, and how many bars of its symbol there were since (or enough to be due).
 
     That of a network counts times instead: its raster has those without a bar as well.
     """
@@ -88,7 +87,7 @@ class Refits:
     folder: Path
     models: Mapping[str, LiveModels]
     _kept: dict[str, KeptBars] = field(default_factory=dict)
-    _times: dict[str, list[int]] = field(default_factory=dict)
+    _times: dict[str, deque[int]] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
     _rest: int = 0
     _pause: int = 1
@@ -114,6 +113,7 @@ class Refits:
             for files in one.columns
             if files.coins
         ]
+        self._most = max(column.every for column in self._columns)  # bars that make any refit due
 
     # -- bars
 
@@ -164,7 +164,8 @@ class Refits:
             kept = KeptBars(home / BARS_FILE, symbol, bars.timeframe, tuple(bars.columns))
             kept.add(rows_of(bars))
             self._kept[symbol] = kept
-            self._times[symbol] = bars_so_far(self.workspace, home, stored[symbol]).open_time.tolist()
+            times = bars_so_far(self.workspace, home, stored[symbol]).open_time
+            self._times[symbol] = deque(times[-self._most :].tolist(), maxlen=self._most)
         for column in self._columns:
             self._look(column, is_news=False)
 
@@ -244,8 +245,7 @@ class Refits:
         if column.is_network:
             column.since = self._times_since(column, max(times[-1] for times in self._times.values()))
             return
-        times = self._times[column.symbol]
-        column.since = len(times) - int(np.searchsorted(times, column.known_at, side="right"))
+        column.since = sum(time > column.known_at for time in self._times[column.symbol])
 
     def _times_since(self, column: _Column, newest: int) -> int:
         return max(0, newest - column.known_at) // self.workspace.config.data.timeframe.ms

@@ -40,15 +40,17 @@ def check_following(before: Config, after: Config, held: Mapping[Lanes, Decimal]
 
     Raises :class:`itb.errors.ConfigError`; the bot goes on as it was.
     """
-    for name, was, now in (
-        ("name", before.live.name, after.live.name),
-        ("exchange", before.traded_on, after.traded_on),
-        ("sandbox", before.live.sandbox, after.live.sandbox),
-        ("journal", before.live.journal, after.live.journal),
+    for key, was, now in (
+        (("live", "name"), before.live.name, after.live.name),
+        (("live", "exchange"), before.traded_on, after.traded_on),
+        (("live", "sandbox"), before.live.sandbox, after.live.sandbox),
+        (("live", "journal"), before.live.journal, after.live.journal),
+        (("account", "shared"), before.account.shared, after.account.shared),
+        (("account", "tranches"), before.account.tranches, after.account.tranches),
     ):
         if was != now:
             told = f"was {was!r} when the bot began, is {now!r} now: stop the bot and start it anew to change it"
-            raise ConfigError(after.complaint(("live", name), told))
+            raise ConfigError(after.complaint(key, told))
     if gone := left_behind(held, product(strategy_names(after), after.data.symbols)):
         told = f"{gone} would be left to nobody: close it first (`itb live close`), or keep both in the config"
         raise ConfigError(told)

@@ -107,7 +107,7 @@ def conformal_ranges(config: Config, ranges: ScoreRanges) -> ScoreRanges:
 
 def surround(workspace: Workspace, scored: ScoredMarket) -> ScoredMarket:
     """Put intervals around the scores of models that estimate a number."""
-    from itb.mlmodels.stages.intervals import cover, keep_intervals
+    from itb.mlmodels.stages.intervals import cover
 
     config = workspace.config
     stage = configured.conformal(config)
@@ -115,8 +115,7 @@ def surround(workspace: Workspace, scored: ScoredMarket) -> ScoredMarket:
         if stage is None or walked.is_classifier:
             continue
         column = score_column(config, scored, walked)
-        found, live = stage.walk(column)
-        keep_intervals(stage, column, live, stages_folder(config, scored.market, walked))
+        found = stage.around(column)
         bounds = {f"{walked.column}_{end}": getattr(found, end) for end in ("low", "high")}
         note = f"{walked.column}: {cover(stage, found, column).sentence}"
         times = column.open_time

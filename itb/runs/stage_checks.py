@@ -125,7 +125,7 @@ def _checks(
         narrow = replace(conformal, min_rows=min(conformal.min_rows, _LEAST_ROWS))
 
         def bounds(world: ScoreColumn) -> Columns:
-            found, _ = narrow.walk(world)
+            found = narrow.around(world)
             return {f"{world.name}_low": found.low, f"{world.name}_high": found.high}
 
         yield "conformal", lambda cuts, subject: check_forward(bounds, column, poison_scores, cuts, subject=subject)

@@ -69,7 +69,7 @@ def test_intervals_use_only_what_was_known(column: ScoreColumn, method: str, row
     stage = ConformalIntervals(method, rate=0.1, window=50, min_rows=10)  # type: ignore[arg-type]  # drawn from the two
 
     def bounds(one: ScoreColumn) -> dict[str, FloatArray]:
-        found, _ = stage.walk(one)
+        found = stage.around(one)
         return {"low": found.low, "high": found.high}
 
     prove(bounds, column, [row])

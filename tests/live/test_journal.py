@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import warnings
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from itb.live.gateways.port import VenueTrade
 from itb.live.journal.codec import decode, encode, kind_of
 from itb.live.journal.migrations import STEPS, migrate
 from itb.live.journal.store import Journal
+from itb.live.notify.mailroom import Mailroom
 from itb.live.orders.events import Adjusted, Halted, Sending, Traded
 from itb.live.orders.ids import client_id, owner_prefix
 from tests.live.rehearsal import Rehearsal
 
+_NEW_FILES = 12
 amounts = st.decimals(allow_nan=False, allow_infinity=False, places=18, min_value=-(10**9), max_value=10**9)
 
 
@@ -52,6 +56,30 @@ def test_it_waits_for_the_disk_at_each_commit(journal_file: Path) -> None:
     with Journal(journal_file) as journal:
         assert journal._connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert journal._connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+
+def test_of_processes_that_open_a_new_journal_at_once_each_finds_it_whole(tmp_path: Path) -> None:
+    forked = multiprocessing.get_context("fork")
+    gate = forked.Barrier(4, timeout=120)
+
+    def open_all(opened: type[Journal | Mailroom]) -> None:
+        for number in range(_NEW_FILES):
+            gate.wait()
+            opened(tmp_path / str(number)).close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pytest's workers have threads; these children fork none
+        openers = [forked.Process(target=open_all, args=(kind,)) for kind in (Journal, Mailroom) * 2]
+        for one in openers:
+            one.start()
+    for one in openers:
+        one.join(120)
+    assert [one.exitcode for one in openers] == [0] * 4
+    for number in range(_NEW_FILES):
+        engine = create_engine(f"sqlite:///{tmp_path / str(number)}")
+        with engine.begin() as connection:
+            assert connection.execute(text("SELECT version FROM schema_version")).scalars().all() == [len(STEPS)]
+        engine.dispose()
 
 
 def add_a_table(connection: Connection) -> None:

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itb.errors import ModelError
-from itb.mlmodels.conformal import Conformal, ConformalState, adapted_alphas, conformal_rank, half_width
+from itb.mlmodels.conformal import Conformal, adapted_alphas, conformal_rank, half_width
 from itb.mlmodels.labels.column import NEVER, LabelColumn
 
 
@@ -126,31 +125,14 @@ def test_scores_and_labels_must_be_as_long_as_each_other():
 
 
 @given(plans(), st.integers(0, 40))
-def test_a_state_read_back_from_its_file_goes_on_as_if_it_had_never_stopped(plan, cut):
+def test_a_state_goes_on_as_if_the_batch_had_never_stopped(plan, cut):
     conformal, scores, label = plan
     whole = conformal.intervals(scores, label)
     known = np.where(label.known_at < cut, label.known_at, NEVER)
     part = LabelColumn(np.where(known == NEVER, np.nan, label.values)[:cut], known[:cut])
     _, state = conformal.walk(scores[:cut], part)
     for row in range(cut, len(scores)):
-        state = ConformalState.load(state.to_bytes())
         for told in np.flatnonzero((label.known_at == row) & np.isfinite(scores)):
             state.learn(scores[told], label.values[told], whole.low[told], whole.high[told])
         found = state.interval(scores[row])
         assert np.array_equal(found, (whole.low[row], whole.high[row], whole.alpha[row]), equal_nan=True)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"[]",
-        b'{"conformal": {}, "alpha": 0.1}',
-        b'{"conformal": {"alpha": 2}, "alpha": 0.1, "newest": []}',
-        b'{"conformal": {}, "alpha": 0.1, "newest": [NaN]}',
-        b'{"conformal": {"code": 1}, "alpha": 0.1, "newest": []}',
-    ],
-)
-def test_a_file_that_holds_no_state_is_refused(content):
-    with pytest.raises(ModelError, match="conformal state"):
-        ConformalState.load(content)

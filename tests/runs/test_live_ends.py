@@ -120,6 +120,8 @@ def test_a_bot_that_still_waits_for_its_exchange_can_be_stopped(root: Path, monk
         ("strategy.buy_threshold=7", "buy_threshold"), ("live.name=other", "live.name"),
         ("live.exchange=kraken", "live.exchange"), ("live.sandbox=true", "live.sandbox"),
         ("conformal.method=split", "conformal"),
+        ("account.shared=true", r"account\.shared: was False .* stop the bot and start it anew"),
+        ("account.tranches=2", r"account\.tranches: was 0 .* stop the bot and start it anew"),
     ],
 )  # fmt: skip
 def test_a_config_that_cannot_be_worked_by_is_refused_while_the_bot_goes_on(

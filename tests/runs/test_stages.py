@@ -13,7 +13,6 @@ from itb.config.check import check
 from itb.errors import ConfigError
 from itb.mlmodels.stages.files import ScoreFiles
 from itb.mlmodels.stages.flags import rule_at
-from itb.mlmodels.stages.intervals import load_intervals
 from itb.mlmodels.timeline import ModelTimeline
 from itb.runs.backtest import backtest
 from itb.runs.laws import check as check_laws
@@ -100,11 +99,9 @@ def test_live_scores_from_files_are_those_of_the_batch_bit_for_bit(staged):
         assert step.tobytes() == scored.scores[walked.column].batch().tobytes()
 
 
-def test_rules_and_intervals_are_kept_beside_the_models(staged):
+def test_rules_are_kept_beside_the_models(staged):
     work, market, scored = staged
-    linear, stack = scored.walked[1:]
-    live = load_intervals(stages_folder(work.config, market, linear))
-    assert max(live.waiting) == market.bars.open_time[-1]
+    stack = scored.walked[2]
     folder = stages_folder(work.config, market, stack)
     timeline = ModelTimeline.load(folder / "thresholds.json")
     last = int(market.bars.open_time[-1])

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import JournalError
 from itb.live.journal.codec import decode, encode, kind_of
-from itb.live.journal.migrations import migrate
+from itb.live.journal.migrations import migrate, set_pragmas
 from itb.live.journal.tables import AttemptRow, CheckpointRow, EventRow, ExecutionRow
 from itb.live.orders.events import Event, Sending, Traded
 
@@ -233,8 +233,5 @@ def _execution(traded: Traded) -> dict[str, Any]:
 
 def _make_durable(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+    def wait_for_the_disk(connection: Any, _: Any) -> None:
+        set_pragmas(connection, synchronous="FULL", busy_ms=BUSY_MS)

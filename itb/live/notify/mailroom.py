@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from itb.errors import JournalError
-from itb.live.journal.migrations import migrate
+from itb.live.journal.migrations import migrate, set_pragmas
 from itb.live.journal.store import address_of, pass_by
 from itb.live.journal.tables import GradeRow, LetterRow, NoticeRow
 from itb.live.notify.events import Event, StateChanged, decode, encode
@@ -258,8 +258,5 @@ def _read(kind: str, body: str) -> Event | None:
 
 def _make_quick(engine: Any) -> None:
     @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_MS}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+    def write_soon(connection: Any, _: Any) -> None:
+        set_pragmas(connection, synchronous="NORMAL", busy_ms=BUSY_MS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from itb.errors import GatewayError
+from itb.live.asking import ask, doubling
 from itb.live.bars.bar import rows_of
 from itb.live.bars.barrier import Barrier, BarrierRules
 from itb.live.bars.history import load_history
@@ -69,34 +69,27 @@ async def load_histories(
 
     Raises :class:`itb.errors.BarsError` where there are fewer bars than the plan asks for.
     """
-    frame = plan.rules.timeframe
-    pause, most = _RETRY_S
-    while True:
+    rules = plan.rules
+
+    async def question() -> dict[str, Bars]:
         now = clock.earliest_ms()
         if until_ms is not None:
-            now = min(now, float(until_ms + plan.rules.delay_ms))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                asked = {
-                    symbol: tasks.create_task(
-                        load_history(
-                            source,
-                            kept,
-                            (symbol, frame),
-                            bars=plan.history,
-                            now=now,
-                            gaps=plan.rules.gaps,
-                            delay_ms=plan.rules.delay_ms,
-                            page=plan.rules.page,
-                        )
+            now = min(now, float(until_ms + rules.delay_ms))
+        async with asyncio.TaskGroup() as tasks:
+            asked = {
+                symbol: tasks.create_task(
+                    load_history(
+                        source, kept, (symbol, rules.timeframe),
+                        bars=plan.history, now=now, gaps=rules.gaps, delay_ms=rules.delay_ms, page=rules.page,
                     )
-                    for symbol, kept in stored.items()
-                }
-            return _level({symbol: task.result().bars for symbol, task in asked.items()})
-        except* (GatewayError, OSError, TimeoutError) as errors:
-            tell(f"the exchange does not tell its history: {errors.exceptions[0]}")
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, most)
+                )
+                for symbol, kept in stored.items()
+            }  # fmt: skip
+        return _level({symbol: task.result().bars for symbol, task in asked.items()})
+
+    return await ask(
+        question, doubling(*_RETRY_S), lambda error, _pause: tell(f"the exchange does not tell its history: {error}")
+    )
 
 
 def _level(histories: dict[str, Bars]) -> dict[str, Bars]:

@@ -13,6 +13,9 @@ import pytest
 
 from itb.config import load_config
 from itb.errors import GatewayError
+from itb.live.bars.bar import Bar
+from itb.live.bars.barrier import Step
+from itb.live.bars.gate import StartGate
 from itb.live.dealer import Dealer
 from itb.live.gateways.ccxt_gateway import CcxtGateway
 from itb.live.gateways.ccxt_line import Line
@@ -30,6 +33,8 @@ from itb.live.orders.state import OrderState, Phase
 from itb.live.paper import take_up
 from itb.live.practice.server import Server
 from itb.live.run.account import Account
+from itb.live.run.engine import Engine
+from itb.live.run.health import Change, HealthBoard
 from itb.market.costs import Costs
 from itb.runs.live_prices import hear, watch_prices
 from tests.live.gateways.conftest import PAIR, with_line
@@ -195,13 +200,62 @@ def test_an_exchange_without_the_stream_is_told(serve: Serve, journal_file: Path
         line.client.has["watchBidsAsks"] = False
         account = paper_account(Journal(journal_file), lambda: 1_000, 1, QuotePaper)
         config = load_config(None, ["live.prices=book"])
-        (watching,) = watch_prices(config, line, account)
+        engine = Engine({}, {}, [account], StartGate(), HealthBoard(lambda: 0))
+        watching, listening = watch_prices(config, line, engine)
         with pytest.raises(GatewayError, match=r"streams no book: set live\.prices"):
             await asyncio.wait_for(watching, 60)
-        assert watch_prices(load_config(None, []), line, account) == []
+        listening.cancel()
+        assert watch_prices(load_config(None, []), line, engine) == []
         account.dealer.journal.close()
 
     with_line(server, act)
+
+
+@pytest.mark.parametrize(("kind", "half_spread"), [("trades", 0), ("book", Decimal("0.0005"))])
+def test_while_a_stream_is_silent_closes_fill_and_that_is_told(
+    serve: Serve, journal_file: Path, kind: str, half_spread: Decimal
+) -> None:
+    server = serve(walk(3))
+    seconds, now, changes = [0.0], [START], list[Change]()
+
+    async def act(line: Line) -> Account:
+        account = paper_account(Journal(journal_file), lambda: now[0], 1, QuotePaper)
+        dealer = account.dealer
+        engine = Engine({}, {}, [account], StartGate(), HealthBoard(lambda: 0, changes.append))
+        await line.load_markets()
+        config = load_config(None, [f"live.prices={kind}", "live.silence=60s", "costs.spread_bps=10"])
+        tasks = watch_prices(config, line, engine, now=lambda: seconds[0])
+
+        async def close(price: float, *, is_late: bool = False) -> None:
+            now[0] += 60_000
+            bar = Bar(now[0], (price, price, price, price, 1.0))
+            for bring in engine.listeners.before:
+                await bring(Step(bar.open_time, {PAIR: bar}, is_late=is_late))
+            await dealer.settle()
+
+        dealer.ask(Intent("main", PAIR, 1, "buy", "stop", Decimal(1), stop_price=Decimal(105), asked_at=START))
+        await dealer.settle()
+        await close(110)
+        assert (changes, dealer.book.positions) == ([], {})  # the stream may still tell of it
+        seconds[0] = 61.0
+        await close(111, is_late=True)
+        assert not dealer.book.positions  # that was long ago
+        await close(112)
+        (silent,) = changes
+        assert (silent.health, silent.is_over) == ("DEGRADED", False)
+        while len(changes) == 1:
+            await asyncio.to_thread(step, server)
+            await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return account
+
+    account = with_line(server, act)
+    (order,) = account.dealer.book.orders.values()
+    assert [fill.price for fill in order.fills] == [112 * (1 + half_spread) * (1 + SLIP)]
+    assert (changes[1].trouble.key, changes[1].is_over, changes[1].health) == (f"{PAIR}: prices", True, "NORMAL")
+    account.dealer.journal.close()
 
 
 def test_a_new_life_goes_on_with_what_rested(journal_file: Path) -> None:
