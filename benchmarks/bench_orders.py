@@ -58,7 +58,7 @@ class Found:
 
     def line(self, name: str) -> str:
         return (
-            f"{name:>4}  {self.orders:>7,} {self.requests:>9,} {self.faults:>7,} {self.kinds:>5} {self.kills:>5}  "
+            f"{name:>4}  {self.orders:>7,} {self.requests:>9,} {self.faults:>7,} {self.kinds:>5} {self.kills:>5,}  "
             f"{self.lost:>5} {self.doubled:>7} {self.phantom:>7} {self.off_by:>9.1e} {self.broken:>6} "
             f"{self.cpu_s:>6.1f}"
         )
