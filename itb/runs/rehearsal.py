@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -46,7 +47,8 @@ class PracticeProcess:
     def stop(self) -> None:
         """End it, if it is still the process that answers under this address."""
         if self.is_alive():
-            os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(self.pid, signal.SIGTERM)
 
 
 def find_exchange(folder: Path) -> PracticeProcess | None:

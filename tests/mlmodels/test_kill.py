@@ -42,7 +42,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         parent.send_signal(signal.SIGKILL)
     assert len(workers) == 2
     for worker in workers:
-        ended, _, _ = select.select([worker], [], [], 20)
+        ended, _, _ = select.select([worker], [], [], 120)
         assert ended
         os.close(worker)
 
