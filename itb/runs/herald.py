@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from itb.live.notify.chat.bot import ChatBot
     from itb.live.notify.chat.bridge import Bridge
     from itb.live.notify.chat.dialogue import Reply
+    from itb.live.notify.chat.incoming import Heard
     from itb.live.notify.message import Drawing
 
 
@@ -51,18 +52,20 @@ def build_herald(
     call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] | None = None,
     *,
     trouble: Callable[[str], None] = lambda _text: None,
+    heard: Heard | None = None,
 ) -> Herald:
     """Build what tells people of a live run, from ``[[outputs]]``, ``[[ways]]`` and ``[telegram]``.
 
     ``journal`` is the journal's file or URL, ``clock`` gives UTC milliseconds. With a ``bridge`` and a token the bot
-    listens as well; ``call`` runs what it asks of the bridge on the thread where that may be done. ``trouble`` hears,
-    in some thread, that pictures cannot be drawn, and an empty text when they can be again.
+    listens as well, from where the life before has ``heard``; ``call`` runs what it asks of the bridge on the thread
+    where that may be done. ``trouble`` hears, in some thread, that pictures cannot be drawn, and an empty text when
+    they can be again.
     """
     opened = open_ways(config)
     people = People(config.notify.zone)
     others = []
     artist = Artist(keyless_environment(), trouble)
-    if bridge is not None and (bot := _bot(config, bridge, people, clock, call, artist)) is not None:
+    if bridge is not None and (bot := _bot(config, bridge, people, clock, call, artist, heard)) is not None:
         others.append(bot.run)
     return Herald(
         Mailroom(journal), outputs(config), opened, people, clock, theme=config.notify.theme, others=others,
@@ -77,25 +80,25 @@ def _bot(
     clock: Callable[[], int],
     call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] | None,
     artist: Artist,
+    heard: Heard | None,
 ) -> ChatBot | None:
     from itb.live.notify.chat.bot import ChatBot
     from itb.live.notify.chat.dialogue import Dialogue
     from itb.live.notify.chat.gate import Gate
-    from itb.live.notify.telegram import Telegram
+    from itb.live.notify.telegram import LONGEST_POLL_S, Telegram
 
     told, token = config.telegram, _access(config).secrets.get("telegram_token")
     if not token or not (told.owners or told.readers):
         return None
     gate = Gate(frozenset(told.owners), frozenset(told.readers), frozenset(told.groups), told.max_age.ms / 1000)
     dialogue = Dialogue(bridge, gate, people, within_s=told.answer_within.ms / 1000)
-    line = next((part for part in ways(config).values() if isinstance(part, Telegram)), Telegram()).line(token)
+    way = next((part for part in ways(config).values() if isinstance(part, Telegram)), Telegram())
 
     def draw(drawing: Drawing) -> bytes:
         return artist.draw(drawing, config.notify.theme)
 
-    if call is None:
-        return ChatBot(line, dialogue, clock, draw=draw)
-    return ChatBot(line, dialogue, clock, call=call, draw=draw)
+    wait_s = min(max(way.timeout_s, 1.0), LONGEST_POLL_S)
+    return ChatBot(way.line(token), dialogue, clock, call=call, draw=draw, wait_s=wait_s, heard=heard)
 
 
 def _access(config: Config) -> Access:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from itb.config.environment import load_secrets, secret_values
 from itb.config.told import outputs
 from itb.errors import ConfigError, ItbError, ModelError
+from itb.live.notify.chat.incoming import Heard
 from itb.live.run.lock import LOCK_FILE, InstanceLock, account_lock_file
 from itb.live.run.redaction import hide
 from itb.live.run.socket_file import SOCKET, private_folder
@@ -53,6 +54,8 @@ class Launch:
         Reads the config anew, as the command line did.
     stepped_down
         Why it is on paper although more was asked for; empty where it is not.
+    heard
+        Up to where its chat was heard, in this life and those before it.
     """
 
     is_paper: bool = True
@@ -60,6 +63,7 @@ class Launch:
     bars: int = 0
     reload: Callable[[], Workspace] = field(default=_no_config, compare=False)
     stepped_down: str = ""
+    heard: Heard = field(default_factory=Heard, compare=False)
 
     @property
     def mode(self) -> str:

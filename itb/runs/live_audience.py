@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from itb.live.run.account import Lane
     from itb.live.run.engine import Engine, Ticked
     from itb.live.run.health import Change
+    from itb.runs.live import Launch
     from itb.runs.live_bridge import LiveBridge
     from itb.runs.workspace import Workspace
 
@@ -39,8 +40,8 @@ class Audience:
 
     Parameters
     ----------
-    workspace, mode
-        What the bot runs by, and where, in words.
+    workspace, launch
+        What the bot runs by, and how it was launched.
     journal
         Its journal's file or URL, whose database holds the outbox.
     now
@@ -53,12 +54,13 @@ class Audience:
     def __init__(
         self,
         workspace: Workspace,
-        mode: str,
+        launch: Launch,
         journal: str | Path,
         now: Callable[[], float],
         step_down: Callable[[str], None],
     ) -> None:
-        self._workspace, self._mode, self._journal = workspace, mode, journal
+        self._workspace, self._journal = workspace, journal
+        self._mode, self._heard = launch.told, launch.heard
         self._now, self._step_down = now, step_down
         self._teller: Teller | None = None
         self._grader: Grader | None = None
@@ -105,7 +107,9 @@ class Audience:
             with contextlib.suppress(RuntimeError):  # the bot has just ended
                 loop.call_soon_threadsafe(engine.board.keep, "pictures", text)
 
-        herald = build_herald(config, self._journal, self._workspace.clock, bridge, call, trouble=trouble)
+        herald = build_herald(
+            config, self._journal, self._workspace.clock, bridge, call, trouble=trouble, heard=self._heard
+        )
         mailroom = Mailroom(self._journal)
         teller = Teller(engine, herald.tell, str(config.strategy.settings.get("score", "")))
         if newest := mailroom.newest():

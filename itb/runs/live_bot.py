@@ -102,7 +102,7 @@ class Bot:
         self._cancel_orders: bool | None = None
         self.next_life: tuple[Workspace, Launch] | None = None
         self.is_up = False
-        self.audience = Audience(workspace, launch.told, journal_of(self.config, folder), self._now, self._step_down)
+        self.audience = Audience(workspace, launch, journal_of(self.config, folder), self._now, self._step_down)
         self.refits = Refits(workspace, folder, models)
         self.sources = LiveSources(workspace, FromExchange(workspace) if practice is None else None)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LIMIT, CAPTION_LIMIT = 4096, 1024  # what a message and a caption may show, in UTF-16 units
 TELEGRAM = "https://api.telegram.org"
+LONGEST_POLL_S = 30.0  # that Telegram is asked to wait for something to be said
 _TIMEOUT_S = 20.0
 _REJECTED_S = 300.0  # a token that is rejected stays so until a person does something
 _NEVER_LEFT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"}
@@ -235,7 +236,7 @@ class Telegram:
     address
         Where the Bot API is; empty: Telegram's own.
     timeout_s
-        Seconds to wait for an answer.
+        Seconds to wait for an answer; while nothing is said, Telegram is asked to hold it back as long (30 at most).
     """
 
     chat: int | str = 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -30,16 +32,20 @@ GATE = Gate(frozenset({OWNER}), frozenset({READER}))
 class Talk:
     """A bot that listens in a thread, and a person who speaks to it."""
 
-    def __init__(self, api: BotApi, cockpit: LedgerCockpit, timeout_s: float = 60.0) -> None:
+    def __init__(self, api: BotApi, cockpit: LedgerCockpit, timeout_s: float = 60.0, **more: Any) -> None:
         self.api, self.cockpit = api, cockpit
         self.naps: list[float] = []
         line = TelegramLine(TOKEN, api.url, timeout_s)
         dialogue = Dialogue(cockpit, GATE, People())
-        self.bot = ChatBot(line, dialogue, lambda: api.now * 1000, wait_s=1.0, nap=self._nap)
+        self.bot = ChatBot(line, dialogue, lambda: api.now * 1000, wait_s=1.0, nap=self._nap, **more)
+        before = self._offers()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self.until(lambda: any(call.method == "setMyCommands" for call in api.calls))
+        self.until(lambda: self._offers() > before)
+
+    def _offers(self) -> int:
+        return len(self.api.sent("setMyCommands"))
 
     async def _nap(self, seconds: float) -> None:
         self.naps.append(seconds)
@@ -47,17 +53,19 @@ class Talk:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(self.bot.run())
+        self.bot_task = self._loop.create_task(self.bot.run())
         try:
-            self._loop.run_until_complete(self._task)
+            self._loop.run_until_complete(self.bot_task)
         except asyncio.CancelledError:
             pass
         finally:
             self._loop.close()
 
     def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._task.cancel)
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self.bot_task.cancel)
         self._thread.join(60)
+        assert not self._thread.is_alive()
 
     def until(self, done: Callable[[], bool], patience_s: float = 60.0) -> None:
         """Wait for what another thread does."""

@@ -9,9 +9,9 @@ from html import escape
 from typing import TYPE_CHECKING, TypeVar
 
 from itb.live.notify.chat.commands import COMMANDS
-from itb.live.notify.chat.incoming import read_update, update_number
+from itb.live.notify.chat.incoming import Heard, read_update, update_number
 from itb.live.notify.message import split
-from itb.live.notify.telegram import CAPTION_LIMIT, LIMIT, Button
+from itb.live.notify.telegram import CAPTION_LIMIT, LIMIT, LONGEST_POLL_S, Button
 from itb.live.notify.ways.way import LaterError, RefusedError, UnclearError
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def _draw(drawing: Drawing) -> bytes:
 
 
 class ChatBot:
-    """Hears updates one after the other and answers them. What was said before it listened is dropped.
+    """Hears updates one after the other and answers them.
+
+    What was said before anybody listened is dropped. One that is cancelled still says what it has decided, and leaves
+    what it has not to whoever goes on with the same ``heard``.
 
     Parameters
     ----------
@@ -51,6 +54,8 @@ class ChatBot:
         How long Telegram may hold an answer back while nothing is said.
     nap
         Lets seconds pass.
+    heard
+        Up to where the life before has heard, and where this one writes it down.
     """
 
     def __init__(
@@ -59,15 +64,16 @@ class ChatBot:
         dialogue: Dialogue,
         clock: Callable[[], int],
         *,
-        call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] = _here,
+        call: Callable[[Callable[[], Reply | None]], Awaitable[Reply | None]] | None = None,
         draw: Callable[[Drawing], bytes] = _draw,
-        wait_s: float = 30.0,
+        wait_s: float = LONGEST_POLL_S,
         nap: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        heard: Heard | None = None,
     ) -> None:
-        self._line, self._dialogue, self._clock, self._call, self._wait_s = line, dialogue, clock, call, wait_s
+        self._line, self._dialogue, self._clock, self._call, self._wait_s = line, dialogue, clock, call or _here, wait_s
         self._draw = draw
         self._nap = nap
-        self._offset = 0
+        self._heard = Heard() if heard is None else heard
         self._failed = 0
         self._works: set[asyncio.Task[None]] = set()
 
@@ -84,12 +90,15 @@ class ChatBot:
         finally:
             for work in self._works:
                 work.cancel()
+            await asyncio.gather(*self._works, return_exceptions=True)
             await self._line.close()
 
     async def _begin(self) -> None:
         while True:
             try:
-                await self._line.forget_pending()
+                if self._heard.next is None:
+                    await self._line.forget_pending()
+                    self._heard.next = 0
                 await self._line.offer([(one.name, one.help) for one in COMMANDS.values()])
             except _FAILED as error:
                 await self._wait_after(error)
@@ -98,8 +107,9 @@ class ChatBot:
 
     async def listen(self) -> None:
         """Hear once, and answer what was said."""
+        begin = self._heard.next or 0
         try:
-            heard = await self._line.updates(self._offset, self._wait_s)
+            heard = await self._line.updates(begin, self._wait_s)
         except _FAILED as error:
             await self._wait_after(error)
             return
@@ -108,9 +118,9 @@ class ChatBot:
         self._failed = 0
         for raw in heard:
             number = update_number(raw)
-            if number is None or number < self._offset:
+            if number is None or number < (self._heard.next or 0):
                 continue
-            self._offset = number + 1
+            self._heard.next = number + 1
             said = read_update(raw)
             if said is not None:
                 await self._answer(said)
@@ -119,9 +129,21 @@ class ChatBot:
 
     async def _answer(self, said: Incoming) -> None:
         now = self._clock()
-        reply = await self._call(lambda: self._dialogue.hear(said, now))
+        try:
+            reply = await self._call(lambda: self._dialogue.hear(said, now))
+        except asyncio.CancelledError:
+            self._heard.next = said.update
+            raise
         if reply is None:
             return
+        replying = asyncio.create_task(self._reply(said, reply))
+        try:
+            await asyncio.shield(replying)
+        except asyncio.CancelledError:
+            await replying  # whoever cannot wait for it cancels again
+            raise
+
+    async def _reply(self, said: Incoming, reply: Reply) -> None:
         try:
             if reply.pressed:
                 await self._line.acknowledge(reply.pressed, reply.note)
@@ -182,6 +204,8 @@ class ChatBot:
 
         try:
             report = await work()
+        except asyncio.CancelledError:
+            report = Report("It was not finished: the bot has ended or begun anew. Ask again.")
         except ItbError as error:
             report = Report(str(error))
         except Exception:  # noqa: BLE001  whatever fails behind the cockpit, the conversation goes on

@@ -13,6 +13,16 @@ _PASSED_ON = (
 )  # fmt: skip
 
 
+@dataclass
+class Heard:
+    """Up to where a chat has been heard: ``next`` is the update to hear next, ``None`` while nobody has listened.
+
+    The lives that follow each other in one process share it: what is said while one ends is heard by the next.
+    """
+
+    next: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """Something said: a text typed, or a button pressed (``pressed`` is the press's own name, ``message`` its message).
