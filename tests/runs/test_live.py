@@ -25,10 +25,11 @@ from itb.runs.workspace import Workspace
 from tests.runs.exchanges import end_exchanges
 
 SETTINGS = [
-    "data.timeframe=1m", "walkforward.train=5000", "walkforward.refit_every=1000", "strategy.buy_threshold=0.5",
-    "strategy.sell_threshold=0.45", "strategy.stop_loss=0.002", "model.rounds=20", "walkforward.workers=1",
-    "live.decide_within=60s",
+    "data.timeframe=1m", "synthetic.bars=1500", "walkforward={train=1000, refit_every=1000, workers=1}",
+    "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]", "model.rounds=10",
+    "strategy.buy_threshold=0.5", "strategy.sell_threshold=0.49", "strategy.stop_loss=0.002", "live.decide_within=60s",
 ]  # fmt: skip
+BARS = 120
 MINUTE = 60_000  # paper books a stop at its bar's open, the practice exchange when its price was met
 COMMAND = [sys.executable, "-c", "from itb.cli import main; main()"]
 
@@ -70,9 +71,9 @@ def fills_of(folder: Path) -> list[tuple[Any, ...]]:
 def test_paper_and_practice_decide_order_and_fill_alike(project: Path) -> None:
     said = {}
     for is_paper in (True, False):
-        launch = Launch(is_paper=is_paper, rehearsal=Rehearsal(speed="lockstep", bars=250), bars=240)
+        launch = Launch(is_paper=is_paper, rehearsal=Rehearsal(speed="lockstep", bars=BARS + 10), bars=BARS)
         said[is_paper] = live(workspace(project), launch, lambda _line: None).data
-        assert said[is_paper]["steps"] == 240
+        assert said[is_paper]["steps"] == BARS
     paper, practice = (
         bot_folder(workspace(project), Launch(is_paper=is_paper, rehearsal=Rehearsal())) for is_paper in (True, False)
     )
@@ -84,15 +85,15 @@ def test_paper_and_practice_decide_order_and_fill_alike(project: Path) -> None:
     for folder in (paper, practice):
         report = report_live(workspace(project), folder.name)
         assert report.data["fills"]["same"] == len(fills_of(practice))
-        assert (report.data["bars"], report.data["scores_apart"], report.data["differences"]) == (240, 0, [])
+        assert (report.data["bars"], report.data["scores_apart"], report.data["differences"]) == (BARS, 0, [])
         assert report.data["prices_bps"]["median"] == pytest.approx(5.0, abs=1e-6)
         assert "Market orders beside the next open" in (folder / "report.html").read_text()
 
 
 def test_a_killed_bot_goes_on_where_it_was(tmp_path: Path) -> None:
     command = [
-        *COMMAND, "live", "--practice", "--speed", "600", "--bars", "120", "--json", "--timeframe", "1m",
-        *(part for text in SETTINGS for part in ("--set", text)), "--set", "strategy.buy_threshold=0.48",
+        *COMMAND, "live", "--practice", "--speed", "600", "--bars", "80", "--json", "--timeframe", "1m",
+        *(part for text in SETTINGS for part in ("--set", text)),
     ]  # fmt: skip
     folder = tmp_path / "runs" / "live" / "bot-practice"
     first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,11 +128,14 @@ def _ticks(folder: Path) -> int:
 
 
 def test_paper_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Two lives on paper are one: what rested meets the bars in between, and nothing is filled twice."""
+    """Two lives on paper are one: what rested meets the bars in between, and nothing is filled twice.
+
+    The second life begins with the last bar of the first, which is its history.
+    """
     folders = {name: tmp_path / name for name in ("whole", "halves")}
-    rehearsal = Rehearsal(speed="lockstep", bars=160)
+    rehearsal = Rehearsal(speed="lockstep", bars=90)
     try:
-        for name, lives in (("whole", (150,)), ("halves", (70, 80))):
+        for name, lives in (("whole", (80,)), ("halves", (35, 46))):
             for bars in lives:
                 live(
                     workspace(folders[name]), Launch(is_paper=True, rehearsal=rehearsal, bars=bars), lambda _line: None

@@ -159,19 +159,20 @@ def test_a_model_and_a_feature_that_fail_cost_their_own_scores(well: Life, root:
     assert all(part in text for part, text in zip(why, told, strict=True))
 
 
-def test_damaged_models_at_a_start_cost_their_symbol_and_without_any_there_is_none(well: Life, root: Path) -> None:
-    workspace = place(root / "well", WATCHER, patience="60s")
-    before = {symbol: len(told) for symbol, told in well.orders().items()}
+def test_damaged_models_at_a_start_cost_their_symbol_and_without_any_there_is_none(root: Path) -> None:
+    workspace = place(root / "damaged", WATCHER, patience="60s")
+    life = lived(workspace, bars=8)
+    before = {symbol: len(told) for symbol, told in life.orders().items()}
     for symbol in ("btcusdt", "ethusdt"):
-        (home,) = (well.folder / "models").glob(f"{symbol}-*")
+        (home,) = (life.folder / "models").glob(f"{symbol}-*")
         for file in home.rglob("*.moody"):
             file.unlink()
         if symbol == "btcusdt":
             lived(workspace, bars=8)
-    assert well.troubles() == {f"{BTC}: up_moody: model": (1, 0)}
-    assert len(well.orders()[BTC]) == before[BTC]
-    assert len(well.orders()[ETH]) > before[ETH]
-    told = json.dumps(well.events())
+    assert life.troubles() == {f"{BTC}: up_moody: model": (1, 0)}
+    assert len(life.orders()[BTC]) == before[BTC]
+    assert len(life.orders()[ETH]) > before[ETH]
+    told = json.dumps(life.events())
     with pytest.raises(ModelError, match=r"no model is whole\. To train .*: rm -r \S+/models && itb live --practice$"):
         lived(workspace, bars=2)
-    assert '"START"' not in json.dumps(well.events()).removeprefix(told[:-1])
+    assert '"START"' not in json.dumps(life.events()).removeprefix(told[:-1])

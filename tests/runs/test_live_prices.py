@@ -17,10 +17,12 @@ from itb.runs.workspace import Workspace
 from tests.runs.exchanges import end_exchanges
 from tests.runs.test_live import MINUTE, SETTINGS, book_of
 
+BARS = 30
+
 
 def run(folder: Path, speed: str, *asked: str) -> tuple[Mapping[str, Any], Path]:
-    config = load_config(None, [*SETTINGS, "strategy.buy_threshold=0.48", *asked, f"runs.root={folder / 'runs'}"])
-    workspace, launch = Workspace(config), Launch(is_paper=True, rehearsal=Rehearsal(speed=speed, bars=80), bars=60)
+    config = load_config(None, [*SETTINGS, *asked, "live.fresh=1h", f"runs.root={folder / 'runs'}"])
+    workspace, launch = Workspace(config), Launch(is_paper=True, rehearsal=Rehearsal(speed=speed, bars=90), bars=BARS)
     place = bot_folder(workspace, launch)
     try:
         return live(workspace, launch, lambda _line: None).data, place
@@ -32,7 +34,7 @@ def run(folder: Path, speed: str, *asked: str) -> tuple[Mapping[str, Any], Path]
 def test_a_bot_on_paper_is_filled_between_bars(tmp_path: Path, prices: str) -> None:
     said, folder = run(
         tmp_path,
-        "600",
+        "240",
         f"live.prices={prices}",
         "strategy.entry=limit",
         "strategy.entry_bars=3",
@@ -40,7 +42,7 @@ def test_a_bot_on_paper_is_filled_between_bars(tmp_path: Path, prices: str) -> N
     )
     book = book_of(folder)
     fills = [fill for order in book.orders.values() for fill in order.fills]
-    assert said["steps"] == 60
+    assert said["steps"] == BARS
     assert said["status"]["health"] == "NORMAL"
     assert fills
     assert all(order.is_settled or order.phase is Phase.OPEN for order in book.orders.values())

@@ -26,9 +26,10 @@ CANARIES = {
     "ITB_TELEGRAM_TOKEN": "123456789:cAnArYt0k3nXXXXXXXXXXXXXXXXXXXXXX", "OTHER_API_KEY": "cAnArYo7h3r",
 }  # fmt: skip
 SETTINGS = (
-    "data.timeframe=1m", "synthetic.bars=3000", "walkforward.train=1500", "walkforward.refit_every=1000",
-    "walkforward.workers=1",
-    "model.rounds=10", "strategy.buy_threshold=0.4", "strategy.sell_threshold=0.39",
+    "data.timeframe=1m", "synthetic.bars=1000",
+    "walkforward={train=500, refit_every=1000, min_train_rows=50, workers=1}",
+    "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]", "model.rounds=5",
+    "strategy.buy_threshold=0.4", "strategy.sell_threshold=0.39",
 )  # fmt: skip
 TALKATIVE = """
 import logging, os, sys

@@ -16,13 +16,14 @@ from itb.runs.report_live import report_live
 from itb.runs.workspace import Workspace
 from tests.runs.exchanges import end_exchanges
 
-BARS = 100
+BARS = 60
 SYMBOLS = ["ETH/USDT", "BTC/USDT", "SOL/USDT"]
 SETTINGS = [
-    "data.timeframe=1m", f"data.symbols={SYMBOLS}", "walkforward.train=3000", "walkforward.refit_every=3000",
-    "strategy.buy_threshold=0.49", "strategy.sell_threshold=0.48", "strategy.stop_loss=0.002", "model.rounds=10",
-    "walkforward.workers=1", "live.decide_within=60s", "account.shared=true", "account.equity_share=0.6",
-    "synthetic.bars=8760",
+    "data.timeframe=1m", f"data.symbols={SYMBOLS}", "synthetic.bars=900",
+    "walkforward={train=700, refit_every=700, workers=1}", "model.rounds=10",
+    "features=[{family='series', inputs=['log_return'], lags=[0, 1, 2]}]",
+    "strategy.buy_threshold=0.49", "strategy.sell_threshold=0.48", "strategy.stop_loss=0.002",
+    "live.decide_within=60s", "account.shared=true", "account.equity_share=0.6",
 ]  # fmt: skip
 
 
@@ -80,7 +81,8 @@ def test_a_shared_purse_is_traded_live_as_in_a_backtest(project: Path, is_paper:
 
 
 def test_only_so_many_positions_stand_and_a_new_life_knows_of_them(project: Path) -> None:
-    place = workspace(project, "account.max_open_trades=1", "account.equity_share=0", "live.name=one")
+    seldom = ("strategy.buy_threshold=0.51", "strategy.sell_threshold=0.5")
+    place = workspace(project, "account.max_open_trades=1", "account.equity_share=0", "live.name=one", *seldom)
     folder = lived(place, is_paper=True)
     assert not report_live(place, folder.name).data["differences"]
     journal = Journal(folder / "journal.sqlite")

@@ -37,7 +37,7 @@ from itb.runs.workspace import Workspace
 
 HOUR = 3_600_000
 BTC, PERP = "BTC/USDT", "BTC/USDT:USDT"
-WARM, STEPS, KEPT = 500, 130, 380
+WARM, STEPS, KEPT = 500, 70, 380
 MODEL = (
     "walkforward={train=300, refit_every=60, min_train_rows=50, workers=1}",
     "label={horizon=4, threshold=0.0, alias='up'}", "model.algorithm=logistic",

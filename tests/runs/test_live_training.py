@@ -39,7 +39,7 @@ SETTINGS = (
     "strategy.buy_threshold=0.51", "strategy.sell_threshold=0.5", "live.decide_within=60s",
     "live.shadows=[{called='twin'}, {called='steps', tranches=3}]",
 )  # fmt: skip
-LIVES = (70, 60)
+LIVES = (44, 40)
 LAUNCH = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=sum(LIVES) + 10))
 
 
@@ -63,7 +63,7 @@ def over_all(place: Workspace, until_ms: int) -> ScoredMarket:
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Said, list[str]]]:
     """A bot in two lives, its last words and what it told."""
     project = tmp_path_factory.mktemp("project")
-    place = workspace(project)
+    place = workspace(project, "walkforward.refit_every=40")
     heard: list[str] = []
     try:
         for bars in LIVES:
