@@ -266,7 +266,9 @@ def test_pro_hears_its_own_orders_fills_and_balances_and_trades_by_websocket(ser
             balance = asyncio.ensure_future(x.watch_balance())
             while not any(listener.user for listener in server.exchange.streams.listeners):  # noqa: ASYNC110  (another's)
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(1)  # the client's own part of it
+            asked = {f"orders:{PAIR}", f"myTrades:{PAIR}", "spot:balance"}  # the client's own part of it
+            while not asked <= {name for one in x.clients.values() for name in one.futures}:  # noqa: ASYNC110  (another's)
+                await asyncio.sleep(0.05)
             placed = await x.create_order_ws(PAIR, "limit", "buy", 1, 90.0)
             cancelled = await x.cancel_order_ws(placed["id"], PAIR)
             await x.create_order(PAIR, "market", "buy", 0.1)
