@@ -1,6 +1,7 @@
-"""A study that several processes share through a real PostgreSQL, where one can be started."""
+"""A study and a journal that several processes share through a real PostgreSQL, where one can be started."""
 
 import json
+import multiprocessing
 import os
 import pwd
 import shutil
@@ -10,11 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from itb.errors import RunError
+from itb.live.journal.migrations import STEPS
+from itb.live.journal.store import Journal, address_of
 from itb.optimize.storage import storage_of
 
 SCRIPT = Path(__file__).with_name("shared_search.py")
@@ -121,3 +126,25 @@ def test_server_that_is_not_there_is_told_without_the_password(tmp_path):
 
     assert "storage postgresql://127.0.0.1:1/none: cannot be opened" in str(refused.value)
     assert "geheim" not in str(refused.value)
+
+
+def test_a_new_journal_opened_by_several_at_once_is_whole(postgres):
+    forked = multiprocessing.get_context("fork")
+    gate = forked.Barrier(3, timeout=120)
+
+    def open_one() -> None:
+        gate.wait()
+        Journal(postgres).close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pytest's workers have threads; these children fork none
+        openers = [forked.Process(target=open_one) for _ in range(3)]
+        for one in openers:
+            one.start()
+    for one in openers:
+        one.join(120)
+    assert [one.exitcode for one in openers] == [0, 0, 0]
+    engine = create_engine(address_of(postgres))
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT version FROM schema_version")).scalars().all() == [len(STEPS)]
+    engine.dispose()
