@@ -291,6 +291,8 @@ def _options(traits: ExchangeTraits, account: Account) -> dict[str, Any]:
         "adjustForTimeDifference": False,
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "defaultType": "swap" if traits.product == "perpetual" else "spot",
+        "ordersLimit": 100,  # what its streams remember; only what is new is read of it
+        "OHLCVLimit": 10,
     }
     if traits.name.startswith("binance"):
         kind = "linear" if traits.product == "perpetual" else "spot"

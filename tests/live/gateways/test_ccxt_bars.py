@@ -123,6 +123,17 @@ def test_the_stream_wakes_with_final_bars_only(serve: Serve) -> None:
     assert times == sorted(set(times))
 
 
+def test_of_old_bars_of_a_stream_only_the_newest_stay_in_memory(serve: Serve) -> None:
+    server = serve(RISING)
+
+    async def listen(line: Line) -> int:
+        hints = await heard(line, server, 14, CcxtBars(line, (PAIR,), MINUTES))
+        assert len({hint.open_time for hint in hints}) > 12
+        return len(line.client.ohlcvs[PAIR]["1m"])
+
+    assert 1 <= with_line(server, listen) <= 10
+
+
 @pytest.mark.parametrize("kind", ["stream_drop", "stream_malformed"])
 def test_a_broken_stream_ends_the_hints_and_may_be_heard_again(serve: Serve, kind: str) -> None:
     server = serve(RISING, faults=f"{kind}@9")
