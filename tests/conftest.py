@@ -1,4 +1,9 @@
-"""What every test shares: fixed seeds, no network beyond this machine, real data where it is at hand."""
+"""What every test shares: fixed seeds, no network beyond this machine, real data where it is at hand.
+
+Tests of the rooms in ``BY_THE_CLOCK`` drive whole processes, sockets and threads, and wait for them by the clock. One
+that fails there is run a second time, and the summary says so: a machine that stood still for a minute fails it once,
+a defect fails it twice. All others have one try, and the long tests of ``make soak`` too.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+BY_THE_CLOCK = ("tests/live/", "tests/runs/", "tests/datafeeds/", "tests/optimize/", "tests/mlmodels/test_kill.py")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -58,6 +64,9 @@ def real_data_dir() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(BY_THE_CLOCK) and not item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
     folder = real_data_dir()
     if folder.is_dir():
         return
