@@ -31,6 +31,9 @@ def data_download(
     days: Annotated[int | None, Flag("--days", help="The last so many days, instead of --since.")] = None,
     archive: Annotated[bool, Flag("--archive", help="Read the exchange's public monthly and daily archive.")] = False,
     repair: Annotated[bool, Flag("--repair", help="Ask again for bars that are missing.")] = False,
+    sources: Annotated[
+        bool, Flag("--sources", help="Also what [[sources]] name of exchanges: bars, funding, mark prices.")
+    ] = False,
 ) -> None:
     """Download bars; goes on where an earlier download stopped."""
     from itb.runs.data import download as run
@@ -44,6 +47,7 @@ def data_download(
             until=options.until,
             archive=archive,
             repair=repair,
+            sources=sources,
         )
     options.show(said)
 

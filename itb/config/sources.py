@@ -14,15 +14,17 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _EVENT_DELAY = Length.parse("1m")
 _AT_ONCE = Length(0)
 _STORED = ("exchange", "symbol")
+_SETTLED = ("file", "timeframe")
 
 
 class SourceSection(Section):
     """Another source on the raster of the bars; repeat ``[[sources]]`` for more.
 
     Perpetual klines beside spot, another coin or timeframe, funding rates, mark prices, order-book snapshots: any bars
-    and any table with a time column. Its columns join the bars as ``<prefix>_<column>``. A row is joined to the first
-    bar at whose close it is known, and stays there until the next row: bars, and tables with ``time = "open"``, are
-    known at open + timeframe + delay; rows with ``time = "event"`` at their time + delay.
+    and any table with a time column, and what an exchange tells of a perpetual. Its columns join the bars as
+    ``<prefix>_<column>``. A row is joined to the first bar at whose close it is known, and stays there until the next
+    row: bars, and tables with ``time = "open"``, are known at open + timeframe + delay; settlements of funding and rows
+    with ``time = "event"`` at their time + delay.
     """
 
     name: str = Field(examples=["perp"], description="Name of the source: letters, digits and underscores.")
@@ -32,8 +34,10 @@ class SourceSection(Section):
         description="Stands before the name of each column, which is `<prefix>_<column>`; not set: the source's name, "
         "empty: nothing. A column that begins with it already keeps its name.",
     )
-    kind: Literal["bars", "table"] = Field(
-        default="bars", description='"bars" with open, high, low, close and volume, or any other "table".'
+    kind: Literal["bars", "table", "funding", "mark"] = Field(
+        default="bars",
+        description='"bars" with open, high, low, close and volume; any other "table"; of a perpetual the settlements '
+        'of "funding" (columns `funding_rate` and `mark_price`) or bars of its "mark" price, both from the exchange.',
     )
     exchange: str | None = Field(
         default=None, examples=["binance-usdm"], description="Where stored bars come from; not set: `data.exchange`."
@@ -41,7 +45,8 @@ class SourceSection(Section):
     symbol: Symbol | None = Field(
         default=None,
         examples=["BTC/USDT:USDT"],
-        description="Market of the bars; not set: the market that is traded.",
+        description="Market of the bars; not set: the market that is traded, or the perpetual of that coin for "
+        "funding and mark prices.",
     )
     timeframe: TimeframeValue | None = Field(
         default=None,
@@ -83,6 +88,22 @@ class SourceSection(Section):
         description="A value that has been known for longer becomes empty; not set: it stays until the next one.",
     )
 
+    def market(self, traded: str) -> str:
+        """Give the market that it is of, beside one that is traded.
+
+        >>> SourceSection(name="mark", kind="mark").market("BTC/USDT")
+        'BTC/USDT:USDT'
+        """
+        market = self.symbol or traded
+        if self.kind not in {"funding", "mark"} or ":" in market:
+            return market
+        return f"{market}:{market.partition('/')[2]}"
+
+    @property
+    def are_events(self) -> bool:
+        """Whether its rows are events, which lie on no raster."""
+        return self.kind == "funding" or self.time == "event"
+
     @property
     def put_before(self) -> str:
         """The prefix in force."""
@@ -91,7 +112,7 @@ class SourceSection(Section):
     @property
     def delay_ms(self) -> int:
         """The delay in force, in milliseconds."""
-        default = _EVENT_DELAY if self.time == "event" else _AT_ONCE
+        default = _EVENT_DELAY if self.are_events else _AT_ONCE
         return (self.delay or default).ms
 
     @property
@@ -130,10 +151,14 @@ class SourceSection(Section):
 
     @model_validator(mode="after")
     def _refuse_what_does_not_fit(self) -> Self:
-        if self.kind == "bars":
+        if self.kind in {"bars", "mark"}:
             if self.time == "event":
                 raise ValueError('time must be "open" for bars: a bar is known when it has closed, was "event"')
+            if self.kind == "mark" and self.file is not None:
+                raise ValueError('file must be left out for kind = "mark", which comes from the exchange; use "bars"')
             return self
+        if self.kind == "funding":
+            return self._refuse_no_settlements()
         if self.file is None:
             raise ValueError('file must be given for kind = "table"; stored bars have kind = "bars"')
         if self.time is None:
@@ -148,8 +173,21 @@ class SourceSection(Section):
             raise ValueError('timeframe must be given with time = "open": a row is known at its open + timeframe')
         if self.time == "event" and self.timeframe is not None:
             raise ValueError("timeframe must be left out for events, which have no length")
-        if self.time == "event" and self.gaps in {"flat", "empty"}:
+        if self.time == "event":
+            self._refuse_gaps()
+        return self
+
+    def _refuse_no_settlements(self) -> Self:
+        given = next((key for key in _SETTLED if getattr(self, key) is not None), None)
+        if given is not None:
+            raise ValueError(f'{given} must be left out for kind = "funding", whose settlements come from the exchange')
+        if self.time == "open":
+            raise ValueError('time must be "event" for settlements, was "open"')
+        self._refuse_gaps()
+        return self
+
+    def _refuse_gaps(self) -> None:
+        if self.gaps in {"flat", "empty"}:
             raise ValueError(
                 f'gaps must be left out for events, which lie on no raster, was "{self.gaps}"; see max_age'
             )
-        return self

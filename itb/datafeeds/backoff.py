@@ -17,6 +17,7 @@ from itb.errors import GatewayError
 
 Answer = TypeVar("Answer")
 
+_TURNED_AWAY_S = 300.0
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +27,10 @@ class TransientError(GatewayError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TurnedAwayError(GatewayError):
+    """The other side wants no requests of us: to ask again soon makes it worse."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,21 @@ class Retrier:
             self.retries += 1
             chance = float(self._rng.random())
         self._sleep(max(at_least_s, self.backoff.wait_s(attempt, chance)))
+
+
+def wanted_pause_s(error: BaseException | None) -> float:
+    """Give for how long the other side wants no requests, as a failure tells, 0 where it does not.
+
+    >>> wanted_pause_s(TransientError("busy", 7.0)), wanted_pause_s(TurnedAwayError("banned")), wanted_pause_s(None)
+    (7.0, 300.0, 0.0)
+    """
+    while error is not None:
+        if isinstance(error, TurnedAwayError):
+            return _TURNED_AWAY_S
+        if isinstance(error, TransientError) and error.retry_after_s:
+            return error.retry_after_s
+        error = error.__cause__
+    return 0.0
 
 
 def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,8 +12,10 @@ from urllib.parse import urlsplit
 
 import ccxt
 
-from itb.datafeeds.backoff import Retrier, TransientError, retry_after_s
+from itb.datafeeds.backoff import Retrier, TransientError, TurnedAwayError, retry_after_s
 from itb.datafeeds.page import Row
+from itb.datafeeds.settlements import Rate, settled_at
+from itb.datafeeds.store import MARKS
 from itb.errors import ConfigError, GatewayError
 from itb.market.instrument import canonical_symbol
 from itb.market.timeframe import DAY_MS, Timeframe
@@ -20,6 +23,7 @@ from itb.market.timeframe import DAY_MS, Timeframe
 Answer = TypeVar("Answer")
 
 FALLBACK_LIMIT = 500
+_FUNDING_PAGE = 1_000
 _BINANCE = ("binance", "binanceus")
 _STOP = {
     401: "asks for a login",
@@ -58,14 +62,17 @@ class CcxtHistory:
     "no bars". ccxt's own rate limiter stays on, its own retries stay off.
     """
 
-    def __init__(self, client: Any, symbol: str, timeframe: Timeframe, retrier: Retrier) -> None:
-        self.exchange: str = client.id
+    def __init__(
+        self, client: Any, symbol: str, timeframe: Timeframe, retrier: Retrier, *, marks: bool = False
+    ) -> None:
+        self.exchange: str = client.id + (MARKS if marks else "")
         self.symbol = symbol
         self.timeframe = timeframe
         self.limit = _page_limit(client, symbol)
         self._client = client
         self._retrier = retrier
         self._names = _timeframe_names(client)
+        self._params = {"price": "mark"} if marks else {}
 
     @property
     def coarsest(self) -> Timeframe | None:
@@ -93,11 +100,23 @@ class CcxtHistory:
         def ask() -> list[Row]:
             seen: list[Row] = []
             self._client.parse_ohlcv = _recording(type(self._client).parse_ohlcv, self._client, seen)
-            kept = self._ask(lambda: self._client.fetch_ohlcv(self.symbol, name, since_ms, limit))
+            kept = self._ask(lambda: self._client.fetch_ohlcv(self.symbol, name, since_ms, limit, self._params))
             dropped = [row for row in seen if not row or not isinstance(row[0], int)]
             return [*kept, *dropped]
 
         return self._retrier.call(f"{self.exchange}: {self.symbol} {name}", ask)
+
+    def settlements(self, since_ms: int) -> list[Rate]:
+        """Give a page of settlements of funding at or after a time, oldest first; see :func:`fill_settlements`."""
+
+        def ask() -> list[Rate]:
+            rows = self._ask(lambda: self._client.fetch_funding_rate_history(self.symbol, since_ms, _FUNDING_PAGE))
+            told = self._client.last_json_response
+            if not isinstance(told, list) or len(rows) != len(told):  # ccxt leaves out what it cannot read
+                raise TransientError(f"settlements cannot be read: {_short(self._client.last_http_response)}")
+            return sorted(map(_rate, rows))
+
+        return self._retrier.call(f"{self.exchange}: funding of {self.symbol}", ask)
 
     def _ask(self, request: Callable[[], Answer]) -> Answer:
         self._client.last_json_response = None
@@ -108,9 +127,15 @@ class CcxtHistory:
 
 
 def open_history(
-    exchange: str, symbol: str, timeframe: Timeframe, *, retrier: Retrier, connection: Connection | None = None
+    exchange: str,
+    symbol: str,
+    timeframe: Timeframe,
+    *,
+    retrier: Retrier,
+    connection: Connection | None = None,
+    marks: bool = False,
 ) -> CcxtHistory:
-    """Reach an exchange and check that it offers this symbol and timeframe.
+    """Reach an exchange and check that it offers this symbol and timeframe; with ``marks``, bars of its mark price.
 
     Raises :class:`ConfigError` for an exchange or symbol that cannot exist and :class:`GatewayError` for what the
     exchange does not offer, both with the nearest names.
@@ -129,7 +154,20 @@ def open_history(
         )
     retrier.call(f"{exchange}: list of markets", lambda: _load_markets(client))
     _require_market(client, _canonical(symbol))
-    return CcxtHistory(client, _canonical(symbol), timeframe, retrier)
+    return CcxtHistory(client, _canonical(symbol), timeframe, retrier, marks=marks)
+
+
+def _rate(row: Mapping[str, Any]) -> Rate:
+    """Read a settlement; raise :class:`TransientError` for one that is none."""
+    time, rate = row.get("timestamp"), row.get("fundingRate")
+    mark = (row.get("info") or {}).get("markPrice")
+    try:
+        price = float(mark) if mark else math.nan
+        if isinstance(time, int) and rate is not None and time > 0 and abs(rate) < 1 and not price <= 0:
+            return Rate(settled_at(time), float(rate), price)
+    except (TypeError, ValueError):
+        pass
+    raise TransientError(f"a settlement that cannot be read: {_short(row)}")
 
 
 def _canonical(symbol: str) -> str:
@@ -235,7 +273,7 @@ def _translated(client: Any, request: Callable[[], Answer]) -> Answer:
 def _meaning(client: Any, error: ccxt.BaseError) -> GatewayError:
     status = _status(error)
     if status in _STOP:
-        return GatewayError(
+        return TurnedAwayError(
             f"{client.id}: {_STOP[status]} (HTTP {status}): {_short(error)}; no further request is sent"
         )
     if status == 429 or isinstance(error, ccxt.DDoSProtection):

@@ -90,12 +90,14 @@ def download(
     connection: Connection | None = None,
     retrier: Retrier | None = None,
     batch_pages: int = 20,
+    marks: bool = False,
 ) -> Downloaded:
     """Bring the store's bars of ``[since_ms, until_ms)`` up to what the exchange has (UTC milliseconds).
 
     Only stretches that are neither stored nor known to be empty are asked for; the last five stored bars are read again
     and overwritten where the exchange has changed them. The running bar, by the exchange's clock, is never stored.
-    With ``repair`` the gaps that the exchange left before are asked for once more.
+    With ``repair`` the gaps that the exchange left before are asked for once more. With ``marks`` bars of mark prices
+    are fetched, and stored under ``<exchange>-mark``.
 
     Bars go to the store every ``batch_pages`` pages; a stop at any moment loses at most the batch in flight, and the
     same call goes on from there. Raises :class:`DownloadStopped` on Ctrl-C, :class:`GatewayError` when the exchange
@@ -105,7 +107,7 @@ def download(
     retrier = retrier or Retrier()
     if until_ms is not None and since_ms >= until_ms:
         raise ConfigError(f"{symbol} {timeframe}: since {utc(since_ms)} is not before until {utc(until_ms)}")
-    source = open_history(exchange, symbol, timeframe, retrier=retrier, connection=connection)
+    source = open_history(exchange, symbol, timeframe, retrier=retrier, connection=connection, marks=marks)
     return fill(
         store,
         source,

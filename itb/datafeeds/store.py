@@ -28,6 +28,8 @@ from itb.market.timeframe import Timeframe
 
 Progress = Callable[[int, int, str], None]
 
+MARKS = "-mark"
+"""Behind an exchange's name, bars are those of its mark prices."""
 _EXCHANGE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _LISTED = 12
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
+from itb.datafeeds.settlements import settled_at
 from itb.errors import JournalError
 from itb.live.gateways.port import Due, Funding, VenueOrder, VenueTrade
 from itb.live.journal import checkpoint
 from itb.live.journal.store import Journal
 from itb.live.orders import events as ev
 from itb.live.orders.book import Book
-from itb.live.orders.funding import held_at, settled_at
+from itb.live.orders.funding import held_at
 from itb.live.orders.intent import Intent
 from itb.live.orders.machine import Machine
 from itb.live.orders.moves import plan_key, refused_exits

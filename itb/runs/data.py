@@ -81,25 +81,29 @@ def download(
     until: str | None = None,
     archive: bool = False,
     repair: bool = False,
+    sources: bool = False,
     connection: Connection | None = None,
 ) -> Said:
     """Download every configured symbol, through the exchange's interface or from its public archive.
 
-    With ``data.detail_timeframe`` the finer bars come too. What is stored already is not asked for again: without a
-    beginning, a series that is stored is continued. ``since`` and ``until`` say what is fetched whatever ``data.from``,
-    ``data.to`` and the hold-out say of what is used. ``connection`` says how the exchange (or its archive) is reached.
+    With ``data.detail_timeframe`` the finer bars come too, with ``sources`` what ``[[sources]]`` name of exchanges.
+    What is stored already is not asked for again: without a beginning, a series that is stored is continued.
+    ``since`` and ``until`` say what is fetched whatever ``data.from``, ``data.to`` and the hold-out say of what is
+    used. ``connection`` says how the exchange (or its archive) is reached.
     """
     from itb.datafeeds.archive import download_archive
     from itb.datafeeds.download import download as fetch
+    from itb.runs.source_download import download_sources
 
     data, exchange = workspace.config.data, _exchange(workspace, "download")
     if archive and repair:
         raise ConfigError("--repair asks the exchange itself for missing bars; leave --archive out")
     begins, ends = _stretch(workspace, days, since, until)
-    lines, told = [], []
+    lines, told, to_begin = [], [], list[int]()
     frames = [data.timeframe, *([data.detail_timeframe] if data.detail_timeframe else [])]
     for symbol, frame in [(symbol, frame) for symbol in data.symbols for frame in frames]:
         begin = _stored_since(workspace, symbol, frame) if begins is None else begins
+        to_begin.append(begin)
         series = (workspace.store, exchange, symbol, frame)
         found: Archived | Downloaded
         if archive:
@@ -133,6 +137,9 @@ def download(
                 "retries": found.retries,
             }
         )
+    if sources:
+        begin = min(to_begin) if begins is None else begins
+        lines += download_sources(workspace, begin, ends, repair=repair, connection=connection)
     lines += _next(workspace, exchange, told)
     return Said({"exchange": exchange, "downloaded": told}, tuple(lines))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from itb.backtest.prices import funding_by_bar
 from itb.config.model import OWN_FILE
+from itb.datafeeds.settlements import SettlementStore
 from itb.errors import ConfigError
 from itb.ledger.holdout import Holdout
 from itb.market.bars import utc
@@ -77,8 +78,10 @@ def read_funding(config: Config, market: Market) -> FundingRates | None:
     if named is None:
         return None
     source = next((one for one in market.sources if one.name == named), None)
-    file = next((str(one.file) for one in config.sources if one.name == named), "") if source is not None else named
-    if len(symbols) > 1 and OWN_FILE not in file:
+    section = config.source_named(named)
+    file = named if source is None or section is None else str(section.file)
+    has_own = OWN_FILE in file if section is None or section.kind != "funding" else section.symbol is None
+    if len(symbols) > 1 and not has_own:
         told = (
             f"{named} holds the rates of one perpetual, but data.symbols names {len(symbols)}; give each its own file "
             f"by {OWN_FILE} in its name, such as {OWN_FILE}-funding.parquet, or run one symbol at a time"
@@ -99,9 +102,12 @@ def read_funding(config: Config, market: Market) -> FundingRates | None:
 
 
 def charged_at(workspace: Workspace, bars: Bars) -> dict[int, float]:
-    """Give what ``backtest.funding`` charges at these bars, by bar; nothing where it knows nothing of them."""
+    """Give what ``backtest.funding`` charges at these bars, by bar; nothing where it knows nothing of them.
+
+    Where it is not set, perpetuals are charged what a bot of this project has heard from its exchange.
+    """
     if workspace.config.backtest.funding is None:
-        return {}
+        return _told_by_exchange(workspace, bars)
     sources = join_sources(workspace, bars)[1] if workspace.config.sources else ()
     name = market_name(workspace.config, bars.symbol)
     market = Market(name, bars, is_synthetic=False, fingerprint="", missing=0, holdout=Holdout(name), sources=sources)
@@ -109,6 +115,14 @@ def charged_at(workspace: Workspace, bars: Bars) -> dict[int, float]:
     if rates is None or not ((rates.times >= bars.open_time[0]) & (rates.times < bars.open_time[-1])).any():
         return {}
     return funding_by_bar(bars, rates.times, rates.rates)
+
+
+def _told_by_exchange(workspace: Workspace, bars: Bars) -> dict[int, float]:
+    if ":" not in bars.symbol:
+        return {}
+    told = SettlementStore(workspace.store).read(workspace.config.traded_on, bars.symbol)
+    inside = (told.times >= bars.open_time[0]) & (told.times < bars.open_time[-1])
+    return funding_by_bar(bars, told.times, told.columns[_COLUMN]) if inside.any() else {}
 
 
 def _of_file(config: Config, path: Path) -> FundingRates:

@@ -48,8 +48,8 @@ from itb.runs.live_parts import (
     venue_account,
 )
 from itb.runs.live_perpetuals import terms_of
-from itb.runs.live_prices import main_paper, watch_prices
-from itb.runs.live_rates import follow_rates
+from itb.runs.live_prices import main_paper
+from itb.runs.live_rates import follow_market
 from itb.runs.live_refits import Refit, Refits
 from itb.runs.live_reload import Lanes, check_following
 from itb.runs.live_sources import FromExchange, LiveSources
@@ -189,7 +189,7 @@ class Bot:
         tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
         if not self.launch.is_paper:
             tasks.append(asyncio.create_task(follow_orders(line, engine.accounts[0].hear_news), name="news"))
-        tasks += watch_prices(self.config, line, engine) + follow_rates(remote, engine, self._now)
+        tasks += follow_market(self.workspace, remote, engine, self._now)
         for task in tasks[1:]:
             task.add_done_callback(self._gone)
         ended = asyncio.create_task(self._ended(engine), name="end")

@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from itb.datafeeds.settlements import Rate, SettlementStore
+from itb.errors import BarsError
 from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals
+from itb.live.gateways.port import Settlement
 from itb.live.run.rates import RateWatch
+from itb.runs.live_prices import watch_prices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from itb.live.gateways.port import RateOutlook, Settlement
+    from itb.datafeeds.sources import SourceRows
+    from itb.live.gateways.ccxt_gateway import CcxtGateway
+    from itb.live.gateways.port import RateOutlook
     from itb.live.run.engine import Engine
+    from itb.runs.workspace import Workspace
+
+_RECENT = 100  # settlements that a new life takes up
 
 
-def follow_rates(remote: object, engine: Engine, clock: Callable[[], float]) -> list[asyncio.Task[None]]:
-    """Follow funding and mark price of every perpetual; nothing to do on spot."""
+def follow_market(
+    workspace: Workspace, remote: CcxtGateway, engine: Engine, clock: Callable[[], float]
+) -> list[asyncio.Task[None]]:
+    """Follow what is said between bars: prices, where they are asked for, and all about funding of perpetuals."""
+    return watch_prices(workspace.config, remote.line, engine) + _rates(workspace, remote, engine, clock)
+
+
+def _rates(
+    workspace: Workspace, remote: CcxtGateway, engine: Engine, clock: Callable[[], float]
+) -> list[asyncio.Task[None]]:
     if not isinstance(remote, CcxtPerpetuals):
         return []
+    store, exchange = SettlementStore(workspace.store), workspace.config.traded_on
+    for symbol in engine.windows:
+        remote.published.learn(symbol, settlements_of(store.read(exchange, symbol)), 0)
 
-    async def hear(symbol: str, _new: tuple[Settlement, ...], outlook: RateOutlook) -> None:
+    async def hear(symbol: str, new: tuple[Settlement, ...], outlook: RateOutlook) -> None:
         engine.marks[symbol] = float(outlook.mark)
+        key = f"store of funding of {symbol}"
+        try:
+            if new:
+                await asyncio.to_thread(store.add, exchange, symbol, list(map(_rate, new)))
+            engine.board.well(key)
+        except BarsError as error:
+            engine.board.trouble(key, str(error))
         for account in engine.accounts:
             await account.collect()
 
@@ -29,3 +58,14 @@ def follow_rates(remote: object, engine: Engine, clock: Callable[[], float]) -> 
     since = min(owed, default=int(clock()))
     watches = [RateWatch(remote, remote.published, symbol, clock, engine.board, hear) for symbol in engine.windows]
     return [asyncio.create_task(one.run(since), name=f"funding of {one.symbol}") for one in watches]
+
+
+def settlements_of(rows: SourceRows) -> Iterable[Settlement]:
+    """Give the newest of what is stored, as it was told: floats have every digit that an exchange writes."""
+    columns = (rows.times, rows.columns["funding_rate"], rows.columns["mark_price"])
+    for time, rate, mark in zip(*(column[-_RECENT:].tolist() for column in columns), strict=True):
+        yield Settlement(time, Decimal(repr(rate)), Decimal(0) if math.isnan(mark) else Decimal(repr(mark)))
+
+
+def _rate(settlement: Settlement) -> Rate:
+    return Rate(settlement.time, float(settlement.rate), float(settlement.mark) or math.nan)

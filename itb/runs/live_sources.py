@@ -3,54 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from itb.datafeeds.backoff import Backoff, Retrier
+from itb.datafeeds.backoff import Backoff, Retrier, wanted_pause_s
+from itb.datafeeds.settlements import SettlementStore, fill_settlements
 from itb.datafeeds.sources import SourceRows
-from itb.errors import ItbError
+from itb.errors import GatewayError, ItbError
 from itb.live.run.event_log import LATE_SOURCE, EventLog, Kind
 from itb.market.bars import Bars, utc
-from itb.runs.sources import OpenSource, open_sources, read_whole, source_file, timed
+from itb.market.timeframe import Timeframe
+from itb.runs.sources import OpenSource, Series, open_sources, read_series, read_whole, series_of, source_file, timed
 
 if TYPE_CHECKING:
     from itb.config.sources import SourceSection
+    from itb.datafeeds.ccxt_history import CcxtHistory, Connection
     from itb.live.bars.barrier import Step
     from itb.live.run.health import HealthBoard
-    from itb.market.timeframe import Timeframe
     from itb.runs.workspace import Workspace
 
 _LOOK_S = 0.5
+_ASKED_EVERY_S = 2.0  # for settlements that are late: each answer takes two requests
+_HOUR_MS = 3_600_000
+_FEW = 10
+_ANY_FRAME = Timeframe(_HOUR_MS)  # every exchange has it; of settlements it says nothing
 
 
 class Supply(Protocol):
-    """Where stored bars of a source come from while a bot runs."""
+    """Where what is stored of a source comes from while a bot runs."""
 
-    def bring(self, exchange: str, symbol: str, timeframe: Timeframe, since_ms: int) -> None:
+    def bring(self, series: Series, since_ms: int) -> None:
         """Bring the store up to what the exchange has; raise :class:`itb.errors.ItbError` where that fails."""
 
 
 @dataclass
 class FromExchange:
-    """Bars by the code of `itb data download`, one connection for each series."""
+    """Bars, mark prices and funding by the code of `itb data download`, one connection for each series.
+
+    While an exchange wants no requests none is sent to it. ``connection`` says how exchanges are reached, ``sleep`` and
+    ``clock`` pass and tell seconds.
+    """
 
     workspace: Workspace
-    _histories: dict[tuple[str, str, Timeframe], Any] = field(default_factory=dict)
+    connection: Connection | None = None
+    sleep: Callable[[float], object] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _histories: dict[Series, CcxtHistory] = field(default_factory=dict)
+    _quiet_until: dict[str, float] = field(default_factory=dict)
 
-    def bring(self, exchange: str, symbol: str, timeframe: Timeframe, since_ms: int) -> None:
+    def bring(self, series: Series, since_ms: int) -> None:
         """Ask for what is missing since a time."""
+        wait = self._quiet_until.get(series.exchange, -math.inf) - self.clock()
+        if wait > 0:
+            raise GatewayError(f"{series.exchange} wants no requests for {wait:.0f} s more")
+        try:
+            self._bring(series, since_ms)
+        except GatewayError as error:
+            self._quiet_until[series.exchange] = self.clock() + wanted_pause_s(error)
+            raise
+
+    def _bring(self, series: Series, since_ms: int) -> None:
         from itb.datafeeds.ccxt_history import open_history
         from itb.datafeeds.download import fill
 
-        key, retrier = (exchange, symbol, timeframe), Retrier(Backoff(tries=1))
-        if key not in self._histories:
-            self._histories[key] = open_history(*key, retrier=retrier)
-        fill(self.workspace.store, self._histories[key], since_ms=since_ms, retrier=retrier)
+        retrier, frame = Retrier(Backoff(tries=1), sleep=self.sleep), series.timeframe or _ANY_FRAME
+        if series not in self._histories:
+            self._histories[series] = open_history(
+                series.exchange, series.symbol, frame, retrier=retrier, connection=self.connection, marks=series.marks
+            )
+        history, store = self._histories[series], self.workspace.store
+        if series.timeframe is None:
+            fill_settlements(SettlementStore(store), series.exchange, series.symbol, history, since_ms + 1)
+        else:
+            fill(store, history, since_ms=since_ms, retrier=retrier)
 
 
 @dataclass
@@ -58,7 +89,11 @@ class _Grown:
     """One source beside the bars of one symbol, as it is now."""
 
     opened: OpenSource
+    bar_ms: int
+    series: Series | None = None
     stamp: object = None
+    asked_until: int = -1  # of settlements: before it, every one that is published is there
+    asked_at: float = -math.inf
 
     @property
     def last(self) -> int:
@@ -69,13 +104,30 @@ class _Grown:
     def lacks(self, close: int) -> int | None:
         """Give the time of the newest row that a decision at a bar's close must know of, if it is not there.
 
-        Events lie on no raster: nothing of theirs is ever awaited.
+        Events lie on no raster: nothing of theirs is awaited, but for a settlement of funding that is due by the usual
+        distance, by the first decision that must know of it.
         """
         join = self.opened.join
-        if join.timeframe is None:
-            return None
-        due = join.timeframe.floor(close - join.delay_ms) - join.timeframe.ms
-        return due if self.last < due else None
+        if join.timeframe is not None:
+            due = join.timeframe.floor(close - join.delay_ms) - join.timeframe.ms
+            return due if self.last < due else None
+        known = self._due
+        return known if known is not None and 0 <= close - join.delay_ms - known < self.bar_ms else None
+
+    @property
+    def _due(self) -> int | None:
+        """When the next settlement is due by the usual distance; ``None`` where nobody can say."""
+        times = self.opened.rows.times[-_FEW:]
+        return None if self.series is None or len(times) < 2 else int(times[-1] + np.diff(times).min())
+
+    def may_have_news(self, close: int) -> bool:
+        """Whether the exchange may tell something that a decision at a bar's close must know of."""
+        if self.opened.join.timeframe is not None:
+            return self.lacks(close) is not None
+        if time.monotonic() - self.asked_at < _ASKED_EVERY_S:
+            return False
+        until, due = close - self.opened.join.delay_ms, self._due
+        return until // _HOUR_MS > self.asked_until // _HOUR_MS or (due is not None and due <= until)
 
     def grow(self, rows: SourceRows) -> None:
         """Put newer rows behind those that are there."""
@@ -110,13 +162,15 @@ class LiveSources:
 
         Raises :class:`itb.errors.ItbError` for a source that cannot be read.
         """
-        for symbol, names in columns.items() if self.workspace.config.sources else ():
+        config, frame = self.workspace.config, self.workspace.config.data.timeframe
+        for symbol, names in columns.items() if config.sources else ():
 
             def read(section: SourceSection, symbol: str = symbol) -> tuple[SourceRows, Timeframe | None]:
                 return read_whole(self.workspace, section, symbol)
 
             self._grown[symbol] = [
-                _Grown(one, self._stamp(one.section, symbol)) for one in open_sources(self.workspace, names, read)
+                _Grown(one, frame.ms, series_of(config, one.section, symbol), self._stamp(one.section, symbol))
+                for one in open_sources(self.workspace, names, read)
             ]
 
     async def begin(self, bars: Mapping[str, Bars], board: HealthBoard, log: EventLog) -> None:
@@ -162,13 +216,11 @@ class LiveSources:
                 if stamp != one.stamp:
                     one.grow(read_whole(self.workspace, section, symbol)[0])
                     one.stamp = stamp
-            elif self._supply is not None and one.lacks(close) is not None:
-                config, frame = self.workspace.config, one.opened.join.timeframe
-                assert frame is not None  # bars lie on a raster
-                exchange, market = section.exchange or config.data.exchange, section.symbol or symbol
-                self._supply.bring(exchange, market, frame, one.last)
-                newer = self.workspace.store.read(exchange, market, frame, start_ms=one.last)
-                one.grow(SourceRows.of_bars(one.opened.rows.label, newer))
+            elif self._supply is not None and one.series is not None and one.may_have_news(close):
+                one.asked_at = time.monotonic()
+                self._supply.bring(one.series, one.last)
+                one.grow(read_series(self.workspace, one.series, one.opened.rows.label, one.last))
+                one.asked_until = close - one.opened.join.delay_ms
         except (ItbError, OSError) as error:
             if self._board is not None:
                 self._board.trouble(key, f"{key}: {error}")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from itb.config import parts
+from itb.datafeeds.settlements import SettlementStore
 from itb.datafeeds.sources import Join, Joined, SourceRows
+from itb.datafeeds.store import MARKS
 from itb.errors import BarsError, ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +39,46 @@ class OpenSource:
     def joined(self, decisions: IntArray) -> Joined:
         """Join it to decisions, UTC milliseconds."""
         return Joined(self.section.name, self.rows, self.join, self.names, decisions)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Something of an exchange that is stored: ``timeframe`` is ``None`` for settlements of funding."""
+
+    exchange: str
+    symbol: str
+    timeframe: Timeframe | None
+    marks: bool = False
+
+    @property
+    def stored_as(self) -> str:
+        """The exchange's name in the store: mark prices are bars of their own."""
+        return self.exchange + (MARKS if self.marks else "")
+
+
+def series_of(config: Config, source: SourceSection, traded: str) -> Series | None:
+    """Say what of which exchange a source is; ``None`` for files and for the built-in market."""
+    exchange = (source.exchange or config.data.exchange).lower()
+    if source.file is not None or exchange == "synthetic":
+        return None
+    frame = None if source.kind == "funding" else source.timeframe or config.data.timeframe
+    return Series(exchange, source.market(traded), frame, source.kind == "mark")
+
+
+def read_series(workspace: Workspace, series: Series, label: str, start_ms: int | None = None) -> SourceRows:
+    """Read what is stored of a series from a time on; raise :class:`BarsError` where nothing is."""
+    if series.timeframe is None:
+        rows = SettlementStore(workspace.store).read(series.exchange, series.symbol)
+        if not len(rows):
+            raise BarsError(f"{rows.label}: none is stored; `itb data download --sources` fetches it")
+        first = 0 if start_ms is None else int(np.searchsorted(rows.times, start_ms))
+        return SourceRows(label, rows.times[first:], {name: item[first:] for name, item in rows.columns.items()})
+    bars = workspace.store.read(series.stored_as, series.symbol, series.timeframe, start_ms=start_ms)
+    rows = SourceRows.of_bars(label, bars)
+    if not series.marks:
+        return rows
+    prices = {name: values for name, values in rows.columns.items() if name != "volume"}  # nobody trades at the mark
+    return SourceRows(label, rows.times, prices)
 
 
 Read = Callable[["SourceSection"], "tuple[SourceRows, Timeframe | None]"]
@@ -107,6 +149,14 @@ def read_whole(
     label = f"source {source.name}"
     if source.kind == "table":
         return read_table(source_file(workspace, source, symbol), label), source.timeframe
+    series = series_of(workspace.config, source, symbol)
+    if source.kind in {"funding", "mark"}:
+        if series is None:
+            raise BarsError(f"{label}: the built-in market has no {source.kind}; name an exchange, or bring a table")
+        try:
+            return read_series(workspace, series, label), series.timeframe
+        except BarsError as error:
+            raise BarsError(f"{label}: {error}") from None
     try:
         found = _bars(workspace, source, symbol, stop_ms)
     except BarsError as error:
@@ -129,7 +179,7 @@ def refuse_absent_files(config: Config) -> None:
 
 def _bars(workspace: Workspace, source: SourceSection, traded: str, stop_ms: int | None) -> Bars:
     config = workspace.config
-    symbol = source.symbol or traded
+    symbol = source.market(traded)
     if source.file is not None:
         from itb.datafeeds.importers import read_file
 
@@ -165,7 +215,7 @@ def source_file(workspace: Workspace, source: SourceSection, symbol: str) -> Pat
 def _names(workspace: Workspace, number: int, source: SourceSection, rows: SourceRows) -> Mapping[str, str]:
     """Lead from each joined column's name to the source's own column."""
     picked = source.columns
-    offered = [name for name in rows.columns if name != _TIME or source.time == "event"]
+    offered = [name for name in rows.columns if name != _TIME or source.are_events]
     own = picked if isinstance(picked, dict) else {name: name for name in picked or offered}
     absent = next((name for name in own if name not in rows.columns), None)
     if absent is not None:

@@ -13,6 +13,7 @@ from itb.errors import ConfigError
 Write = Callable[[str], Path]
 
 PERP = '[[sources]]\nname = "perp"\nexchange = "binance-usdm"\nsymbol = "BTC/USDT:USDT"\n'
+SETTLED = '[[sources]]\nname = "funding"\nkind = "funding"\n'
 FUNDING = '[[sources]]\nname = "funding"\nkind = "table"\nfile = "f.csv"\ntime = "event"\n'
 
 
@@ -46,6 +47,14 @@ def test_a_source_is_found_by_its_name(write: Write) -> None:
     assert config.source_named("spot") is None
 
 
+def test_what_an_exchange_tells_of_a_perpetual_is_of_the_coin_that_is_traded(write: Write) -> None:
+    write('[[sources]]\nname = "funding"\nkind = "funding"\n[[sources]]\nname = "mark"\nkind = "mark"\n' + PERP)
+    funding, mark, perp = load_config().sources
+    assert (funding.delay_ms, funding.are_events, mark.delay_ms, mark.are_events) == (60_000, True, 0, False)
+    assert [one.market("ETH/USDT") for one in (funding, mark, perp)] == 2 * ["ETH/USDT:USDT"] + ["BTC/USDT:USDT"]
+    assert funding.market("ETH/USDT:USDT") == "ETH/USDT:USDT"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -64,6 +73,11 @@ def test_a_source_is_found_by_its_name(write: Write) -> None:
         (FUNDING.replace('time = "event"', ""), "sources[1].time: must be given for a table"),
         (FUNDING + 'symbol = "BTC/USDT"', "sources[1].symbol: must be left out for a table"),
         (FUNDING + 'timeframe = "8h"', "sources[1].timeframe: must be left out for events"),
+        (SETTLED + 'file = "f.csv"', "sources[1].file: must be left out for kind"),
+        (SETTLED + 'timeframe = "8h"', "sources[1].timeframe: must be left out for kind"),
+        (SETTLED + 'time = "open"', 'sources[1].time: must be "event" for settlements'),
+        (SETTLED + 'gaps = "empty"', "sources[1].gaps: must be left out for events"),
+        ('[[sources]]\nname = "m"\nkind = "mark"\nfile = "f.csv"', "sources[1].file: must be left out for kind"),
         (FUNDING + 'gaps = "flat"', "sources[1].gaps: must be left out for events"),
         (FUNDING.replace("event", "open"), 'sources[1].timeframe: must be given with time = "open"'),
     ],

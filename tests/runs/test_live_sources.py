@@ -32,6 +32,7 @@ from itb.runs.live_sources import LiveSources
 from itb.runs.live_training import BARS_FILE, train_on
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
+from itb.runs.sources import Series
 from itb.runs.verify_live import verify_live
 from itb.runs.workspace import Workspace
 
@@ -95,12 +96,13 @@ class Exchange:
         before, self.now = self.now, now
         self.tell_news(before - 1)
 
-    def bring(self, exchange: str, symbol: str, timeframe: Timeframe, since_ms: int) -> None:
-        assert exchange == "mine"
+    def bring(self, series: Series, since_ms: int) -> None:
+        assert series.exchange == "mine"
+        assert series.timeframe is not None
         self.asked += 1
         if self.now in self.fails:
             raise GatewayError("down for maintenance")
-        self._write(symbol, timeframe, since_ms)
+        self._write(series.symbol, series.timeframe, since_ms)
 
 
 def workspace(project: Path, *more: str, gaps: str = "refuse") -> Workspace:

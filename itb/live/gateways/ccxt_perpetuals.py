@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from itb.datafeeds.settlements import settled_at
 from itb.errors import GatewayError
 from itb.live.gateways import ccxt_words as words
 from itb.live.gateways.ccxt_answers import of_cancel
@@ -29,7 +30,6 @@ from itb.live.gateways.port import (
     VenueOrder,
 )
 from itb.live.gateways.published import PublishedRates
-from itb.live.orders.funding import settled_at
 from itb.live.orders.ids import PREFIX
 from itb.live.orders.state import EXACT
 

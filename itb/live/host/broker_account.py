@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backtrader.position import Position
 
+from itb.datafeeds.settlements import settled_at
 from itb.ledger.trades import TradeBook
-from itb.live.orders.funding import settled_at
 from itb.live.orders.state import EXACT, signed_change
 from itb.live.orders.working import WHOLE, Slicing
 from itb.market.fills import Fill

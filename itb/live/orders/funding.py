@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from itb.live.orders.book import Book
     from itb.live.orders.events import Funded
 
-_HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
-
 
 def held_at(book: Book, symbol: str, time: int) -> tuple[tuple[str, Decimal], ...]:
     """Give what each strategy held of a symbol right before a time: what it holds, less what it traded since."""
@@ -30,13 +28,3 @@ def share_of(event: Funded, strategy: str) -> Decimal:
     held = dict(event.held)
     whole = total(held.values())
     return EXACT.divide(held.get(strategy, Decimal(0)), whole) if whole else Decimal(0)
-
-
-def settled_at(time: int) -> int:
-    """Give the full hour at which holders paid one another, where a payment was booked within a minute of one.
-
-    >>> settled_at(3_600_000 + 4_321), settled_at(3_600_000 + 60_000)
-    (3600000, 3660000)
-    """
-    late = time % _HOUR_MS
-    return time - late if late < _MINUTE_MS else time

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from itb.datafeeds.settlements import settled_at
 from itb.errors import JournalError
 from itb.live.journal.store import Journal
 from itb.live.orders.book import Book
 from itb.live.orders.events import Funded
-from itb.live.orders.funding import settled_at, share_of
+from itb.live.orders.funding import share_of
 from itb.live.orders.state import OrderState, Phase
 from itb.live.run.event_log import LATE_SOURCE, read_events
 from itb.live.scores.challenging import Challenged
