@@ -12,6 +12,7 @@ from itb.backtest.prices import funding_by_bar
 from itb.config.model import OWN_FILE
 from itb.datafeeds.settlements import SettlementStore
 from itb.errors import ConfigError
+from itb.laws.lived_funding import Told
 from itb.ledger.holdout import Holdout
 from itb.market.bars import utc
 from itb.runs.market import Market, market_name
@@ -123,6 +124,20 @@ def _told_by_exchange(workspace: Workspace, bars: Bars) -> dict[int, float]:
     told = SettlementStore(workspace.store).read(workspace.config.traded_on, bars.symbol)
     inside = (told.times >= bars.open_time[0]) & (told.times < bars.open_time[-1])
     return funding_by_bar(bars, told.times, told.columns[_COLUMN]) if inside.any() else {}
+
+
+def told_at(workspace: Workspace, bars: Bars) -> dict[int, Told]:
+    """Give what the exchange told a bot of this project of settlements, by the open of the bar that is charged."""
+    if ":" not in bars.symbol:
+        return {}
+    told = SettlementStore(workspace.store).read(workspace.config.traded_on, bars.symbol)
+    frame = bars.timeframe
+    return {
+        frame.floor(time + frame.ms - 1): Told(rate, mark)
+        for time, rate, mark in zip(
+            told.times.tolist(), told.columns[_COLUMN].tolist(), told.columns["mark_price"].tolist(), strict=True
+        )
+    }
 
 
 def _of_file(config: Config, path: Path) -> FundingRates:

@@ -189,7 +189,7 @@ class Bot:
         tasks = [asyncio.create_task(engine.run(pump), name="engine"), *keeping]
         if not self.launch.is_paper:
             tasks.append(asyncio.create_task(follow_orders(line, engine.accounts[0].hear_news), name="news"))
-        tasks += follow_market(self.workspace, remote, engine, self._now)
+        tasks += follow_market(self.workspace, remote, engine, self.log, self._now)
         for task in tasks[1:]:
             task.add_done_callback(self._gone)
         ended = asyncio.create_task(self._ended(engine), name="end")

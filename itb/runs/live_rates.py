@@ -11,6 +11,7 @@ from itb.datafeeds.settlements import Rate, SettlementStore
 from itb.errors import BarsError
 from itb.live.gateways.ccxt_perpetuals import CcxtPerpetuals
 from itb.live.gateways.port import Settlement
+from itb.live.run.fundings import FundingWatch
 from itb.live.run.rates import RateWatch
 from itb.runs.live_prices import watch_prices
 
@@ -21,24 +22,27 @@ if TYPE_CHECKING:
     from itb.live.gateways.ccxt_gateway import CcxtGateway
     from itb.live.gateways.port import RateOutlook
     from itb.live.run.engine import Engine
+    from itb.live.run.event_log import EventLog
     from itb.runs.workspace import Workspace
 
 _RECENT = 100  # settlements that a new life takes up
 
 
 def follow_market(
-    workspace: Workspace, remote: CcxtGateway, engine: Engine, clock: Callable[[], float]
+    workspace: Workspace, remote: CcxtGateway, engine: Engine, log: EventLog, clock: Callable[[], float]
 ) -> list[asyncio.Task[None]]:
     """Follow what is said between bars: prices, where they are asked for, and all about funding of perpetuals."""
-    return watch_prices(workspace.config, remote.line, engine) + _rates(workspace, remote, engine, clock)
+    prices = watch_prices(workspace.config, remote.line, engine)
+    if not isinstance(remote, CcxtPerpetuals):
+        return prices
+    return prices + _rates(workspace, remote, engine, log, clock)
 
 
 def _rates(
-    workspace: Workspace, remote: CcxtGateway, engine: Engine, clock: Callable[[], float]
+    workspace: Workspace, remote: CcxtPerpetuals, engine: Engine, log: EventLog, clock: Callable[[], float]
 ) -> list[asyncio.Task[None]]:
-    if not isinstance(remote, CcxtPerpetuals):
-        return []
     store, exchange = SettlementStore(workspace.store), workspace.config.traded_on
+    fundings = [FundingWatch(account, remote.published, log, engine.board, clock) for account in engine.accounts]
     for symbol in engine.windows:
         remote.published.learn(symbol, settlements_of(store.read(exchange, symbol)), 0)
 
@@ -51,8 +55,9 @@ def _rates(
             engine.board.well(key)
         except BarsError as error:
             engine.board.trouble(key, str(error))
-        for account in engine.accounts:
+        for account, watch in zip(engine.accounts, fundings, strict=True):
             await account.collect()
+            watch.judge(symbol)
 
     owed = [owed.due.since for account in engine.accounts for owed in account.dealer.book.owed.values()]
     since = min(owed, default=int(clock()))

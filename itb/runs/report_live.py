@@ -27,7 +27,7 @@ from itb.market.bars import utc
 from itb.mlmodels.files import write_whole
 from itb.runs.challenged import Duel, duels
 from itb.runs.expected import expectations_of, measure
-from itb.runs.funding import charged_at
+from itb.runs.funding import charged_at, told_at
 from itb.runs.graded import build_grader
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import kept_models, models_home
@@ -147,7 +147,9 @@ def _lanes(
             lines = tuple(side_by_side(day, fills[symbol]))
             prices = slipped(was.market.bars, lived.fills.get(day.name, []))
             has_rates = was.market.venue is not None and bool(was.market.venue.funding)
-            fundings = tuple(fundings_beside(day, fills[symbol], has_rates=has_rates))
+            fundings = tuple(
+                fundings_beside(day, fills[symbol], has_rates=has_rates, told=told_at(workspace, was.market.bars))
+            )
             found.append(LivedLane(day, lines, prices, was.ticks, was.ticks * len(was.market.scores), fundings))
     return found
 

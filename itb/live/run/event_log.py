@@ -51,6 +51,8 @@ class Kind(StrEnum):
     MODEL = "MODEL"
     CHALLENGER = "CHALLENGER"
     """What a model that was not promoted says of a bar, and the one that speaks."""
+    FUNDING = "FUNDING"
+    """What holding a perpetual cost or brought was booked, is owed until its rate is told, or is not as expected."""
     COMMAND = "COMMAND"
     """A person asked for something."""
     NOTE = "NOTE"
