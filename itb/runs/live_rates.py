@@ -43,18 +43,23 @@ def _rates(
 ) -> list[asyncio.Task[None]]:
     store, exchange = SettlementStore(workspace.store), workspace.config.traded_on
     fundings = [FundingWatch(account, remote.published, log, engine.board, clock) for account in engine.accounts]
+    unsaved: dict[str, list[Rate]] = {symbol: [] for symbol in engine.windows}
     for symbol in engine.windows:
-        remote.published.learn(symbol, settlements_of(store.read(exchange, symbol)), 0)
+        try:
+            remote.published.learn(symbol, settlements_of(store.read(exchange, symbol)), 0)
+        except BarsError as error:  # the exchange is asked for what it held
+            engine.board.trouble(_key(symbol), str(error))
 
     async def hear(symbol: str, new: tuple[Settlement, ...], outlook: RateOutlook) -> None:
         engine.marks[symbol] = float(outlook.mark)
-        key = f"store of funding of {symbol}"
+        unsaved[symbol] += map(_rate, new)
         try:
-            if new:
-                await asyncio.to_thread(store.add, exchange, symbol, list(map(_rate, new)))
-            engine.board.well(key)
+            if unsaved[symbol]:
+                await asyncio.to_thread(store.add, exchange, symbol, unsaved[symbol])
+                unsaved[symbol].clear()
+                engine.board.well(_key(symbol))
         except BarsError as error:
-            engine.board.trouble(key, str(error))
+            engine.board.trouble(_key(symbol), str(error))
         for account, watch in zip(engine.accounts, fundings, strict=True):
             await account.collect()
             watch.judge(symbol)
@@ -63,6 +68,10 @@ def _rates(
     since = min(owed, default=int(clock()))
     watches = [RateWatch(remote, remote.published, symbol, clock, engine.board, hear) for symbol in engine.windows]
     return [asyncio.create_task(one.run(since), name=f"funding of {one.symbol}") for one in watches]
+
+
+def _key(symbol: str) -> str:
+    return f"store of funding of {symbol}"
 
 
 def settlements_of(rows: SourceRows) -> Iterable[Settlement]:

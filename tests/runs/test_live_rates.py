@@ -96,3 +96,9 @@ def test_what_an_earlier_life_was_owed_is_booked_and_what_was_heard_is_kept(tmp_
         return gateway.published.due(PERP, START + 8 * HOUR - 1, START + 8 * HOUR)
 
     assert on_venue(venue, third_life) == Decimal("0.001")
+
+    (file,) = tmp_path.rglob("funding.parquet")
+    file.write_bytes(b"no file of settlements")
+    assert on_venue(venue, second_life) == [paid]
+    (damaged,) = told
+    assert "funding.parquet: cannot be read" in damaged

@@ -53,7 +53,7 @@ def venue(monkeypatch: pytest.MonkeyPatch) -> Futures:
 @pytest.fixture
 def connection(venue: Futures) -> Iterator[Connection]:
     with serving(venue.answer) as url:
-        yield Connection(base_url=url, settings={"rateLimit": 1}, timeout_s=0.25)
+        yield Connection(base_url=url, settings={"rateLimit": 1}, timeout_s=60.0)
 
 
 def truth(folder: Path, venue: Futures, connection: Connection) -> Bars:

@@ -63,7 +63,8 @@ class FundingWatch:
         for event in events:
             if isinstance(event, ev.Funded):
                 paid = event.payment
-                self._booked[paid.symbol, settled_at(paid.time)].append(event)
+                if self.account.paper is None:
+                    self._booked[paid.symbol, settled_at(paid.time)].append(event)
                 self._write(
                     event.time, paid.symbol, "booked", settled=settled_at(paid.time), amount=paid.amount,
                     currency=paid.currency, held=total(qty for _, qty in event.held), price=paid.price or None,

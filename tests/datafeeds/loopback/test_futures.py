@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,9 @@ def filled(connect, store):
 
     def run(venue, since_ms=START):
         retrier = Retrier(sleep=venue.wait, seed=1)
-        source = open_history("binance", PERP, FRAME, retrier=retrier, connection=connect(venue))
+        patience_s = 0.25 if venue.faults.kinds == ["hang"] else 60.0
+        connection = replace(connect(venue), timeout_s=patience_s)
+        source = open_history("binance", PERP, FRAME, retrier=retrier, connection=connection)
         kept = SettlementStore(store)
         return fill_settlements(kept, "binance", PERP, source, since_ms), kept.read("binance", PERP)
 

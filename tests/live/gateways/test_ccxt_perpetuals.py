@@ -41,7 +41,7 @@ def on_venue(venue: PerpetualVenue, act: Callable[[CcxtPerpetuals], Awaitable[T]
         runner, url = await venue.serve()
         try:
             async with line_to(
-                traits_of("binance", (PERP,)), Account(key="perp-key-1", secret="perp-secret-1")
+                traits_of("binance", (PERP,)), Account(key="perp-key-1", secret="perp-secret-1", timeout_s=60.0)
             ) as line:
                 turn(line, url)
                 gateway = gateway_on(line, lambda: venue.now)
