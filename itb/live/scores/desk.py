@@ -139,6 +139,7 @@ class ScoreDesk:
         self.said: dict[str, Tail[float]] = {name: Tail(keep=keep) for name in self._ranges}
         self.check = SelfCheck()
         self._turn = threading.Lock()
+        self._scored = 0
         self._spoke: deque[tuple[str | None, ...]] = deque(maxlen=check)
         self._rows: deque[ModelInput] = deque(maxlen=check)
         self.newest: ModelInput = np.full((0, len(features.names)), np.nan, dtype=np.float32)
@@ -162,8 +163,8 @@ class ScoreDesk:
 
     @property
     def scored(self) -> int:
-        """How many bars have been scored."""
-        return len(next(iter(self.said.values()))) if self.said else 0
+        """How many bars have been scored, in all columns."""
+        return self._scored
 
     def at(self, column: str, open_time: int) -> float:
         """Give a column's score of the bar that opened at a time, as it was said then; NaN if there is no such bar.
@@ -171,11 +172,10 @@ class ScoreDesk:
         From any thread: who asks first computes, the others wait.
         """
         place = self._window.place(open_time)
-        if place >= self.scored:
-            with self._turn:
-                while place >= self.scored:
-                    self._score_next()
-        return self.said[column][place] if place >= 0 else np.nan
+        with self._turn:  # also for what was said long ago: rows let go of their beginning while others grow
+            while place >= self._scored:
+                self._score_next()
+            return self.said[column][place] if place >= 0 else np.nan
 
     def column(self, column: str) -> FloatArray:
         """Give all that was said, bar by bar; NaN where it is not kept any more."""
@@ -199,9 +199,10 @@ class ScoreDesk:
         for name, said in self.said.items():
             said.extend(found[name].tolist())
         self._remember(rows[max(0, count - self._check) :], times[max(0, count - self._check) :].tolist())
+        self._scored = count
 
     def _score_next(self) -> None:
-        place = self.scored
+        place = self._scored
         times = self._window.open_time
         now, before = int(times[place]), int(times[place - 1]) if place else 0
         bar_ms = now - before if place else 0
@@ -224,6 +225,7 @@ class ScoreDesk:
         for one in self._derived:
             self._derive(one)
         self._remember(rows[-1:], [now])
+        self._scored = place + 1
 
     def _follow(self, follower: Follower, place: int, found: Mapping[str, float]) -> Mapping[str, float]:
         key = next(iter(follower.ranges))

@@ -288,6 +288,21 @@ def test_signals_follow_from_scores_as_in_the_batch(trained: Trained, tmp_path: 
     np.testing.assert_array_equal(live.desk.sources["smooth"].batch(), expected)
 
 
+def test_a_bar_counts_as_scored_once_every_column_has_it(trained: Trained, tmp_path: Path) -> None:
+    """Else a strategy on another thread reads a column that is not there yet."""
+    begun: list[Desk] = []
+    seen = []
+
+    def look(columns: object) -> dict[str, np.ndarray]:
+        seen.extend((one.desk.scored, len(one.desk.said["up_lightgbm"])) for one in begun)
+        return {"flag": np.zeros(len(columns["up_lightgbm"]))}  # type: ignore[index]
+
+    begun.append(Desk(trained, tmp_path, derived=(Derived(("flag",), ("up_lightgbm",), 0, ((0.0, 1.0),), look),)))
+    begun[0].step(3)
+    assert seen == [(WARM + i, WARM + i + 1) for i in range(3)]
+    assert begun[0].desk.scored == WARM + 3
+
+
 def test_a_signal_that_raises_costs_its_own_column_only(trained: Trained, tmp_path: Path) -> None:
     def fragile(columns: object) -> dict[str, np.ndarray]:
         if len(columns["up_lightgbm"]) == 1:  # type: ignore[index]
