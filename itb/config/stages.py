@@ -87,6 +87,7 @@ def stack(config: Config) -> Stack | None:
             embargo_bars=config.walkforward.embargo_bars,
             refit_delay_bars=config.walkforward.refit_delay_bars,
             min_train_rows=section.min_train_rows,
+            promotion=parts.promotion(config),
         )
         return Stack(algorithm, walk)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from itb.charts.wording import percent
+from itb.config import stages as configured
 from itb.config.columns import columns
 from itb.errors import BarsError
 from itb.market.bars import utc
@@ -62,26 +63,40 @@ def duels(config: Config, lived: Lived, bars: Mapping[str, Bars]) -> list[Duel]:
 
     A label that needs more than the market's own bars, such as a rank among coins, grades nothing here.
     """
-    learned = {column.name: column for column in columns(config)}
+    graded = _graded(config)
     found = []
     for (symbol, name, file), said in lived.challenged.items():
-        column, both = learned.get(name), [one for one in said if np.isfinite(one.score + one.champion)]
-        if column is None or symbol not in bars or not both:
+        both = [one for one in said if np.isfinite(one.score + one.champion)]
+        if name not in graded or symbol not in bars or not both:
             continue
         try:
-            found.append(_duel(symbol, column, file, both, bars[symbol]))
+            found.append(_duel(symbol, name, graded[name], file, both, bars[symbol]))
         except BarsError:
             continue
     return found
 
 
-def _duel(symbol: str, column: LearnedColumn, file: str, both: list[Challenged], bars: Bars) -> Duel:
+def _graded(config: Config) -> dict[str, tuple[LearnedColumn, bool]]:
+    """Say for each score column by whose label it is graded, and whether it is a probability."""
+    learned = columns(config)
+    found = {column.name: (column, column.taught.is_classifier) for column in learned}
+    stacked = configured.stack(config)
+    if stacked is not None:
+        name = configured.stack_label(config).name
+        target = next(column for column in learned if column.label.name == name)
+        found[f"{name}_stack"] = target, stacked.algorithm.is_classifier
+    return found
+
+
+def _duel(
+    symbol: str, name: str, graded: tuple[LearnedColumn, bool], file: str, both: list[Challenged], bars: Bars
+) -> Duel:
+    column, is_classifier = graded
     label = column.outcome(bars)
     places = {int(time): place for place, time in enumerate(bars.open_time)}
     rows = np.array([places.get(one.open_time, -1) for one in both])
     known = (rows >= 0) & (label.known_at[rows] >= 0) & np.isfinite(label.values[rows])
     values = label.values[rows[known]]
-    is_classifier = column.taught.is_classifier
     figures = []
     for scores in (_array(one.score for one in both), _array(one.champion for one in both)):
         own = scores[known]
@@ -94,7 +109,7 @@ def _duel(symbol: str, column: LearnedColumn, file: str, both: list[Challenged],
     loss_, rate, champion_loss, champion_rate = figures
     since = min(one.open_time for one in both)
     return Duel(
-        symbol, column.name, file, since, len(both), int(known.sum()), is_classifier, loss_, champion_loss, rate,
+        symbol, name, file, since, len(both), int(known.sum()), is_classifier, loss_, champion_loss, rate,
         champion_rate,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -184,16 +184,24 @@ class LiveBridge(Pilot):
                     found.append(ModelLine(name, 0, 0, skill="nobody speaks"))
                     continue
                 last = column.timeline.entries[-1]
-                found.append(
-                    ModelLine(
-                        name,
-                        entry.trained_until,
-                        entry.speaks_from,
-                        last.known_at + every,
-                        entry.known_at + expires if expires else 0,
-                        entry.reason,
-                    )
+                line = ModelLine(
+                    name,
+                    entry.trained_until,
+                    entry.speaks_from,
+                    last.known_at + every,
+                    entry.known_at + expires if expires else 0,
+                    entry.reason,
                 )
+                beside = self.engine.challengers.get((symbol, column.column))
+                if beside is not None and beside.known_at:
+                    apart = beside.distance if beside.bars else 0.0
+                    line = replace(
+                        line,
+                        challenger_at=beside.known_at,
+                        challenger_bars=beside.bars,
+                        challenger_distance=apart,
+                    )
+                found.append(line)
         return tuple(found)
 
     def scoreboard(self) -> str:

@@ -88,8 +88,7 @@ def challengers(
     """Put challengers beside the columns of an engine's desks, if asked for; give what asks them after a decision."""
     if not settings.challengers:
         return ()
-    episodes = {symbol: Episodes(about(symbol, engine.board.hear)) for symbol in engine.desks}
-    found = Challengers(engine.desks, engine.windows, episodes, chronicle.challenged)
+    found = Challengers(engine.desks, engine.windows, chronicle.challenged)
     engine.challengers = found.of
     return (found.ask,)
 

@@ -179,9 +179,7 @@ def _played(models: LiveModels, bars: Any, warm: int) -> tuple[list[Challenged],
     heard: list[Episode] = []
     said: list[Challenged] = []
     desk = score_desk(models, window, Networks({}), Episodes(heard.append), before=None)
-    beside = Challengers(
-        {BTC: desk}, {BTC: window}, {BTC: Episodes(heard.append)}, lambda _s, _c, one: said.append(one)
-    )
+    beside = Challengers({BTC: desk}, {BTC: window}, lambda _s, _c, one: said.append(one))
     spoken = []
     for row in rows_of(bars)[warm : warm + 10]:
         window.append(row)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,12 +16,20 @@ import pytest
 from itb.config import load_config
 from itb.errors import ConfigError
 from itb.live.bars.bar import rows_of
+from itb.live.bars.barrier import Step
 from itb.live.bars.kept import KeptBars
 from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
 from itb.live.run.drifting import Ground
-from itb.mlmodels.deep.model import PanelModel
+from itb.live.run.lived import Lived
+from itb.live.scores.challenging import Challenged, Challengers
+from itb.market.bars import Bars
+from itb.mlmodels.deep.model import PanelModel, load_panel_model
+from itb.mlmodels.deep.models import DEEP
+from itb.mlmodels.deep.panel import Panel
+from itb.mlmodels.registry import check_model, load_model
 from itb.mlmodels.timeline import ModelTimeline
+from itb.runs.challenged import duels
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import LiveModels, live_models
@@ -53,6 +62,14 @@ STACKED = (
     "stack={algorithm='linear', train=60, refit_every=40, min_train_rows=30}", "strategy.score=r_stack",
 )  # fmt: skip
 LAUNCH = Launch(is_paper=True, rehearsal=Rehearsal(speed="lockstep", bars=40), bars=32)
+
+
+class Learned(NamedTuple):
+    """What was learned by whom, and the bars of each symbol."""
+
+    place: Workspace
+    bars: Mapping[str, Bars]
+    models: Mapping[str, LiveModels]
 
 
 def workspace(project: Path, *more: str) -> Workspace:
@@ -117,24 +134,33 @@ def test_shadows_trade_other_triggers_by_the_same_scores(lived) -> None:
     assert report.data["fills"]["same"] == len(fills["main"]) > 0
 
 
-def test_networks_and_a_stack_on_them_learn_on_as_over_all_bars(tmp_path: Path, monkeypatch) -> None:
-    """Trained until a bar, then trained on as the child does: the files and scores of one run over all bars."""
-    place = workspace(tmp_path, *STACKED)
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
+    """Networks and a stack on them: trained until a bar, then trained on as the child does. Most refits are refused."""
+    folder = tmp_path_factory.mktemp("learned")
+    gate = "walkforward.promotion={rule='skill_gate', bars=20, demand='better', confidence=0.99}"
+    place = workspace(folder, *STACKED, gate)
     bars = {symbol: load_market(place, symbol, run_id="1", command="walkforward").bars for symbol in SYMBOLS}
-    times = bars["BTC/USDT"].open_time
-    models = {symbol: live_models(place, symbol, int(times[430]), tmp_path / "bot") for symbol in SYMBOLS}
+    until = int(bars["BTC/USDT"].open_time[430])
+    models = {symbol: live_models(place, symbol, until, folder / "bot") for symbol in SYMBOLS}
     for stop in (445, 490):
         for symbol, one in models.items():
             kept = KeptBars(one.home / BARS_FILE, symbol, bars[symbol].timeframe, tuple(bars[symbol].columns))
             kept.add(rows_of(bars[symbol].head(stop)))
         train_on(place, {symbol: one.home for symbol, one in models.items()})
+    return Learned(place, bars, models)
+
+
+def test_networks_and_a_stack_on_them_learn_on_as_over_all_bars(learned: Learned, monkeypatch) -> None:
+    """The files and scores of one run over all bars."""
+    place, bars, models = learned
     monkeypatch.setattr(PanelModel, "scores", lambda *_: pytest.fail("nothing is due, and what was said is kept"))
     train_on(place, {symbol: one.home for symbol, one in models.items()})
     monkeypatch.undo()
     assert set(Ground.load(models["ETH/USDT"].home / GROUND_FILE).usual) == {"log_return", "log_return_lag_1"}
     said = columns_said(models, {symbol: one.head(490) for symbol, one in bars.items()})
     for symbol in SYMBOLS:
-        scored = over_all(place, symbol, int(times[490]))
+        scored = over_all(place, symbol, int(bars[symbol].open_time[490]))
         assert list(said[symbol]) == ["r_linear", "r_resnet1d", "r_stack"]
         for name, values in said[symbol].items():
             expected = scored.scores[name].batch()
@@ -152,6 +178,50 @@ def columns_said(models: Mapping[str, LiveModels], bars: Mapping[str, Any]) -> d
         symbol: score_desk(one, windows[symbol], networks, episodes, before=None) for symbol, one in models.items()
     }
     return {symbol: {name: desk.column(name) for name in desk.said} for symbol, desk in desks.items()}
+
+
+def test_a_refused_network_and_a_refused_stack_speak_the_bits_of_their_models(learned: Learned) -> None:
+    """One pass of the network's for all symbols; the stack's reads the scores that were spoken."""
+    place, bars, models = learned
+    windows = {symbol: GrowingBars(one.head(450)) for symbol, one in bars.items()}
+    episodes = Episodes(lambda episode: pytest.fail(episode.text))
+    networks = Networks.of(models["BTC/USDT"], windows, episodes)
+    desks = {one: score_desk(models[one], windows[one], networks, episodes, before=None) for one in SYMBOLS}
+    said: dict[tuple[str, str, str], list[Challenged]] = {}
+
+    def hear(symbol: str, column: str, one: Challenged) -> None:
+        said.setdefault((symbol, column, one.file), []).append(one)
+
+    beside = Challengers(desks, windows, hear)
+    for number in range(450, 454):
+        step = Step(0, {symbol: rows_of(one)[number] for symbol, one in bars.items()})
+        for symbol, row in step.bars.items():
+            windows[symbol].append(row)
+        spoken = {symbol: {name: desk.at(name, windows[symbol].open_time[-1]) for name in desk.said}
+                  for symbol, desk in desks.items()}  # fmt: skip
+        asyncio.run(beside.ask(step))
+        for (symbol, name, file), told in said.items():
+            expected = own_score(learned, symbol, networks.desks[name].folder / file if name == "r_resnet1d"
+                                 else models[symbol].home / "models" / name / file, number, spoken[symbol])  # fmt: skip
+            assert told[-1].champion == spoken[symbol][name]
+            assert told[-1].score == expected != told[-1].champion
+    assert {name for _, name, _ in said} == {"r_linear", "r_resnet1d", "r_stack"}
+    assert {len(told) for told in said.values()} == {4}
+    graded = duels(place.config, Lived(challenged=said), bars)
+    assert {(duel.symbol, duel.column, duel.file): duel.matured for duel in graded} == dict.fromkeys(said, 4)
+
+
+def own_score(learned: Learned, symbol: str, file: Path, number: int, spoken: Mapping[str, float]) -> float:
+    """What the model of a file says of a bar."""
+    _, bars, models = learned
+    if file.parts[-3] == "r_resnet1d":
+        model = load_panel_model(check_model(file)[1], DEEP)
+        panel = Panel.of({name: one.head(number + 1) for name, one in bars.items()}, model.part.reading)
+        return float(model.scores(panel, range(number, number + 1))[0, SYMBOLS.index(symbol)])
+    row = models[symbol].features.tail(bars[symbol].head(number + 1), 1)
+    if file.parts[-3] == "r_stack":
+        row = np.array([[spoken["r_linear"], spoken["r_resnet1d"]]], dtype=np.float32)
+    return float(load_model(file).scores(row)[0])
 
 
 def test_a_network_is_kept_once_for_all_symbols(tmp_path: Path) -> None:

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from itb.mlmodels.registry import load_model
-
 if TYPE_CHECKING:
     from itb.live.bars.barrier import Step
-    from itb.live.episodes import Episodes
     from itb.live.scores.desk import Column, ScoreDesk, Window
     from itb.mlmodels.algorithm import FloatMatrix
-    from itb.mlmodels.registry import StoredModel
     from itb.mlmodels.timeline import TimelineEntry
 
 Told: TypeAlias = Callable[[str, str, "Challenged"], None]
@@ -44,12 +40,10 @@ class Challenger:
     """
 
     column: Column
-    episodes: Episodes
     known_at: int = 0
     bars: int = 0
     score: float = np.nan
     _apart: float = 0.0
-    _loaded: tuple[str, StoredModel] | None = None
 
     @property
     def distance(self) -> float:
@@ -62,30 +56,27 @@ class Challenger:
         return found[-1] if found and not found[-1].promoted else None
 
     def say(self, open_time: int, row: FloatMatrix, champion: float) -> Challenged | None:
-        """Score a bar's row of features (shape 1 x features); ``None`` where there is no challenger."""
+        """Score a bar by its row, as the column takes it (shape 1 x n); ``None`` where there is no challenger."""
         entry = self.entry_at(open_time)
         known_at = 0 if entry is None else entry.known_at
         if known_at != self.known_at:
             self.known_at, self.bars, self._apart, self.score = known_at, 0, 0.0, np.nan
         if entry is None:
-            self.episodes.well(self._key)
+            self.column.episodes.well(self._key)
             return None
-        self.score = self._ask(entry, row)
+        self.score = self._ask(entry, open_time, row)
         if np.isfinite(self.score) and np.isfinite(champion):
             self.bars += 1
             self._apart += abs(self.score - champion)
         return Challenged(open_time, entry.file, self.score, champion)
 
-    def _ask(self, entry: TimelineEntry, row: FloatMatrix) -> float:
-        files = self.column.files
+    def _ask(self, entry: TimelineEntry, open_time: int, row: FloatMatrix) -> float:
         try:
-            if self._loaded is None or self._loaded[0] != entry.file:
-                self._loaded = entry.file, load_model(files.models / entry.file, files.algorithm)
-            score = float(self._loaded[1].scores(row, files.coin)[0])
+            score = self.column.by(entry, open_time, row)
         except Exception as error:  # noqa: BLE001  a model file may fail in any way, and must not stop the rest
-            self.episodes.trouble(self._key, f"{self._key}: {type(error).__name__}: {error}")
+            self.column.episodes.trouble(self._key, f"{self._key}: {type(error).__name__}: {error}")
             return np.nan
-        self.episodes.well(self._key)
+        self.column.episodes.well(self._key)
         return score
 
     @property
@@ -97,21 +88,19 @@ class Challenger:
 class Challengers:
     """The challengers of a bot's columns, by symbol and column; asked once everybody has decided on a bar.
 
-    Columns of networks and stacks have none. ``told`` hears the symbol, the column and what was said.
+    That of a stack reads the same scores as the stack that speaks. ``told`` hears the symbol, the column and what was
+    said.
     """
 
     desks: Mapping[str, ScoreDesk]
     windows: Mapping[str, Window]
-    episodes: Mapping[str, Episodes]
     told: Told
     of: dict[tuple[str, str], Challenger] = field(default_factory=dict)
     _newest: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for symbol, desk in self.desks.items():
-            for column in desk.columns:
-                if column.needs_rows and not column.files.inputs:
-                    self.of[symbol, column.column] = Challenger(column, self.episodes[symbol])
+            self.of |= {(symbol, column.column): Challenger(column) for column in desk.columns}
 
     async def ask(self, step: Step) -> None:
         """Let them score the newest bars, on a thread beside the network's."""
@@ -122,17 +111,18 @@ class Challengers:
                 continue  # nobody has asked for its scores, or they were told
             self._newest[symbol] = int(times[place])
             own = [one for (name, _), one in self.of.items() if name == symbol]
+            rows = [desk.row(one.column, place) for one in own]
             champions = [desk.said[_own_score(one.column)][place] for one in own]
-            found = await asyncio.to_thread(_say, own, int(times[place]), desk.newest, champions)
+            found = await asyncio.to_thread(_say, own, int(times[place]), rows, champions)
             for one, said in zip(own, found, strict=True):
                 if said is not None:
                     self.told(symbol, one.column.column, said)
 
 
 def _say(
-    challengers: Sequence[Challenger], open_time: int, row: FloatMatrix, champions: Sequence[float]
+    challengers: Sequence[Challenger], open_time: int, rows: Sequence[FloatMatrix], champions: Sequence[float]
 ) -> list[Challenged | None]:
-    return [one.say(open_time, row, score) for one, score in zip(challengers, champions, strict=True)]
+    return [one.say(open_time, row, score) for one, row, score in zip(challengers, rows, champions, strict=True)]
 
 
 def _own_score(column: Column) -> str:

@@ -55,6 +55,8 @@ class Column(Protocol):
     def ranges(self) -> Mapping[str, tuple[float, float]]: ...
     @property
     def late(self) -> list[LateModel]: ...
+    @property
+    def episodes(self) -> Episodes: ...
     def check(self) -> None: ...
     def is_whole(self) -> bool: ...
     def entry_at(self, open_time: int) -> TimelineEntry | None: ...
@@ -62,6 +64,8 @@ class Column(Protocol):
     def score(self, open_time: int, row: FloatMatrix, /) -> float: ...
     def say(self, open_time: int, row: FloatMatrix, /) -> Mapping[str, float]: ...
     def say_all(self, open_time: IntArray, rows: FloatMatrix, /) -> Mapping[str, FloatArray]: ...
+    def by(self, entry: TimelineEntry, open_time: int, row: FloatMatrix, /) -> float:
+        """Give the own score of another refit than the one that speaks; what its file does wrong is raised."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,11 @@ class ScoreDesk:
             while place >= self._scored:
                 self._score_next()
             return self.said[column][place] if place >= 0 else np.nan
+
+    def row(self, column: Column, place: int) -> ModelInput:
+        """Give what a column reads of the bar that was scored last (shape 1 x n): features, or scores at ``place``."""
+        inputs = column.files.inputs
+        return _row({name: self.said[name][place] for name in inputs}, inputs) if inputs else self.newest
 
     def column(self, column: str) -> FloatArray:
         """Give all that was said, bar by bar; NaN where it is not kept any more."""

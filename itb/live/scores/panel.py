@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Runtime = Literal["torch", "onnx"]
 
 _KEPT = 1_000  # newest bars whose scores are remembered; what was said before is said again by the same model
-_MODELS = 3  # the one that speaks, the next one, and one more
+_MODELS = 3  # the one that speaks, its challenger, and the next one
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ class PanelDesk:
         self._turn = threading.RLock()
         self._models: dict[str, PanelModel] = {}
         self._said: dict[int, _Pass] = {}
+        self._beside = 0, _Pass("", 0, {})
         self.timeline = ModelTimeline.load(self.folder / "timeline.json")
         self._stamp = self._look()
         self.column = self.timeline.column
@@ -118,6 +119,19 @@ class PanelDesk:
                     del self._said[next(iter(self._said))]
             elif symbol not in said.scores and self.windows[symbol].place(open_time) >= 0:
                 said.scores[symbol] = self._score(open_time).scores.get(symbol, np.nan)
+            return said.scores.get(symbol, np.nan)
+
+    def by(self, entry: TimelineEntry, symbol: str, open_time: int) -> float:
+        """Give a symbol's score by another refit than the one that speaks: one pass for all symbols, for each bar.
+
+        Whatever is wrong with its file is raised.
+        """
+        with self._turn:
+            at, said = self._beside
+            is_there = self.windows[symbol].place(open_time) >= 0
+            if at != open_time or said.file != entry.file or (is_there and symbol not in said.scores):
+                said = self._pass(entry, open_time)
+                self._beside = open_time, said
             return said.scores.get(symbol, np.nan)
 
     def refresh(self) -> None:
@@ -255,8 +269,10 @@ class PanelDesk:
             self.episodes.well(key)
 
     def _model(self, entry: TimelineEntry) -> PanelModel:
-        """Load a model once; those that will not speak any more are forgotten."""
-        if entry.file not in self._models:
+        """Load a model once; those that were not asked for longest are forgotten."""
+        if entry.file in self._models:
+            self._models[entry.file] = self._models.pop(entry.file)
+        else:
             model = load_panel_model(check_model(self.folder / entry.file)[1], DEEP)
             if model.symbols != tuple(sorted(self.windows)):
                 raise ModelError(
@@ -305,6 +321,15 @@ class PanelColumn:
     def late(self) -> list[LateModel]:
         """Models that came late, told with the first symbol alone: it is one for all."""
         return self.desk.late if self.symbol == min(self.desk.windows) else []
+
+    @property
+    def episodes(self) -> Episodes:
+        """Where trouble is told: once for all symbols."""
+        return self.desk.episodes
+
+    def by(self, entry: TimelineEntry, open_time: int, _row: FloatMatrix) -> float:
+        """Give a bar's score by another refit than the one that speaks."""
+        return self.desk.by(entry, self.symbol, open_time)
 
     def check(self) -> None:
         """Read every model that speaks or may; raise :class:`itb.errors.ModelError` for one that cannot."""

@@ -12,7 +12,7 @@ from itb.errors import ModelError
 from itb.market.bars import FloatArray, IntArray, utc
 from itb.mlmodels.by_class import CLASS_NAMES
 from itb.mlmodels.coin_scales import check_coin
-from itb.mlmodels.registry import check_model
+from itb.mlmodels.registry import check_model, load_model
 from itb.mlmodels.stages.files import ScoreFiles, SpokenRows
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from itb.live.episodes import Episodes
     from itb.mlmodels.algorithm import Algorithm, FloatMatrix
+    from itb.mlmodels.registry import StoredModel
 
 _BESIDE = 1e-9  # how far a score may lie outside the declared range by rounding
 
@@ -74,6 +75,7 @@ class SpeakingColumn:
     needs_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        self._beside: tuple[str, StoredModel] | None = None
         self._stamp = self._look()
         self.timeline = ModelTimeline.load(self.files.models / "timeline.json")
         self._scores = self._score_files()
@@ -187,6 +189,12 @@ class SpeakingColumn:
             for name, values in self._named(spoken).items():
                 found[name][start:stop] = values
         return found
+
+    def by(self, entry: TimelineEntry, _open_time: int, row: FloatMatrix) -> float:
+        """Score a row by the model of another refit, without any stage; whatever is wrong with its file is raised."""
+        if self._beside is None or self._beside[0] != entry.file:
+            self._beside = entry.file, load_model(self.files.models / entry.file, self.files.algorithm)
+        return float(self._beside[1].scores(row, self.files.coin)[0])
 
     def _named(self, spoken: SpokenRows) -> dict[str, FloatArray]:
         told = [spoken.score]

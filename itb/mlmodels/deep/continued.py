@@ -48,25 +48,23 @@ def continue_panel(walk: PanelWalk, home: Path) -> tuple[TimelineEntry, ...]:
 def kept_panel(walk: PanelWalk, home: Path) -> PanelResult:
     """Give what a walk-forward that was continued in ``home`` has come to, as a run over these bars gives it.
 
-    Scores that were kept are taken, the others are given again by the model that spoke, and kept where they are its
-    own refit's: so that going on costs what is new.
+    Scores that were kept are taken, the others are given again by the model that spoke, and kept: so that going on
+    costs what is new.
     """
     timeline = ModelTimeline.load(home / "timeline.json")
     panel = walk.panel
     scores = np.full(panel.there.shape, np.nan)
     folds, speaking = [], ""
     for block, entry in zip(_blocks(walk, timeline), timeline.entries, strict=False):
-        fold, test = walk.fold(home, block, entry)
-        rows = walk.test(block)
-        known = 0
         if entry.promoted:
             speaking = entry.file.removeprefix("models/")
-            known = min(len(test), len(rows))
-            scores[rows.start : rows.start + known] = test[:known]
+        fold, test = walk.fold(home, block, entry, speaking)
+        rows = walk.test(block)
+        known = min(len(test), len(rows))
+        scores[rows.start : rows.start + known] = test[:known]
         if speaking and len(rows) > known:
             scores[rows.start + known : rows.stop] = walk.model(home, speaking).scores(panel, rows[known:])
-            if entry.promoted:
-                walk.keep_scores(home, block, scores[rows.start : rows.stop])
+            walk.keep_scores(home, block, speaking, scores[rows.start : rows.stop])
         folds.append(fold)
     return PanelResult(
         walk.column, panel, walk.targets, scores, timeline, tuple(folds), home, walk.fingerprint, 0, walk.algorithm

@@ -173,15 +173,24 @@ class PanelWalk:
         entry = self._entry(block, told, self._judge(home, block, told, speaking))
         return Refit(_fold(block, entry, told), told["manifest"], test, is_new)
 
-    def fold(self, home: Path, block: Block, entry: TimelineEntry) -> tuple[PanelFold, Table]:
-        """Give what is kept of a refit that was judged, and the scores that it gave then: as far as bars reached."""
-        told, test = self._read(home, block)
-        return _fold(block, entry, told), test
+    def fold(self, home: Path, block: Block, entry: TimelineEntry, speaking: str) -> tuple[PanelFold, Table]:
+        """Give what is kept of a refit that was judged, and of its block the scores by the model that is ``speaking``.
 
-    def keep_scores(self, home: Path, block: Block, test: Table) -> None:
-        """Keep the scores that a refit's model has given since, beside those that it gave then."""
+        They are as many as bars reached when they were kept; none where they were not.
+        """
+        told, test = self._read(home, block)
+        if not entry.promoted:
+            test = told["arrays"]["spoken"] if told.get("speaker") == speaking else test[:0]
+        return _fold(block, entry, told), np.asarray(test, dtype=np.float64)
+
+    def keep_scores(self, home: Path, block: Block, speaking: str, scores: Table) -> None:
+        """Keep the scores of a refit's block, by its own model or the one that goes on ``speaking``."""
         told, _ = self._read(home, block)
-        arrays = told.pop("arrays") | {"test": test}
+        arrays = told.pop("arrays")
+        if told["manifest"] == speaking:
+            arrays["test"] = scores
+        else:
+            arrays["spoken"], told["speaker"] = scores, speaking
         write_whole(self._path(home, block), dump_tensors(arrays, {"refit": json.dumps(told)}))
 
     def _fit(self, home: Path, block: Block, latest: str, total: int, progress: Progress | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -155,7 +155,8 @@ class LedgerCockpit:
 
     def models(self) -> tuple[ModelLine, ...]:
         self.asked += 1
-        return (ModelLine("up_lightgbm", self.now - 30 * HOUR, self.now - 28 * HOUR, self.now + HOUR, 0, "AUC 0.56"),)
+        line = ModelLine("up_lightgbm", self.now - 30 * HOUR, self.now - 28 * HOUR, self.now + HOUR, 0, "AUC 0.56")
+        return (replace(line, challenger_at=self.now - 6 * HOUR, challenger_bars=1_360, challenger_distance=0.01234),)
 
     def scoreboard(self) -> str:
         self.asked += 1

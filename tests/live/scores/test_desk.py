@@ -291,7 +291,7 @@ def test_signals_follow_from_scores_as_in_the_batch(trained: Trained, tmp_path: 
 def test_a_bar_counts_as_scored_once_every_column_has_it(trained: Trained, tmp_path: Path) -> None:
     """Else a strategy on another thread reads a column that is not there yet."""
     begun: list[Desk] = []
-    seen = []
+    seen: list[tuple[int, int]] = []
 
     def look(columns: object) -> dict[str, np.ndarray]:
         seen.extend((one.desk.scored, len(one.desk.said["up_lightgbm"])) for one in begun)

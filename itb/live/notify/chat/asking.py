@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from itb.live.cockpit import Status, TradeLine
+    from itb.live.notify.chat.bridge import ModelLine
 
 _SIGNS = {"NORMAL": "🟢", "DEGRADED": "🟡", "HALTED": "🔴"}
 _ALL = 100_000  # trades that figures are made of
@@ -244,7 +245,16 @@ def model(asking: Asking, _: tuple[str, ...]) -> Answer:
         lines += [f"next one due {asking.people.clock(one.next_refit)}"] if one.next_refit else []
         lines += [f"expires {asking.people.clock(one.expires)}"] if one.expires else []
         lines += [escape(one.skill)] if one.skill else []
+        if one.challenger_at:
+            lines.append(f"challenger of {asking.people.clock(one.challenger_at)} beside it{_distance(one)}")
     return Answer("\n".join(lines) or "No model speaks.")
+
+
+def _distance(line: ModelLine) -> str:
+    if not line.challenger_bars:
+        return ""
+    apart = significant(line.challenger_distance, 3)
+    return f", mean difference {apart} on {grouped(line.challenger_bars)} bars"
 
 
 def shadow(asking: Asking, _: tuple[str, ...]) -> Answer:

@@ -25,7 +25,9 @@ class LockLine:
 class ModelLine:
     """The model that speaks in a column: what it has seen, since when it speaks, when the next one is due.
 
-    Times are UTC milliseconds, 0 where there is none; ``skill`` says in words how good it was out of sample.
+    Times are UTC milliseconds, 0 where there is none; ``skill`` says in words how good it was out of sample. The refit
+    of ``challenger_at`` computes beside it: ``challenger_distance`` is the mean difference of their scores on
+    ``challenger_bars`` bars.
     """
 
     column: str
@@ -34,6 +36,9 @@ class ModelLine:
     next_refit: int = 0
     expires: int = 0
     skill: str = ""
+    challenger_at: int = 0
+    challenger_bars: int = 0
+    challenger_distance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
