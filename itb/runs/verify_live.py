@@ -138,7 +138,7 @@ def _replayed(workspace: Workspace, symbol: str, days: float, folder: Path) -> R
     venue = Venue(costs=costs, instrument=instrument(config, market.bars), funding=charged_at(workspace, bars))
     test = Backtest(chosen.strategy, chosen.parameters, config.backtest.cash, venue, stepping=config.backtest.engine)
     known = {} if scored is None else _known(scored, bars, first)
-    others = () if scored is None else tuple(Beside(one.bars, int(bars.open_time[first])) for one in scored.others)
+    others = () if scored is None else tuple(Beside(one.bars, int(bars.open_time[0])) for one in scored.others)
     return _Replayer(workspace, test, whole.head(first), bars, warm, known, sources.enrich, others).replay(models)
 
 
