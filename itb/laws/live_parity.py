@@ -22,24 +22,42 @@ if TYPE_CHECKING:
 _ALIVE = {"submitted", "accepted"}
 _QTY = 1e-12
 _WORTH = 1e-9
+_SURE = 1_000
 
 
 @dataclass(frozen=True)
 class Within:
-    """How far prices and fees may lie apart: not at all, or by the decimals that a venue writes money with."""
+    """How far prices and fees may lie apart: not at all, or by the decimals that a venue writes money with.
+
+    What an account is worth follows from them, and so does the next quantity, a multiple of ``step``.
+    """
 
     price: float = 0.0
     fee: float = 0.0
     fee_share: float = 1e-12
+    step: float = 0.0
 
     @classmethod
-    def decimals(cls, count: int) -> Within:
+    def decimals(cls, count: int, step: float = 0.0) -> Within:
         """Let a venue round every price and every fee down to so many decimals.
 
         >>> Within.decimals(8)
-        Within(price=1e-08, fee=1e-08, fee_share=1e-12)
+        Within(price=1e-08, fee=1e-08, fee_share=1e-12, step=0.0)
         """
-        return cls(10.0**-count, 10.0**-count)
+        return cls(10.0**-count, 10.0**-count, step=step)
+
+    def quantities(self, fills: Sequence[Fill]) -> float:
+        """Say by which share a run's quantities may lie apart, by what all of its fills were rounded by.
+
+        Coins of a cent each are bought by the million: there the eighth decimal of a price is much more than a step.
+        Where all of it is less than a thousandth of a step, no quantity may differ.
+        """
+        if not fills:
+            return 0.0
+        lost = sum(self.price * abs(fill.qty) + self.fee for fill in fills)
+        share = lost / min(abs(fill.qty * fill.price) for fill in fills)
+        steps = self.step / min(abs(fill.qty) for fill in fills)
+        return max(share, steps) if share > steps / _SURE else 0.0
 
 
 @dataclass(frozen=True)
@@ -119,49 +137,53 @@ def _first_apart(
 ) -> tuple[str, Difference] | None:
     """Give the earliest difference; on the same bar a fill comes before the decision that follows from it."""
     found: list[tuple[str, Difference]] = []
-    ours, theirs = one.fills, _as_near(one.fills, other.fills, within)
+    share = within.quantities(one.fills)
+    ours, theirs = one.fills, _as_near(one.fills, other.fills, within, share)
     filled = first_difference(ours, theirs, names=names, tolerance=_QTY)
     if filled is not None:
         found.append(("fill", filled))
-    sent = first_difference(decisions(one), decisions(other), names=names, tolerance=_QTY)
+    sent = first_difference(decisions(one), decisions(other), names=names, tolerance=max(_QTY, share))
     if sent is not None:
         found.append(("decision", dataclasses.replace(sent, bar=sent.bar + one.start)))
-    ended = _ended_apart(one, other, names)
+    ended = _ended_apart(one, other, names, share)
     if ended is not None:
         found.append(("order", ended))
     if not found:
-        worth = _worth_apart(one, other, names, within)
+        worth = _worth_apart(one, other, names, within, share)
         if worth is not None:
             found.append(("account", worth))
     return min(found, key=lambda pair: pair[1].bar, default=None)
 
 
-def _as_near(ours: Sequence[Fill], theirs: Sequence[Fill], within: Within) -> list[Fill]:
-    """Give their fills, with our price and fee where those are as near as a venue's decimals allow."""
-    near = [_as_near_one(mine, fill, within) for mine, fill in zip(ours, theirs, strict=False)]
+def _as_near(ours: Sequence[Fill], theirs: Sequence[Fill], within: Within, share: float) -> list[Fill]:
+    """Give their fills, with our quantity, price and fee where those are as near as a venue's decimals allow."""
+    near = [_as_near_one(mine, fill, within, share) for mine, fill in zip(ours, theirs, strict=False)]
     return [*near, *theirs[len(near) :]]
 
 
-def _as_near_one(mine: Fill, fill: Fill, within: Within) -> Fill:
+def _as_near_one(mine: Fill, fill: Fill, within: Within, share: float) -> Fill:
     rounded = within.price * abs(mine.qty)  # the fee of a price that was rounded
+    is_near_qty = abs(mine.qty - fill.qty) <= share * abs(mine.qty)
+    fee_share = max(within.fee_share, share)
 
     def near(told: float, kept: float, unit: float) -> float:
-        is_near = abs(told - kept) <= within.fee * unit + rounded + within.fee_share * abs(kept)
+        is_near = abs(told - kept) <= within.fee * unit + rounded + fee_share * abs(kept)
         return kept if is_near else told
 
     return dataclasses.replace(
         fill,
+        qty=mine.qty if is_near_qty else fill.qty,
         price=mine.price if abs(mine.price - fill.price) <= within.price else fill.price,
         fee=near(fill.fee, mine.fee, 1.0),
         fee_quote=near(fill.fee_quote, mine.fee_quote, mine.price if mine.fee_currency == "base" else 1.0),
     )
 
 
-def _ended_apart(one: BacktestResult, other: BacktestResult, names: tuple[str, str]) -> Difference | None:
+def _ended_apart(one: BacktestResult, other: BacktestResult, names: tuple[str, str], share: float) -> Difference | None:
     for place, (ours, theirs) in enumerate(zip(one.orders, other.orders, strict=False)):
         if ours.bar != theirs.bar or _ALIVE & {ours.status, theirs.status}:
             continue
-        if ours.status != theirs.status or abs(ours.filled - theirs.filled) > _QTY:
+        if ours.status != theirs.status or abs(ours.filled - theirs.filled) > max(_QTY, share * abs(ours.filled)):
             when = utc(one.bars.open_time[ours.bar])
             told = f"is {ours.status} in {names[0]}, {theirs.status} in {names[1]}"
             filled = f"filled {ours.filled:.10g} and {theirs.filled:.10g}"
@@ -171,14 +193,14 @@ def _ended_apart(one: BacktestResult, other: BacktestResult, names: tuple[str, s
 
 
 def _worth_apart(
-    one: BacktestResult, other: BacktestResult, names: tuple[str, str], within: Within
+    one: BacktestResult, other: BacktestResult, names: tuple[str, str], within: Within, share: float
 ) -> Difference | None:
     largest = max((abs(fill.qty) for fill in one.fills), default=0.0)
     unit = float(one.bars.close.max()) if one.costs.fee_currency == "base" else largest
     rounded = 3 * len(one.fills) * within.fee * (1 + unit)  # worth, price and fee of each fill
     for what in ("position", "cash", "equity"):
         ours, theirs = getattr(one, what), getattr(other, what)
-        wrong = np.flatnonzero(~np.isclose(ours, theirs, rtol=_WORTH, atol=_WORTH + rounded))
+        wrong = np.flatnonzero(~np.isclose(ours, theirs, rtol=max(_WORTH, share), atol=_WORTH + rounded))
         if len(wrong):
             bar = int(wrong[0])
             text = f"{what} at bar {bar} ({utc(one.bars.open_time[bar])}) is {ours[bar]!r} in {names[0]}, "

@@ -209,7 +209,8 @@ class _Replayer:
         if self.test.venue.costs.fee_currency in _PAID_IN and ":" not in bars.symbol:
             exchange = OnPractice(self.test, bars, warm)
             practice = self._lived("practice", exchange, sources, None)
-            within = Within.decimals(8)
+            assert self.test.venue.instrument is not None  # a stepped run asks for one
+            within = Within.decimals(8, float(self.test.venue.instrument.step))
             pairs.append(compare(backtest, practice, ("backtest", "practice"), within, apart))
             pairs.append(compare(paper, practice, ("paper", "practice"), within))
             requests, bars_apart = exchange.requests, exchange.bars_apart

@@ -288,3 +288,31 @@ def test_decimals_that_a_venue_has_are_no_difference_and_more_are(market: Bars) 
     assert compare(run, near, NAMES, Within.decimals(5)).agrees
     assert not compare(run, near, NAMES, Within.decimals(6)).agrees
     assert not compare(run, near, NAMES).agrees
+
+
+def test_quantities_that_follow_from_rounded_prices_are_no_difference_and_more_are(market: Bars) -> None:
+    """The account of a cheap coin is worth something else after 8 decimals, so the next order has other steps."""
+    cheap = dataclasses.replace(market, columns={
+        name: values / 100_000 if name in {"open", "high", "low", "close"} else values
+        for name, values in market.columns.items()
+    })  # fmt: skip
+    free = Venue(instrument=dataclasses.replace(BTC, tick=Decimal("1e-8")))
+    run = Backtest(MLThreshold, EASY, venue=free).run(cheap, scores_of(cheap), int(cheap.open_time[WARM]))
+
+    def sized(share: float, run: BacktestResult = run) -> BacktestResult:
+        return dataclasses.replace(
+            run,
+            fills=tuple(dataclasses.replace(one, qty=one.qty * (1 + share)) for one in run.fills),
+            orders=tuple(dataclasses.replace(one, qty=one.qty * (1 + share)) for one in run.orders),
+        )
+
+    within = Within.decimals(8, 1e-5)
+    allowed = within.quantities(run.fills)
+    assert allowed == pytest.approx(sum(1e-8 * abs(one.qty) + 1e-8 for one in run.fills)
+                                    / min(abs(one.qty * one.price) for one in run.fills))  # fmt: skip
+    assert compare(run, sized(0.9 * allowed), NAMES, within).agrees
+    assert not compare(run, sized(1.1 * allowed), NAMES, within).agrees
+    assert not compare(run, sized(0.9 * allowed), NAMES).agrees
+    dear = run_of(market)
+    assert within.quantities(dear.fills) == 0.0
+    assert not compare(dear, sized(1e-9, dear), NAMES, within).agrees
