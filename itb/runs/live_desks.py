@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from itb.live.episodes import Episodes, about
 from itb.live.scores.challenging import Challengers
 from itb.live.scores.desk import ScoreDesk, as_they_are
-from itb.live.scores.panel import PanelColumn, PanelDesk
+from itb.live.scores.panel import PanelDesk
+from itb.live.scores.panel_column import PanelColumn
 from itb.live.scores.speaking import SpeakingColumn
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Networks:
                     expires_after_ms=files.expires_after_ms,
                     runtime=models.runtime,
                     check=check,
+                    keeps_rows=files.has_raw,
                 )
                 found[desk.column] = desk
         return cls(found)

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from itb.config import stages as configured
 from itb.config.columns import columns
 from itb.datafeeds.atomic import locked
 from itb.errors import ConfigError, ModelError
@@ -43,9 +42,6 @@ def refuse_silent_networks(config: Config) -> None:
     """Say what stands between the networks of a config and a bot; raise :class:`itb.errors.ConfigError`."""
     if not networks_of(config):
         return
-    if configured.abstention(config) is not None:
-        told = "abstains from no network's scores live yet: leave it out, or leave the networks out"
-        raise ConfigError(config.complaint(("abstain",), told))
     if config.live.runtime == "onnx":
         try:
             need_onnx()

@@ -33,7 +33,7 @@ from itb.runs.challenged import duels
 from itb.runs.live import Launch, bot_folder, live
 from itb.runs.live_desks import Networks, score_desk
 from itb.runs.live_models import LiveModels, live_models
-from itb.runs.live_panels import networks_home
+from itb.runs.live_panels import networks_home, train_networks
 from itb.runs.live_training import BARS_FILE, GROUND_FILE, train_on
 from itb.runs.market import load_market
 from itb.runs.model import score_columns
@@ -224,6 +224,41 @@ def own_score(learned: Learned, symbol: str, file: Path, number: int, spoken: Ma
     return float(load_model(file).scores(row)[0])
 
 
+def test_a_network_abstains_as_over_all_bars_and_waits_for_the_ground_of_every_symbol(tmp_path: Path) -> None:
+    place = workspace(tmp_path, *ALONE, "abstain.dissimilarity=0.5")
+    bars = {symbol: load_market(place, symbol, run_id="1", command="walkforward").bars for symbol in SYMBOLS}
+    times = bars["BTC/USDT"].open_time.tolist()
+    models = {symbol: live_models(place, symbol, times[430], tmp_path / "bot") for symbol in SYMBOLS}
+    windows = {symbol: GrowingBars(one.head(460)) for symbol, one in bars.items()}
+    episodes = Episodes(lambda episode: pytest.fail(episode.text))
+    networks = Networks.of(models["BTC/USDT"], windows, episodes)
+    (network,) = networks.desks.values()
+    desks = {one: score_desk(models[one], windows[one], networks, episodes, before=None) for one in SYMBOLS}
+    known = len(network.timeline.entries)
+    for symbol, one in models.items():
+        kept = KeptBars(one.home / BARS_FILE, symbol, bars[symbol].timeframe, tuple(bars[symbol].columns))
+        kept.add(rows_of(bars[symbol].head(466)))
+    train_networks(place.config, {symbol: one.head(466) for symbol, one in bars.items()}, network.folder.parents[1], 60)
+    for number in range(460, 480):
+        for symbol, whole in bars.items():
+            windows[symbol].append(rows_of(whole)[number])
+        for desk in desks.values():
+            desk.at("r_resnet1d", times[number])
+        if number == 460:
+            assert len(network.timeline.entries) == known  # it is there, what the stages learn with it is not
+            train_on(place, {symbol: one.home for symbol, one in models.items()})
+        else:
+            assert len(network.timeline.entries) == known + 1
+    silent = 0
+    for symbol, desk in desks.items():
+        scored = over_all(place, symbol, times[480])
+        assert list(desk.said) == ["r_resnet1d", "r_resnet1d_raw"]
+        for name in desk.said:
+            np.testing.assert_array_equal(desk.column(name)[400:], scored.scores[name].batch()[400:], err_msg=name)
+        silent += int(np.isnan(desk.column("r_resnet1d")[466:]).sum())
+    assert 0 < silent < 28
+
+
 def test_a_network_is_kept_once_for_all_symbols(tmp_path: Path) -> None:
     place = workspace(tmp_path, *ALONE)
     models = {symbol: live_models(place, symbol, None, tmp_path / "bot") for symbol in SYMBOLS}
@@ -240,8 +275,6 @@ def test_a_network_is_kept_once_for_all_symbols(tmp_path: Path) -> None:
 
 
 def test_what_networks_cannot_do_live_is_refused_before_anything_is_learned(tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(ConfigError, match=r"abstain: abstains from no network's scores live yet"):
-        live_models(workspace(tmp_path, *ALONE, "abstain.dissimilarity=2.0"), "BTC/USDT", None, tmp_path / "bot")
     monkeypatch.setattr("itb.mlmodels.deep.onnx.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"live\.runtime: the ONNX runtime needs the package onnx,"):
         live_models(workspace(tmp_path, *ALONE, "live.runtime=onnx"), "BTC/USDT", None, tmp_path / "bot")

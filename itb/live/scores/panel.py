@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,16 +20,15 @@ from itb.mlmodels.deep.models import DEEP
 from itb.mlmodels.deep.onnx import OnnxModel
 from itb.mlmodels.deep.panel import Panel
 from itb.mlmodels.registry import check_model
+from itb.mlmodels.stages import abstention
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from itb.indicators.feature_set import ModelInput
     from itb.live.episodes import Episodes
     from itb.live.scores.desk import Cause, Window
-    from itb.live.scores.speaking import ColumnFiles
-    from itb.market.bars import FloatArray, IntArray
-    from itb.mlmodels.algorithm import FloatMatrix
 
 Runtime = Literal["torch", "onnx"]
 
@@ -49,11 +48,25 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """What was said of one time: by which model (empty: none), of which input (its checksum), for whom."""
+    """What was said of one time: by which model (empty: none), of which input (its checksum), for whom.
+
+    ``rows`` are the channels of that time as they were when each symbol was scored, if anybody wants them.
+    """
 
     file: str
     read: int
     scores: dict[str, float]
+    known_at: int = 0
+    rows: dict[str, ModelInput] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A symbol's score, the model's ``known_at`` (0: none spoke), and the channels that it read last (1 x n)."""
+
+    score: float
+    known_at: int
+    row: ModelInput | None
 
 
 @dataclass
@@ -66,7 +79,9 @@ class PanelDesk:
     another pass. ``tell`` hears each forward pass. History is scored at the start, at once. A model takes over at the
     bar its timeline names; a file that is not whole is told once and left alone. ``expires_after_ms``: a model fitted
     longer ago says nothing (0: it speaks on). ``runtime`` computes; that of ONNX differs from the backtest in the last
-    digits of single precision. :meth:`look_back` computes the ``check`` bars before the newest again.
+    digits of single precision. :meth:`look_back` computes the ``check`` bars before the newest again. ``keeps_rows``
+    for stages that look at channels; ``stages`` are their folders by symbol, and a new model waits for what all of them
+    learn with it.
 
     Raises :class:`itb.errors.ModelError` where there is no timeline.
     """
@@ -79,6 +94,8 @@ class PanelDesk:
     expires_after_ms: int = 0
     runtime: Runtime = "torch"
     check: int = 0
+    keeps_rows: bool = False
+    stages: dict[str, Path] = field(default_factory=dict, init=False)
     late: list[LateModel] = field(default_factory=list, init=False)
     checked: SelfCheck = field(default_factory=SelfCheck, init=False)
 
@@ -111,6 +128,10 @@ class PanelDesk:
 
         From any thread: who asks first computes, the others wait.
         """
+        return self.spoken(symbol, open_time).score
+
+    def spoken(self, symbol: str, open_time: int) -> Spoken:
+        """Give the same with who said it and what it read."""
         with self._turn:
             said = self._said.get(open_time)
             if said is None:
@@ -118,8 +139,10 @@ class PanelDesk:
                 while len(self._said) > _KEPT:
                     del self._said[next(iter(self._said))]
             elif symbol not in said.scores and self.windows[symbol].place(open_time) >= 0:
-                said.scores[symbol] = self._score(open_time).scores.get(symbol, np.nan)
-            return said.scores.get(symbol, np.nan)
+                late = self._score(open_time)
+                said.scores[symbol] = late.scores.get(symbol, np.nan)
+                said.rows.update({symbol: late.rows[symbol]} if symbol in late.rows else {})
+            return Spoken(said.scores.get(symbol, np.nan), said.known_at, said.rows.get(symbol))
 
     def by(self, entry: TimelineEntry, symbol: str, open_time: int) -> float:
         """Give a symbol's score by another refit than the one that speaks: one pass for all symbols, for each bar.
@@ -143,6 +166,8 @@ class PanelDesk:
             key = f"{self.column}: refresh"
             try:
                 timeline = self._continued()
+                if not self._is_whole(timeline):
+                    return  # its stages are still being written
             except (ModelError, OSError) as error:
                 self.episodes.trouble(key, str(error))
                 return
@@ -164,6 +189,19 @@ class PanelDesk:
             if entry.promoted:
                 self._model(entry)
         return timeline
+
+    def _is_whole(self, timeline: ModelTimeline) -> bool:
+        """Whether every stage has learned what belongs to the newest model; a coin without a new bar has nothing to."""
+        promoted = [entry.known_at for entry in timeline.entries if entry.promoted]
+        spoke = max((entry.known_at for entry in self.timeline.entries if entry.promoted), default=-1)
+        for symbol, folder in self.stages.items():
+            times = self.windows[symbol].open_time
+            last = times.searchsorted(promoted[-1], side="right") - 1 if promoted else -1
+            own = int(times[last]) if last >= times.first else -1
+            learned = ModelTimeline.load(folder / f"{abstention.NAME}.json").entries
+            if own > spoke and (not learned or learned[-1].known_at < own):
+                return False
+        return True
 
     def _tell_late(self, new: tuple[TimelineEntry, ...]) -> None:
         newest = max(self._said, default=None)
@@ -209,7 +247,11 @@ class PanelDesk:
         panel = self._panel(model, open_time, open_time)
         scores = model.scores(panel, range(len(panel) - 1, len(panel)))[0].tolist()
         known = {symbol: scores[coin] for coin, symbol in enumerate(panel.symbols) if panel.there[-1, coin]}
-        return _Pass(entry.file, zlib.crc32(panel.cells.tobytes()), known)
+        rows = self._rows(panel, -1, known)
+        return _Pass(entry.file, zlib.crc32(panel.cells.tobytes()), known, entry.known_at, rows)
+
+    def _rows(self, panel: Panel, place: int, known: Iterable[str]) -> dict[str, ModelInput]:
+        return dict.fromkeys(known, panel.cells[:, place].copy()[np.newaxis]) if self.keeps_rows else {}
 
     def _score_history(self) -> None:
         times = sorted({int(time) for window in self.windows.values() for time in window.open_time.left()})
@@ -232,7 +274,8 @@ class PanelDesk:
             for row, scores in zip(rows, model.scores(panel, rows).tolist(), strict=True):
                 time = int(panel.open_time[row])
                 if not self._has_expired(entry, time):
-                    found[time] = _Pass("", 0, dict(zip(panel.symbols, scores, strict=True)))
+                    said = dict(zip(panel.symbols, scores, strict=True))
+                    found[time] = _Pass("", 0, said, entry.known_at, self._rows(panel, row, said))
         for time in times:
             self._said[time] = found.get(time, _Pass("", 0, dict.fromkeys(self.windows, np.nan)))
 
@@ -290,76 +333,3 @@ class PanelDesk:
     def _look(self) -> tuple[int, int, int]:
         found = (self.folder / "timeline.json").stat()
         return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-@dataclass(eq=False)
-class PanelColumn:
-    """One symbol's share of a panel's desk, as the symbol's own desk asks it beside the columns of other models."""
-
-    desk: PanelDesk
-    symbol: str
-    files: ColumnFiles
-
-    needs_rows: ClassVar[bool] = False
-
-    @property
-    def column(self) -> str:
-        """Name of the score."""
-        return self.desk.column
-
-    @property
-    def timeline(self) -> ModelTimeline:
-        """Which model speaks when."""
-        return self.desk.timeline
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """The score with the lowest and the highest that is declared."""
-        return {self.column: (self.desk.timeline.low, self.desk.timeline.high)}
-
-    @property
-    def late(self) -> list[LateModel]:
-        """Models that came late, told with the first symbol alone: it is one for all."""
-        return self.desk.late if self.symbol == min(self.desk.windows) else []
-
-    @property
-    def episodes(self) -> Episodes:
-        """Where trouble is told: once for all symbols."""
-        return self.desk.episodes
-
-    def by(self, entry: TimelineEntry, open_time: int, _row: FloatMatrix) -> float:
-        """Give a bar's score by another refit than the one that speaks."""
-        return self.desk.by(entry, self.symbol, open_time)
-
-    def check(self) -> None:
-        """Read every model that speaks or may; raise :class:`itb.errors.ModelError` for one that cannot."""
-        self.desk.check_models()
-
-    def is_whole(self) -> bool:
-        """Tell whether :meth:`check` finds nothing; what it finds is a trouble, and costs this column its scores."""
-        try:
-            self.check()
-        except ModelError as error:
-            self.desk.episodes.trouble(f"{self.column}: model", f"{self.column}: {error}")
-            return False
-        return True
-
-    def entry_at(self, open_time: int) -> TimelineEntry | None:
-        """Give the refit that speaks at a bar."""
-        return self.desk.timeline.entry_at(open_time)
-
-    def refresh(self, _last_scored: int, _bar_ms: int) -> None:
-        """Take nothing: the panel's desk looks for new models before a pass, once for all symbols."""
-
-    def score(self, open_time: int, _row: FloatMatrix) -> float:
-        """Give the score of a bar that has just closed, or what was said about an earlier one."""
-        return self.desk.at(self.symbol, open_time)
-
-    def say(self, open_time: int, _row: FloatMatrix) -> Mapping[str, float]:
-        """Give the same by name."""
-        return {self.column: self.desk.at(self.symbol, open_time)}
-
-    def say_all(self, open_time: IntArray, _rows: FloatMatrix) -> Mapping[str, FloatArray]:
-        """Give the scores of many bars."""
-        scores = [self.desk.at(self.symbol, time) for time in open_time.tolist()]
-        return {self.column: np.array(scores, dtype=np.float64)}

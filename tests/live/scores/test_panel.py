@@ -12,7 +12,8 @@ from itb.errors import ModelError
 from itb.live.bars.bar import rows_of
 from itb.live.episodes import Episodes
 from itb.live.host.growing import GrowingBars
-from itb.live.scores.panel import PanelColumn, PanelDesk
+from itb.live.scores.panel import PanelDesk
+from itb.live.scores.panel_column import PanelColumn
 from itb.live.scores.speaking import ColumnFiles
 from itb.mlmodels.deep.model import PanelModel
 from itb.mlmodels.deep.panel import Panel
