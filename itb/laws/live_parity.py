@@ -52,11 +52,12 @@ class Within:
         Coins of a cent each are bought by the million: there the eighth decimal of a price is much more than a step.
         Where all of it is less than a thousandth of a step, no quantity may differ.
         """
-        if not fills:
+        traded = [fill for fill in fills if fill.qty]  # funding trades nothing
+        if not traded:
             return 0.0
-        lost = sum(self.price * abs(fill.qty) + self.fee for fill in fills)
-        share = lost / min(abs(fill.qty * fill.price) for fill in fills)
-        steps = self.step / min(abs(fill.qty) for fill in fills)
+        lost = sum(self.price * abs(fill.qty) + self.fee for fill in traded)
+        share = lost / min(abs(fill.qty * fill.price) for fill in traded)
+        steps = self.step / min(abs(fill.qty) for fill in traded)
         return max(share, steps) if share > steps / _SURE else 0.0
 
 

@@ -313,6 +313,9 @@ def test_quantities_that_follow_from_rounded_prices_are_no_difference_and_more_a
     assert compare(run, sized(0.9 * allowed), NAMES, within).agrees
     assert not compare(run, sized(1.1 * allowed), NAMES, within).agrees
     assert not compare(run, sized(0.9 * allowed), NAMES).agrees
+    funding = dataclasses.replace(run.fills[0], qty=0.0, reason="funding")
+    assert within.quantities((*run.fills, funding)) == allowed
+    assert within.quantities((funding,)) == 0.0
     dear = run_of(market)
     assert within.quantities(dear.fills) == 0.0
     assert not compare(dear, sized(1e-9, dear), NAMES, within).agrees
