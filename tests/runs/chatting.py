@@ -32,6 +32,8 @@ rounds = 20
 chat = {OWNER}
 owners = [{OWNER}]
 readers = [{READER}]
+max_age = "10m"
+answer_within = "10m"
 """
 WAY = """
 [[ways]]
@@ -39,22 +41,32 @@ kind = "telegram"
 address = "{url}"
 pace_s = 0
 timeout_s = {timeout_s}
+chat = {chat}
 """
+_NOTICES = ("₿", "🟢 B", "🔴 S")  # a score, something bought or sold
 
 
 class Chat:
     """A bot in a process, and a person who writes to it; ``config`` is what the bot shall do beside talking."""
 
     def __init__(
-        self, folder: Path, api: BotApi, config: str, options: Sequence[str], *, timeout_s: float = 20.0
+        self,
+        folder: Path,
+        api: BotApi,
+        config: str,
+        options: Sequence[str],
+        *,
+        timeout_s: float = 20.0,
+        chat: int = OWNER,
     ) -> None:
         self.folder, self.api, self.options = folder, api, tuple(options)
-        (folder / "itb.toml").write_text(config + WAY.format(url=api.url, timeout_s=timeout_s))
+        (folder / "itb.toml").write_text(config + WAY.format(url=api.url, timeout_s=timeout_s, chat=chat))
         self.log = (folder / "log").open("ab")
         self.begin()
 
     def begin(self) -> None:
-        """Begin a life."""
+        """Begin a life; what is said before it listens is passed over."""
+        self._listened = len(self.api.sent("setMyCommands"))
         command = [sys.executable, "-c", "from itb.cli import main; main()", "live", "--practice", *self.options]
         environment = {**os.environ, "ITB_TELEGRAM_TOKEN": TOKEN}
         self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=self.log, stderr=self.log)
@@ -73,7 +85,7 @@ class Chat:
     def stop(self) -> None:
         """Let a life end in order."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(120) == 0, self.said[-2000:]
+        assert self.process.wait(300) == 0, self.said[-2000:]
 
     @property
     def said(self) -> str:
@@ -84,7 +96,7 @@ class Chat:
         """Give the folder of the bot's life."""
         return self.folder / "runs" / "live" / f"bot-{kind}"
 
-    def until(self, is_so: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    def until(self, is_so: Callable[[], Any], what: str, seconds: float = 300) -> Any:
         """Wait for something."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -93,16 +105,21 @@ class Chat:
             time.sleep(0.02)
         raise AssertionError(f"{what} did not come; {self.api.texts()[-5:]}; {self.said[-2000:]}")
 
-    def ask(self, text: str, wanted: str, user: int = OWNER) -> str:
-        """Say something and give the answer, which is not a notice of the outputs."""
+    def ask(self, text: str, wanted: str | tuple[str, ...], user: int = OWNER) -> str:
+        """Say something and give the answer, which has what is wanted (one of it) and is no notice of the outputs."""
+        self.until(lambda: len(self.api.sent("setMyCommands")) > self._listened, "somebody who listens")
         before = len(self.api.sent())
         self.api.now = int(time.time())
         self.api.say(text, user)
         return str(self.until(lambda: self._said(before, wanted), f"the answer to {text}"))
 
-    def _said(self, before: int, wanted: str) -> str:
+    def _said(self, before: int, wanted: str | tuple[str, ...]) -> str:
+        any_of = (wanted,) if isinstance(wanted, str) else wanted
         texts = [call.said.get("text") or call.said.get("caption", "") for call in self.api.sent()[before:]]
-        return next((text for text in texts if wanted in text and not text.startswith(("₿", "🟢", "🔴"))), "")
+        return next(
+            (text for text in texts if any(one in text for one in any_of) and not text.startswith(_NOTICES)),
+            "",
+        )
 
     def order(self, text: str, wanted: str) -> str:
         """Give an order and say yes."""

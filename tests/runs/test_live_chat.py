@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from itb.live.notify.outputs import OUTPUTS
 from tests.live.notify.bot_api import OWNER, READER, STRANGER, TOKEN, BotApi, Call
 from tests.runs.chatting import CONFIG, Chat
 
-OUTPUTS = """
+TOLD = """
+[synthetic]
+bars = 12000
+[live]
+retrain = false
 [strategy]
 buy_threshold = 0.42
-sell_threshold = 0.38
+sell_threshold = 0
 [[protections]]
 kind = "cooldown"
 stop_duration = 600
@@ -28,9 +34,14 @@ buy_threshold = 0.40
 called = "steps"
 tranches = 3
 [[outputs]]
+kind = "score_bands"
+positive_bands = [{edge = 0.1, sign = "up"}]
+[[outputs]]
 kind = "score_steps"
 [[outputs]]
 kind = "signals"
+[[outputs]]
+kind = "simulated_trades"
 [[outputs]]
 kind = "trades"
 [[outputs]]
@@ -39,14 +50,14 @@ kind = "alerts"
 kind = "summary"
 [[outputs]]
 kind = "diagram"
-every = "15m"
+every = "1h"
 """
 ASKED = {
-    "/status": "BTC/USDT", "/profit": "", "/daily": "", "/weekly": "", "/monthly": "", "/performance": "",
-    "/balance": "USDT", "/count": "positions", "/trades": "", "/orders": "", "/score BTC/USDT": "up_12",
-    "/scoreboard": "", "/model": "up_12", "/shadow": "steps (watched)", "/optimize status": "no search", "/health": "",
-    "/logs 3": "TICK", "/backtest 1": "Backtest asked by",
-    "/show_config data": "1m", "/whitelist": "BTC/USDT", "/blacklist": "None", "/locks": "", "/version": "itb",
+    "/backtest 1": "has begun", "/status": "BTC/USDT", "/profit": "Profit", "/daily": "By day", "/weekly": "By week",
+    "/monthly": "By month", "/performance": "By market", "/balance": "USDT", "/count": "positions", "/trades": "Trades",
+    "/orders": "Orders", "/score BTC/USDT": "up_12", "/scoreboard": "up_12", "/model": "up_12",
+    "/shadow": "steps (watched)", "/optimize status": "no search", "/health": "running for", "/logs 50": "TICK",
+    "/show_config data": "1m", "/whitelist": "BTC/USDT", "/blacklist": "None", "/locks": "locked", "/version": "itb",
     "/help": "/forceenter",
 }  # fmt: skip
 
@@ -54,7 +65,8 @@ ASKED = {
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
     with BotApi() as api:
-        talking = Chat(tmp_path, api, CONFIG + OUTPUTS, ["--speed", "600", "--bars", "3000"])
+        shortly_before_midnight = ["--start", "2023-01-03T23:40", "--bars", "7000", "--speed", "600"]
+        talking = Chat(tmp_path, api, CONFIG.replace("5000", "1000") + TOLD, shortly_before_midnight)
         try:
             yield talking
         finally:
@@ -62,13 +74,14 @@ def chat(tmp_path: Path) -> Iterator[Chat]:
 
 
 def test_a_bot_is_followed_and_steered_from_a_chat(chat: Chat) -> None:
-    chat.until(lambda: any("📈" in text or "📉" in text or "₿" in text for text in chat.api.texts()), "the first score")
+    chat.until(lambda: any("₿" in text for text in chat.texts()), "the first score")
     chat.api.say("/status", STRANGER)
     for text, wanted in ASKED.items():
         assert wanted in chat.ask(text, wanted)
     assert "/forceenter" not in chat.ask("/help", "/status", READER)
     assert "not a command" in chat.ask("/stop", "not a command", READER)
     chat.ask("/shadow", "eager (watched)")
+    chat.until(lambda: any("Backtest asked by" in text for text in chat.texts()), "the picture of the backtest")
     _draw(chat)
 
     chat.order("/pause", "paused")
@@ -84,6 +97,7 @@ def test_a_bot_is_followed_and_steered_from_a_chat(chat: Chat) -> None:
     chat.order("/cancel all", "cancelling")
     chat.order("/forceexit all", "closing")
     chat.until(lambda: not any(chat.book().positions.values()), "the exit")
+    chat.until(lambda: OUTPUTS.keys() <= outputs(chat), "a message of every notifier")
     chat.order("/reload_config", "sound")
     chat.until(lambda: chat.said.count("state in") > 1, "the new life")
     assert "Beginning anew: the config was read again" in chat.said
@@ -96,6 +110,13 @@ def test_a_bot_is_followed_and_steered_from_a_chat(chat: Chat) -> None:
     assert TOKEN not in chat.said
     assert any("Started" in text for text in chat.api.texts())
     assert any("BUY" in text.upper() for text in chat.api.texts())
+
+
+def outputs(chat: Chat) -> set[str]:
+    """Give the outputs of which a message has arrived."""
+    with contextlib.closing(sqlite3.connect(chat.home() / "journal.sqlite", timeout=60)) as connection:
+        keys = connection.execute("select key from outbox where state = 'sent'").fetchall()
+    return {key.partition("/")[0].rpartition("-")[0] for (key,) in keys}
 
 
 def _draw(chat: Chat) -> None:

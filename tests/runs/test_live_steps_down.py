@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from itb.config import load_config
 from itb.market.bars import utc
+from itb.runs.backtest import backtest
+from itb.runs.expected import keep_expectations
+from itb.runs.workspace import Workspace
 from tests.live.notify.bot_api import BotApi
 from tests.runs.chatting import CONFIG, Chat
 
-BARS, TURN, START = 3600, 2800, 1_704_067_200_000
-SETTINGS = CONFIG.replace('timeframe = "1m"', 'timeframe = "1m"\nfile = "market.csv"').replace("5000", "1000")
+BARS, TURN, START = 20_000, 2_800, 1_704_067_200_000  # far more than are played before the bot is told to stop
+SETTINGS = CONFIG.replace('timeframe = "1m"', 'timeframe = "1m"\nexchange = "file"\nfile = "market.csv"').replace(
+    "5000", "1000"
+)
 OUTPUTS = """
 [live]
 retrain = false
@@ -41,12 +45,23 @@ def write_market(file: Path) -> None:
     file.write_text("timestamp,open,high,low,close,volume\n" + "".join(rows))
 
 
+def measure(folder: Path) -> None:
+    """Backtest what came before the turn, and grade it as the bot would do in a process beside it."""
+    (folder / "itb.toml").write_text(SETTINGS + OUTPUTS)
+    config = load_config(folder / "itb.toml")
+    until = utc(START + 60_000 * TURN)[:16].replace(" ", "T")
+    place = Workspace(load_config(folder / "itb.toml", [f"data.to={until}Z"]))
+    (run,) = backtest(place)
+    keep_expectations(Workspace(config), run.capsule.run_id)
+
+
+def scoreboard(chat: Chat) -> str:
+    return chat.ask("/scoreboard", ("graded", "Nothing has been sent yet"))
+
+
 def test_a_bot_that_left_the_band_of_its_backtest_goes_on_on_paper(tmp_path: Path) -> None:
     write_market(tmp_path / "market.csv")
-    (tmp_path / "itb.toml").write_text(SETTINGS + OUTPUTS)
-    until = utc(START + 60_000 * TURN)[:16].replace(" ", "T")
-    backtest = ["-c", "from itb.cli import main; main()", "backtest", "--set", f"data.to={until}Z"]
-    subprocess.run([sys.executable, *backtest], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    measure(tmp_path)
     with BotApi() as api:
         chat = Chat(tmp_path, api, SETTINGS + OUTPUTS, ["--speed", "lockstep", "--bars", str(BARS - TURN - 10)])
         try:
@@ -61,7 +76,7 @@ def test_a_bot_that_left_the_band_of_its_backtest_goes_on_on_paper(tmp_path: Pat
             )
             assert "; the account holds " in paper
             assert said.index(left) < said.index(paper)
-            chat.until(lambda: "expected" in chat.ask("/scoreboard", "graded"), "what is expected")
+            chat.until(lambda: "expected" in scoreboard(chat), "what is expected")
             chat.stop()
             assert chat.home("paper-on-practice").is_dir()
             chat.begin()  # as an unattended restart does: not on the account again

@@ -32,10 +32,10 @@ class Call:
 class BotApi:
     """A server in a thread of its own; ``with BotApi() as api``.
 
-    ``faults[method]`` holds what happens to the next calls of a method: ``429:SECONDS``, ``502``, ``400:why``, ``403``,
-    ``409``, ``401``, ``hang_before``, ``hang_after`` (took effect, no answer), ``reset``, ``malformed``, ``nonsense``
-    (JSON that is no answer) or ``ok``. ``outage`` is one of these that
-    happens to every call while it is set. ``outage``, one of these, is what happens to every call while it is set.
+    ``faults[method]`` holds what happens to the next calls of a method, ``faults["METHOD to CHAT"]`` to those that go
+    to a chat: ``429:SECONDS``, ``502``, ``400:why``, ``403``, ``409``, ``401``, ``hang_before``, ``hang_after`` (took
+    effect, no answer; hearing, the answer that does not arrive has updates), ``reset``, ``malformed``, ``nonsense``
+    (JSON that is no answer) or ``ok``. ``outage``, one of these, is what happens to every call while it is set.
     """
 
     token: str = TOKEN
@@ -119,9 +119,12 @@ class BotApi:
         call = Call(method, said, picture)
         if method != "getUpdates" or self.faults[method]:
             self.calls.append(call)
-        fault = self.faults[method].popleft() if self.faults[method] else self.outage or "ok"
+        waiting = self.faults[f"{method} to {said.get('chat_id')}"] or self.faults[method]
+        fault = waiting.popleft() if waiting else self.outage or "ok"
         if (refusal := await self._refuse(request, fault)) is not None:
             return refusal
+        if fault == "hang_after" and method == "getUpdates":
+            await self._until_said()
         answer = await self._act(call)
         if fault == "hang_after":
             await asyncio.sleep(self.hang_s)
@@ -171,6 +174,11 @@ class BotApi:
             return web.json_response({"ok": True, "result": sent})
         call.had_effect = True
         return web.json_response({"ok": True, "result": True})
+
+    async def _until_said(self) -> None:
+        while not self.updates:
+            self._said.clear()
+            await self._said.wait()
 
     async def _give_updates(self, said: dict[str, Any]) -> web.StreamResponse:
         offset = int(said.get("offset", 0))
