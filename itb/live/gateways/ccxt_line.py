@@ -292,6 +292,7 @@ def _options(traits: ExchangeTraits, account: Account) -> dict[str, Any]:
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "defaultType": "swap" if traits.product == "perpetual" else "spot",
         "ordersLimit": 100,  # what its streams remember; only what is new is read of it
+        "tradesLimit": 100,
         "OHLCVLimit": 10,
     }
     if traits.name.startswith("binance"):

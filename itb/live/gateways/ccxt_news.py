@@ -40,6 +40,7 @@ async def follow_prices(
 
     What :class:`itb.live.gateways.matching.MatchingEngine` executes paper orders against: ``engine.quote``.
     """
+    line.client.options["tradesLimit"] = 1_000  # a market makes more of them between two looks than an account
     watched = [_prices(line, symbol, kind, hear) for symbol in symbols]
     await _follow(line, watched, redial_s, redial_most_s)
 

@@ -167,6 +167,8 @@ def test_news_of_our_orders_are_pushed(serve: Serve) -> None:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 
+        assert (line.client.orders.max_size, line.client.myTrades.max_size) == (100, 100)  # it runs for months
+
     with_line(server, follow)
     assert {order.status for order in orders} <= {"open", "filled"}
     assert trades[0].fee_currency == "BTC"
