@@ -41,8 +41,9 @@ DIES = (sys.executable, "-c", "import os, sys; sys.stdin.buffer.read(4); os._exi
 HANGS = (sys.executable, "-c", "import time; time.sleep(999)")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def artist() -> Iterator[Artist]:
+    """One for all, which draws again after whatever a test does to its process."""
     drawing = Artist({**os.environ}, within_s=120)
     yield drawing
     drawing.close()
