@@ -170,6 +170,13 @@ async def within(awaited: Any) -> None:
         await awaited
 
 
+async def look(watched: Watched) -> None:
+    """Let the dealer see what became of its orders."""
+    while watched.book.active:
+        watched.dealer.look_now()
+        await watched.dealer.pulse()
+
+
 async def until(claim: Callable[[], bool]) -> None:
     async with asyncio.timeout(ENOUGH_S):
         while not claim():  # noqa: ASYNC110  (claims about the book, which has no events to wait for)
@@ -242,6 +249,53 @@ def test_two_orders_of_one_symbol_never_fly_together(watched: Watched) -> None:
     assert watched.run(trade()) == 1
     watched.settle()
     assert len(watched.engine.orders) == 2
+    assert watched.violations() == []
+
+
+def test_first_orders_leave_at_once_and_later_ones_with_the_last_decision(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("itb.live.run.account.GATHER_S", 1_000.0)
+
+    async def trade() -> None:
+        account = Account("main", watched.dealer)
+        lane = SimpleNamespace(is_awaited=True)
+        account.lanes = [lane]  # type: ignore[list-item]  # a strategy that is still deciding
+        door = account.door(asyncio.get_running_loop())
+        account.gather(news=True)  # waits, and takes no order's place
+        door([Ask(watched.intent())], watched.failures.append)
+        await until(lambda: bool(watched.engine.orders))
+        await within(look(watched))
+        commits = watched.journal.count
+        door([Ask(watched.intent())], watched.failures.append)
+        account.hear_news()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (len(watched.engine.orders), watched.journal.count - commits) == (1, 0)
+        lane.is_awaited = False
+        account.release()
+        account.release()  # nothing waits any more
+        await until(lambda: len(watched.engine.orders) == 2)
+        await within(look(watched))
+
+    watched.run(trade())
+    assert watched.failures == []
+    assert watched.violations() == []
+
+
+def test_what_waits_for_decisions_waits_only_for_a_moment(watched: Watched) -> None:
+    async def trade() -> None:
+        account = Account("main", watched.dealer)
+        account.lanes = [SimpleNamespace(is_awaited=True)]  # type: ignore[list-item]  # a strategy that never ends
+        door = account.door(asyncio.get_running_loop())
+        door([Ask(watched.intent())], watched.failures.append)
+        await until(lambda: len(watched.engine.orders) == 1)
+        await within(look(watched))
+        door([Ask(watched.intent())], watched.failures.append)
+        await until(lambda: len(watched.engine.orders) == 2)
+        await within(look(watched))
+
+    watched.run(trade())
     assert watched.violations() == []
 
 

@@ -48,7 +48,7 @@ def talk(folder: Path, config: str, speed: str) -> Iterator[Chat]:
     """Let a bot speak in a channel and listen to its owner."""
     with BotApi() as api:
         options = ["--speed", speed, "--bars", "6000"]
-        talking = Chat(folder, api, config + OUTPUTS, options, timeout_s=2.0, chat=CHANNEL)
+        talking = Chat(folder, api, config + OUTPUTS, options, timeout_s=1.0, chat=CHANNEL)
         try:
             yield talking
         finally:

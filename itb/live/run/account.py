@@ -19,6 +19,8 @@ from itb.live.paper import collect, live_bar
 from itb.live.run.lane_books import LaneBooks
 from itb.live.run.tranches import Turn, give_turns
 
+GATHER_S = 0.2  # most that orders wait for the decisions of other strategies, to leave together
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -101,21 +103,26 @@ class Account:
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
         self._flights: set[asyncio.Task[None]] = set()
+        self._next: asyncio.TimerHandle | None = None  # a flight that waits for more to take along
+        self._has_sent = False  # since the step began
         self._error: BaseException | None = None
 
     def door(self, loop: asyncio.AbstractEventLoop) -> Door:
         """Give a way in for a strategy's thread."""
-        return Door(self.dealer, loop.call_soon_threadsafe, self.hurry)
+        return Door(self.dealer, loop.call_soon_threadsafe, self.gather)
 
     def wake(self) -> None:
         """Let the dealer look at once."""
         self._wanted.set()
 
     def hurry(self) -> None:
-        """Let what was decided leave at once, even while the venue is being asked something.
+        """Let what is wanted leave at once, even while the venue is being asked something.
 
         Where orders are filled by bars and where the market waits for us, everything has its turn instead.
         """
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         if self.paper is not None or self.is_stepped:
             self.wake()
             return
@@ -123,18 +130,36 @@ class Account:
         self._flights.add(flight)
         flight.add_done_callback(self._landed)
 
+    def gather(self, *, news: bool = False) -> None:
+        """Let a step's first orders leave at once; what comes while strategies still decide leaves together after it.
+
+        Each round of orders takes processor time from those who decide. Nothing waits longer than ``GATHER_S``.
+        """
+        is_first = not news and not self._has_sent
+        self._has_sent = self._has_sent or is_first
+        if is_first or not any(lane.is_awaited for lane in self.lanes):
+            self.hurry()
+        elif self._next is None:
+            self._next = asyncio.get_running_loop().call_later(GATHER_S, self.hurry)
+
+    def release(self) -> None:
+        """Let go what waited for decisions: they have all been taken."""
+        if self._next is not None:
+            self.hurry()
+
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
         if not flight.cancelled():
             self._error = self._error or flight.exception()
-        self.wake()  # for what a hurry leaves to a pulse: filters to be learned, a journal to be mended
+        if self._next is None:
+            self.wake()  # for what a hurry leaves to a pulse: filters to be learned, a journal to be mended
 
     def hear_news(self, **news: Any) -> None:
         """Take what the venue pushes by itself."""
         if not any(news.values()):
             self.dealer.look_now()  # of something that news do not tell, such as a stop that was triggered
         self.dealer.tell(**news)
-        self.hurry()
+        self.gather(news=True)
 
     async def run(self) -> None:
         """Keep the dealer going until cancelled."""
@@ -168,6 +193,7 @@ class Account:
 
     async def live(self, step: Step) -> None:
         """Let the bars of a step pass where orders are filled by bars; what they did is in the journal then."""
+        self._has_sent = False
         if self.is_stepped:
             await self.arrive()
         if self.paper is not None:

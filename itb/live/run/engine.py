@@ -159,6 +159,8 @@ class Engine:
                 lane.owed += 1
         late = await self._decisions()
         seconds = time.perf_counter() - since
+        for account in self.accounts:
+            account.release()
         await self._settle()
         self.steps += 1
         ticked = Ticked(step, seconds, {symbol: self.said(symbol) for symbol in fresh}, late)

@@ -350,7 +350,7 @@ FAULTS = ["429:1", "502", "409", "malformed", "nonsense", "reset", "hang_before"
 
 
 def test_the_bot_hears_again_after_every_failure(api: BotApi, caplog: pytest.LogCaptureFixture) -> None:
-    talking = Talk(api, LedgerCockpit(), timeout_s=3.0)  # on top of the second that an answer may be held back
+    talking = Talk(api, LedgerCockpit(), timeout_s=1.0)  # on top of the second that an answer may be held back
     for fault in FAULTS:
         api.faults["getUpdates"].append(fault)
         talking.until(lambda: not api.faults["getUpdates"])
