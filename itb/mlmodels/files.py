@@ -33,6 +33,12 @@ def write_whole(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> N
         raise
 
 
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """Give what differs once a file was written anew, without reading it; raise ``FileNotFoundError`` for none."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def sweep_drafts(folder: Path, now: float | None = None) -> int:
     """Remove drafts (files and folders) that a killed process left more than an hour ago; give how many."""
     newest = (time.time() if now is None else now) - _ABANDONED_S

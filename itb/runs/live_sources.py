@@ -19,6 +19,7 @@ from itb.errors import GatewayError, ItbError
 from itb.live.run.event_log import LATE_SOURCE, EventLog, Kind
 from itb.market.bars import Bars, utc
 from itb.market.timeframe import Timeframe
+from itb.mlmodels.files import file_stamp
 from itb.runs.sources import OpenSource, Series, open_sources, read_series, read_whole, series_of, source_file, timed
 
 if TYPE_CHECKING:
@@ -233,7 +234,6 @@ class LiveSources:
         if section.file is None:
             return None
         try:
-            found = Path(source_file(self.workspace, section, symbol)).stat()
+            return file_stamp(Path(source_file(self.workspace, section, symbol)))
         except OSError:
             return ()
-        return found.st_mtime_ns, found.st_size, found.st_ino

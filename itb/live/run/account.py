@@ -19,8 +19,6 @@ from itb.live.paper import collect, live_bar
 from itb.live.run.lane_books import LaneBooks
 from itb.live.run.tranches import Turn, give_turns
 
-GATHER_S = 0.2  # most that orders wait for the decisions of other strategies, to leave together
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from itb.live.host.growing import GrowingBars
     from itb.live.host.host import LiveHost
     from itb.live.orders import events as ev
+
+GATHER_S = 0.2  # most that orders wait for the decisions of other strategies, to leave together
 
 
 @dataclass(eq=False)

@@ -19,6 +19,7 @@ from itb.mlmodels.deep.model import PanelModel, load_panel_model
 from itb.mlmodels.deep.models import DEEP
 from itb.mlmodels.deep.onnx import OnnxModel
 from itb.mlmodels.deep.panel import Panel
+from itb.mlmodels.files import file_stamp
 from itb.mlmodels.registry import check_model
 from itb.mlmodels.stages import abstention
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
@@ -331,5 +332,4 @@ class PanelDesk:
         return 0 < self.expires_after_ms < open_time - entry.known_at
 
     def _look(self) -> tuple[int, int, int]:
-        found = (self.folder / "timeline.json").stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return file_stamp(self.folder / "timeline.json")

@@ -9,6 +9,7 @@ import numpy as np
 
 from itb.errors import ModelError
 from itb.mlmodels.dissimilarity import KnownGround
+from itb.mlmodels.files import file_stamp
 from itb.mlmodels.registry import check_model
 from itb.mlmodels.stages import abstention
 from itb.mlmodels.timeline import ModelTimeline
@@ -35,8 +36,7 @@ class _Grounds:
 
     def at(self, open_time: int, known_at: int) -> KnownGround | None:
         """Give the ground that belongs to a model at a bar; ``None`` where none was learned."""
-        found = self._path.stat()
-        stamp = found.st_mtime_ns, found.st_size, found.st_ino
+        stamp = file_stamp(self._path)
         if stamp != self._stamp:
             self._timeline, self._stamp = ModelTimeline.load(self._path), stamp
         spoke = [

@@ -12,6 +12,7 @@ from itb.errors import ModelError
 from itb.market.bars import FloatArray, IntArray, utc
 from itb.mlmodels.by_class import CLASS_NAMES
 from itb.mlmodels.coin_scales import check_coin
+from itb.mlmodels.files import file_stamp
 from itb.mlmodels.registry import check_model, load_model
 from itb.mlmodels.stages.files import ScoreFiles, SpokenRows
 from itb.mlmodels.timeline import ModelTimeline, TimelineEntry
@@ -265,5 +266,4 @@ class SpeakingColumn:
         names = [self.files.models / "timeline.json"]
         if self.files.stages is not None:
             names += [self.files.stages / f"{name}.json" for name in ("abstention", "calibration")]
-        stats = [path.stat() for path in names if path.exists()]
-        return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats)
+        return tuple(file_stamp(path) for path in names if path.exists())

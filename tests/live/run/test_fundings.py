@@ -92,6 +92,12 @@ class Scene:
         self.dealer.ask(intent)
         await self.pulse(5)
 
+    async def overpay(self) -> None:
+        """Hold two, and be charged three times what the rate makes."""
+        await self.trade(1, "buy", "2")
+        self.venue.settle("0.0001", booked="0.0003")
+        await self.look()
+
     async def look(self) -> None:
         await self.pulse()
         await self.rates.look(START)
@@ -134,9 +140,7 @@ def test_a_payment_that_is_not_as_expected_is_told_until_one_agrees(folder: Path
 
     async def scene(gateway: CcxtPerpetuals) -> tuple[list[str], list[dict[str, Any]]]:
         one = Scene(venue, gateway, folder)
-        await one.trade(1, "buy", "2")
-        venue.settle("0.0001", booked="0.0003")
-        await one.look()
+        await one.overpay()
         venue.settle("0.0002")
         await one.look()
         return one.told, one.events()
@@ -177,9 +181,7 @@ def test_a_new_life_goes_on_after_the_last_payment_that_was_booked(folder: Path)
 
     async def scene(gateway: CcxtPerpetuals) -> tuple[list[str], list[dict[str, Any]]]:
         one = Scene(venue, gateway, folder)
-        await one.trade(1, "buy", "2")
-        venue.settle("0.0001", booked="0.0003")
-        await one.look()
+        await one.overpay()
         before = len(one.events())
         venue.settle("0.0002", booked="0.0005")  # while nobody is there
         gateway.published = type(gateway.published)()
